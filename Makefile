@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything they need goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+DEMO := demo/seed$(SEED)
+
+.PHONY: demo test lint format clean
+
+# The environment is made anew only when what it is made of changes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: $(VENV)/.installed
+	test -d $(DEMO)/street || $(BIN)/vsrd-ray synthesize $(DEMO)/street --frames 60 --cars 12 --seed $(SEED)
+	$(BIN)/vsrd-ray label --root $(DEMO)/street --sequence 2013_05_28_drive_0000_sync --config demo --output $(DEMO)/labels
+	$(BIN)/vsrd-ray evaluate $(DEMO)/labels --root $(DEMO)/street
+	$(BIN)/vsrd-ray visualize labels $(DEMO)/labels --root $(DEMO)/street --sheet $(DEMO)/sheet.png
+	@echo
+	@echo "Labels: $(DEMO)/labels    Metrics: $(DEMO)/labels/evaluation.json    Picture: $(DEMO)/sheet.png"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pyright
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf demo outputs

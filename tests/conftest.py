@@ -1,0 +1,72 @@
+"""Fixtures that the whole suite shares."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vsrd_ray.data.kitti360 import paths
+
+os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# Slow and obvious twins are imported by their module names.
+sys.path.insert(0, str(REPOSITORY / "tests" / "reference"))
+
+SEQUENCE = "2013_05_28_drive_0042_sync"
+CALIBRATION = """calib_time: 17-Feb-2016 14:23:48
+S_rect_00: {width} {height}
+P_rect_00: 50.0 0.0 10.0 0.0 0.0 40.0 8.0 0.0 0.0 0.0 1.0 0.0
+S_rect_01: {width} {height}
+P_rect_01: 50.0 0.0 10.0 -30.0 0.0 40.0 8.0 0.0 0.0 0.0 1.0 0.0
+"""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository: reference figures and real sequences, read in place."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder 'shared' beside the repository, which holds the reference data of this test")
+    return folder
+
+
+@pytest.fixture
+def write_sequence(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny KITTI-360 root with the given instance maps and returns it."""
+
+    def write(
+        instance_maps: dict[int, np.ndarray],  # frame -> [H, W] uint16
+        poses: dict[int, np.ndarray] | None = None,  # frame -> T_world_cam0 [4, 4]; unit matrices by default
+        camera: str = "image_00",
+    ) -> Path:
+        root = tmp_path / "kitti360"
+        height, width = next(iter(instance_maps.values())).shape
+        poses = dict.fromkeys(instance_maps, np.eye(4)) if poses is None else poses
+        lines = (f"{frame} {' '.join(map(repr, pose.ravel().tolist()))}\n" for frame, pose in poses.items())
+        for path, text in (
+            (paths.calibration_file(root), CALIBRATION.format(width=width, height=height)),
+            (paths.poses_file(root, SEQUENCE), "".join(lines)),
+        ):
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+        paths.mask_folder(root, SEQUENCE, camera).mkdir(parents=True)
+        for frame, instance_map in instance_maps.items():
+            assert cv2.imwrite(str(paths.mask_file(root, SEQUENCE, camera, frame)), instance_map.astype(np.uint16))
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray of two cores for the whole session, so that each labelling run need not start its own."""
+    from vsrd_ray.pipeline.pool import Machine
+    from vsrd_ray.pipeline.session import ray_session
+
+    with ray_session(Machine(cpus=2, gpus=0)):
+        yield

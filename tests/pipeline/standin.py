@@ -1,0 +1,53 @@
+"""A small labeler for tests: boxes of nearly fixed size where the target view shows the masks, without any fitting."""
+
+import time
+
+import numpy as np
+
+from vsrd_ray.config import VSRDConfig
+from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.labelers.base import TraceSink
+from vsrd_ray.labels.fits import BoxFit
+
+
+class StandIn:
+    """Takes `seconds` for a group, and fails for the groups in `failing`."""
+
+    name = "stand-in"
+
+    def __init__(
+        self, config: VSRDConfig, device: str, *, seconds: float = 0.0, failing: frozenset[str] = frozenset()
+    ) -> None:
+        self.seconds, self.failing = seconds, failing
+
+    def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+        time.sleep(self.seconds)
+        if group.plan.group_id in self.failing:
+            raise ValueError("this group\n  is poisoned")
+        view, instance_map = group.views[0], group.instance_maps[0]
+        fits = []
+        for n, instance_id in enumerate(group.plan.instance_ids):
+            rows, columns = np.nonzero(instance_map == instance_id)
+            if trace is not None:
+                trace(n, {"loss": float(len(rows)), "boxes": np.full((2, 7), float(n))})
+            if not len(rows):
+                continue
+            ray_cam = np.linalg.inv(view.K) @ [columns.mean(), rows.mean(), 1.0]
+            center_world = (view.T_world_cam @ [*(10 * ray_cam), 1.0])[:3]
+            rng = np.random.default_rng([seed, instance_id])
+            fits.append(
+                BoxFit(
+                    instance_id=instance_id,
+                    class_name=group.class_names[n],
+                    center_world=center_world,
+                    dimensions_lwh=np.array([4.0, 1.8, 1.5]) + rng.uniform(0, 0.1, 3),
+                    yaw_world=0.5,
+                    confidence=0.5,
+                    mean_iou_2d=0.5,
+                    num_views=len(group.views),
+                    bearing_spread_deg=10.0,
+                    silhouette_loss=0.1,
+                    is_moving=False,
+                )
+            )
+        return fits

@@ -1,0 +1,250 @@
+"""Runs on a real local Ray, with a labeler that needs no time."""
+
+import json
+import shutil
+from functools import partial
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from standin import StandIn
+
+from vsrd_ray.data.index import all_frames
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.errors import InputError, OutputError
+from vsrd_ray.labels.kitti import read_frame
+from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.pipeline.run import label
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
+LABELS = ("labels", "kitti")
+
+
+def without_times(output):
+    return read_groups(output).drop_columns(["attempts", "seconds"])
+
+
+@pytest.fixture(scope="module")
+def finished(street, config, tmp_path_factory):
+    """OUTPUT and summary of an undisturbed run with one actor."""
+    from vsrd_ray.pipeline.request import LabelRequest
+
+    output = tmp_path_factory.mktemp("finished") / "output"
+    request = LabelRequest(street, (SEQUENCE,), output, config, pool=PoolRequest(num_actors=(1, 1)))
+    return output, label(request, labeler_factory=StandIn)
+
+
+def test_output_is_what_the_contract_says(finished, street, config):
+    output, summary = finished
+    groups = read_groups(output).to_pylist()
+    frames = [frame for group in groups for frame in group["frames"]]
+    assert sorted(frames) == list(range(24))
+    assert {group["status"] for group in groups} == {"ok"}
+    assert {group["attempts"] for group in groups} == {1}
+    names = {path.name for path in (output / "kitti" / SEQUENCE / "image_00" / "label_2").iterdir()}
+    assert names == {f"{frame:010d}.txt" for frame in range(24)}
+    pieces = {path.stem for path in (output / "labels" / f"sequence={SEQUENCE}").iterdir()}
+    assert pieces == {group["group_id"] for group in groups}
+    assert (output / "index" / f"{SEQUENCE}.parquet").is_file()
+    assert not list(output.rglob(".*"))
+    for path in (output / "labels").rglob("*.parquet"):
+        assert pq.read_schema(path).equals(LABEL_SCHEMA)
+
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["config"] == config.model_dump(mode="json")
+    assert manifest["config_hash"] == config.hash()
+    assert manifest["seed"] == 0
+    assert manifest["versions"].keys() >= {"vsrd-ray", "python", "torch", "ray", "numpy"}
+    assert manifest["inputs"]["root"] == str(street)
+    assert manifest["inputs"]["sequences"] == [SEQUENCE]
+    assert manifest["failures"] == []
+    assert 0 < manifest["seconds"]["device"] < manifest["seconds"]["wall"]
+    boxes = read_labels(output).num_rows
+    expected = {"frames": 24, "frames_skipped": 0, "labelled_frames": 24, "boxes": boxes}
+    assert manifest["counts"] == expected | {"groups": len(groups), "groups_ok": len(groups), "groups_failed": 0}
+    assert summary.counts.boxes == boxes > 24
+
+
+def test_label_files_hold_the_rows_of_their_frames(finished):
+    output, _ = finished
+    table = pd.read_parquet(output / "labels")
+    assert set(table["sequence"]) == {SEQUENCE}
+    for frame, rows in table.groupby("frame"):
+        objects = read_frame(output / "kitti" / SEQUENCE / "image_00" / "label_2" / f"{frame:010d}.txt")
+        assert [entry.rotation_y for entry in objects] == pytest.approx(rows["rotation_y"].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("num_actors", [(2, 2), (1, 2)])
+def test_labels_do_not_depend_on_the_number_of_actors(finished, request_for, files_in, num_actors):
+    request = request_for(pool=PoolRequest(num_actors=num_actors))
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+    assert without_times(request.output).equals(without_times(finished[0]))
+
+
+def test_labels_do_not_depend_on_ground_truth(finished, street, request_for, files_in, tmp_path):
+    root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+    shutil.rmtree(paths.boxes_file(root, SEQUENCE).parent)
+    request = request_for(root=root)
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
+def test_failed_group_is_a_row_and_is_tried_again(finished, request_for, files_in):
+    request = request_for()
+    groups = read_groups(finished[0]).to_pylist()
+    failing = groups[1]
+    factory = partial(StandIn, failing=frozenset({failing["group_id"]}))
+    for attempts in (1, 2):
+        summary = label(request, labeler_factory=factory)
+        assert (summary.counts.groups_ok, summary.counts.groups_failed) == (len(groups) - 1, 1)
+        (failure,) = summary.failures
+        assert (failure.group_id, failure.attempts) == (failing["group_id"], attempts)
+        assert failure.error == "ValueError: this group is poisoned"
+        manifest = json.loads((request.output / "manifest.json").read_text())
+        assert manifest["status"] == "complete_with_failures"
+        assert manifest["failures"][0]["error"] == failure.error
+        written = files_in(request.output, *LABELS)
+        assert written.keys() < files_in(finished[0], *LABELS).keys()
+        assert not any(f"{frame:010d}.txt" in name for name in written for frame in failing["frames"])
+
+    summary = label(request, labeler_factory=StandIn)
+    assert summary.counts.groups_failed == 0
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+    attempts = {row["group_id"]: row["attempts"] for row in read_groups(request.output).to_pylist()}
+    assert attempts.pop(failing["group_id"]) == 3
+    assert set(attempts.values()) == {1}
+
+
+def test_limit_takes_the_first_groups_and_the_rest_can_follow(finished, request_for, files_in):
+    request = request_for(limit=2)
+    summary = label(request, labeler_factory=StandIn)
+    assert (summary.counts.groups, summary.counts.groups_ok) == (2, 2)
+    first = {row["group_id"] for row in read_groups(request.output).to_pylist()}
+    assert first == set(sorted(row["group_id"] for row in read_groups(finished[0]).to_pylist())[:2])
+
+    label(request_for(), labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
+def test_other_settings_are_refused_and_named(finished, request_for, files_in, config):
+    output = finished[0]
+    before = files_in(output, "")
+    changed = config.model_copy(update={"seed": 7, "schedule": config.schedule.model_copy(update={"steps": 11})})
+    with pytest.raises(OutputError, match=r"schedule\.steps: 3000 -> 11; seed: 0 -> 7"):
+        label(request_for(output=output, config=changed), labeler_factory=StandIn)
+    with pytest.raises(OutputError, match=r"classes: \['car'\] -> \['truck'\]"):
+        label(request_for(output=output, classes=("truck",)), labeler_factory=StandIn)
+    assert files_in(output, "") == before
+
+
+def test_finished_run_has_nothing_left_to_do(request_for, files_in):
+    request = request_for()
+    label(request, labeler_factory=StandIn)
+    before = files_in(request.output, *LABELS, "groups")
+
+    def no_labeler(config, device):
+        raise AssertionError("no group is left to label")
+
+    summary = label(request, labeler_factory=no_labeler)
+    assert summary.counts.groups_ok == summary.counts.groups
+    assert files_in(request.output, *LABELS, "groups") == before
+
+
+def test_debris_of_a_killed_run_is_removed(finished, request_for, files_in):
+    """Labels without their group's mark, and temporary files, are what a kill between two writes leaves."""
+    request = request_for()
+    shutil.copytree(finished[0], request.output)
+    group = read_groups(request.output).to_pylist()[0]
+    (request.output / "groups" / f"{group['group_id']}.parquet").unlink()
+    (request.output / "labels" / f"sequence={SEQUENCE}" / ".a.12.tmp.parquet").write_bytes(b"half")
+    (request.output / "labels" / f"sequence={SEQUENCE}" / "unknown.parquet").write_bytes(b"half")
+    factory = partial(StandIn, failing=frozenset({group["group_id"]}))
+    label(request, labeler_factory=factory)
+    names = files_in(request.output, "").keys()
+    assert not any("tmp" in name or "unknown" in name for name in names)
+    assert f"kitti/{SEQUENCE}/image_00/label_2/{group['frames'][0]:010d}.txt" not in names
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
+def test_changed_inputs_leave_no_stale_labels(street, request_for, files_in, tmp_path, caplog):
+    root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+    old, new = request_for(root=root, output=tmp_path / "old"), request_for(root=root, output=tmp_path / "new")
+    label(old, labeler_factory=StandIn)
+    for frame in (5, 12, 20):
+        paths.mask_file(root, SEQUENCE, "image_00", frame).unlink()
+    label(old, labeler_factory=StandIn)
+    assert "have changed" in caplog.text
+    label(new, labeler_factory=StandIn)
+    assert files_in(old.output, *LABELS, "index") == files_in(new.output, *LABELS, "index")
+    assert without_times(old.output).equals(without_times(new.output))
+    manifest = json.loads((old.output / "manifest.json").read_text())
+    assert manifest["inputs"]["skipped_frames"] == {SEQUENCE: {"no mask": 3}}
+
+
+def test_truncated_mask_costs_its_frame_alone(street, request_for, tmp_path):
+    root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+    path = paths.mask_file(root, SEQUENCE, "image_00", 7)
+    path.write_bytes(path.read_bytes()[:-200])
+    summary = label(request_for(root=root), labeler_factory=StandIn)
+    assert (summary.counts.frames, summary.counts.frames_skipped, summary.counts.groups_failed) == (24, 1, 0)
+
+
+def test_unusable_mask_ends_the_run_before_anything_is_written(street, request_for, tmp_path):
+    import cv2
+    import numpy as np
+
+    root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+    for frame in (9, 15):
+        cv2.imwrite(str(paths.mask_file(root, SEQUENCE, "image_00", frame)), np.zeros((96, 352), np.uint8))
+    request = request_for(root=root)
+    with pytest.raises(InputError, match=r"0000000009\.png: expected a mask of 16 bits"):
+        label(request, labeler_factory=StandIn)
+    assert not request.output.exists()
+
+
+def test_no_usable_group_is_no_error(street, request_for):
+    request = request_for(classes=("truck",))
+    summary = label(request, labeler_factory=StandIn)
+    assert summary.notes == (f"No usable group in {SEQUENCE}: no frame shows a truck; --classes chooses others.",)
+    assert (summary.counts.groups, summary.counts.labelled_frames, summary.counts.boxes) == (0, 24, 0)
+    assert json.loads((request.output / "manifest.json").read_text())["status"] == "complete"
+    assert len(pd.read_parquet(request.output / "labels")) == 0
+    assert read_groups(request.output).num_rows == 0
+    text = request.output / "kitti" / SEQUENCE / "image_00" / "label_2" / "0000000003.txt"
+    assert text.read_bytes() == b""
+
+
+def test_trace_keeps_losses_and_boxes(request_for):
+    request = request_for(trace=True, limit=1)
+    label(request, labeler_factory=StandIn)
+    (group,) = read_groups(request.output).to_pylist()
+    trace = pq.read_table(request.output / "trace" / f"{group['group_id']}.parquet")
+    assert trace.column_names == ["step", "loss", "boxes"]
+    assert trace["step"].to_pylist() == list(range(len(group["instance_ids"])))
+    assert trace["boxes"].to_pylist()[1] == [[1.0] * 7] * 2
+    assert trace.schema.field("loss").type == pa.float64()
+    assert list((request.output / "trace" / "tensorboard" / group["group_id"]).glob("events.*"))
+
+
+def test_several_sequences_make_one_output(street, request_for, files_in, tmp_path):
+    other = "2013_05_28_drive_0002_sync"
+    root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+    for folder in (paths.masks_root(root), paths.poses_root(root)):
+        shutil.copytree(folder / SEQUENCE, folder / other, copy_function=shutil.copy2)
+    together = request_for(root=root, sequences=(SEQUENCE, other), output=tmp_path / "together")
+    apart = [request_for(root=root, sequences=(name,), output=tmp_path / "apart") for name in (SEQUENCE, other)]
+    summaries = [label(request, labeler_factory=StandIn) for request in (together, *apart)]
+    assert summaries[0].counts == summaries[2].counts
+    assert summaries[0].counts.frames == 2 * len(all_frames(open_sequence(root, SEQUENCE)))
+    assert files_in(tmp_path / "together", *LABELS) == files_in(tmp_path / "apart", *LABELS)
+    manifest = json.loads((tmp_path / "apart" / "manifest.json").read_text())
+    assert manifest["inputs"]["sequences"] == [SEQUENCE, other]

@@ -1,0 +1,220 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import slow_index
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.index import (
+    INDEX_SCHEMA,
+    all_frames,
+    cached_index,
+    describe_instances,
+    fingerprint,
+    index_frames,
+    is_any_of,
+    load_index,
+    readable_frames,
+    write_index,
+)
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.errors import InputError
+
+SEQUENCE = "2013_05_28_drive_0042_sync"
+ROAD, BUILDING, POLE, VEGETATION, SKY = 7000, 11000, 17000, 21000, 23000
+SIDES = ("left", "top", "right", "bottom")
+
+
+def rows_of(instance_map: np.ndarray) -> list[dict]:
+    columns = describe_instances(instance_map.astype(np.uint16))
+    return [{name: column.tolist()[n] for name, column in columns.items()} for n in range(len(columns["instance_id"]))]
+
+
+def occluded_sides(row: dict) -> set[str]:
+    return {side for side in SIDES if row[f"occluded_{side}"]}
+
+
+def street() -> np.ndarray:
+    """30 x 40: sky above, road below row 20."""
+    instance_map = np.full((30, 40), SKY)
+    instance_map[20:] = ROAD
+    return instance_map
+
+
+def test_a_lone_car_by_hand() -> None:
+    instance_map = street()
+    instance_map[12:22, 10:25] = 26001
+    instance_map[12, 10] = SKY
+    (row,) = rows_of(instance_map)
+    assert row["instance_id"] == 26001
+    assert row["class_name"] == "car"
+    assert row["area"] == 149
+    assert [row[f"box_{side}"] for side in SIDES] == [10, 12, 24, 21]
+    assert not row["touches_border"]
+    assert not row["touches_instance"]
+    assert occluded_sides(row) == set()
+
+
+def test_sides_on_the_border() -> None:
+    instance_map = street()
+    instance_map[25:, 30:] = 26001
+    (row,) = rows_of(instance_map)
+    assert [row[f"border_{side}"] for side in SIDES] == [False, False, True, True]
+    assert row["touches_border"]
+    assert occluded_sides(row) == set()
+
+
+def test_a_pole_in_front_hides_a_side_and_a_building_behind_does_not() -> None:
+    instance_map = street()
+    instance_map[5:18, :] = BUILDING
+    instance_map[12:22, 10:25] = 26001
+    instance_map[2:26, 25:27] = POLE
+    (row,) = rows_of(instance_map)
+    assert occluded_sides(row) == {"right"}
+
+
+def test_a_nearer_car_hides_the_farther_one_and_not_the_other_way_round() -> None:
+    instance_map = street()
+    instance_map[12:22, 10:20] = 26001
+    instance_map[13:26, 20:32] = 26002
+    far, near = rows_of(instance_map)
+    assert far["touches_instance"]
+    assert near["touches_instance"]
+    assert occluded_sides(far) == {"right"}
+    assert occluded_sides(near) == set()
+
+
+def test_what_adjoins_from_below_hides() -> None:
+    instance_map = street()
+    instance_map[12:20, 10:25] = 26001
+    instance_map[20:22, 10:14] = 13000
+    (row,) = rows_of(instance_map)
+    assert occluded_sides(row) == {"bottom"}
+
+
+def test_one_pixel_of_road_between_rough_outlines_does_not_matter() -> None:
+    instance_map = street()
+    instance_map[12:22, 10:20] = 26001
+    for gap, expected in ((1, {"right"}), (2, set())):
+        instance_map[:, 20:] = street()[:, 20:]
+        instance_map[13:26, 20 + gap : 32] = 26002
+        assert occluded_sides(rows_of(instance_map)[0]) == expected
+
+
+def test_stuff_is_no_instance() -> None:
+    assert rows_of(street()) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_equals_the_slow_twin(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    instance_map = np.full((18, 24), SKY)
+    instance_map[rng.integers(4, 14) :] = ROAD
+    ids = [26001, 26002, 24003, 11004, 17000, 21000, 13000, 11000, 26000, 0, 1000, 64999]
+    for _ in range(rng.integers(1, 9)):
+        left, top = rng.integers(0, 22), rng.integers(0, 16)
+        width, height = rng.integers(1, 10, size=2)
+        instance_map[top : top + height, left : left + width] = rng.choice(ids)
+    noisy = rng.random(instance_map.shape) < 0.03
+    instance_map[noisy] = rng.choice(ids, size=noisy.sum())
+    assert rows_of(instance_map) == slow_index.describe(instance_map)
+
+
+@pytest.fixture
+def sequence(write_sequence) -> Sequence:
+    car = street()
+    car[12:22, 10:25] = 26002
+    car[12:22, 30:38] = 26001
+    instance_maps = {1: car, 2: street(), 3: car, 5: car}
+    return open_sequence(write_sequence(instance_maps, poses=dict.fromkeys((1, 2, 3, 4), np.eye(4))), SEQUENCE)
+
+
+def test_every_frame_is_accounted_for(sequence: Sequence) -> None:
+    path = paths.mask_file(sequence.root, SEQUENCE, "image_00", 3)
+    path.write_bytes(path.read_bytes()[:-20])
+    table = index_frames(sequence, all_frames(sequence))
+    assert table.schema.equals(INDEX_SCHEMA, check_metadata=True)
+    assert table["frame"].to_pylist() == [1, 1, 2, 3, 4, 5]
+    assert table["instance_id"].to_pylist() == [26001, 26002, None, None, None, None]
+    skipped = table["skipped"].to_pylist()
+    assert skipped[:3] == [None, None, None]
+    assert skipped[3].startswith(f"unreadable: {path}: trunc")
+    assert skipped[4:] == ["no mask", "no pose"]
+    assert readable_frames(table) == [1, 2]
+
+
+def test_chunks_give_the_same_rows_as_one_pass(sequence: Sequence) -> None:
+    whole = index_frames(sequence, [1, 2, 3])
+    assert pa.concat_tables([index_frames(sequence, [1]), index_frames(sequence, [2, 3])]).equals(whole)
+    assert index_frames(sequence, []).schema.equals(INDEX_SCHEMA)
+
+
+def test_a_mask_of_8_bits_ends_the_pass(sequence: Sequence) -> None:
+    path = paths.mask_file(sequence.root, SEQUENCE, "image_00", 2)
+    path.write_bytes(_png_of_8_bits())
+    with pytest.raises(InputError, match="got 8 bits"):
+        index_frames(sequence, all_frames(sequence))
+
+
+def _png_of_8_bits() -> bytes:
+    import cv2
+
+    return cv2.imencode(".png", np.zeros((30, 40), np.uint8))[1].tobytes()
+
+
+def test_an_index_is_kept_until_its_inputs_change(sequence: Sequence, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "index.parquet"
+    digest = fingerprint(sequence)
+    assert load_index(path, digest) is None
+    table = index_frames(sequence, all_frames(sequence))
+    write_index(table, path, digest)
+    loaded = load_index(path, digest)
+    assert loaded is not None
+    assert loaded.equals(table, check_metadata=True)
+
+    os.utime(paths.mask_file(sequence.root, SEQUENCE, "image_00", 2), ns=(0, 1))
+    assert fingerprint(sequence) != digest
+    assert load_index(path, fingerprint(sequence)) is None
+
+
+@pytest.mark.parametrize("which", ["poses", "calibration", "mask"])
+def test_the_fingerprint_sees_every_input(sequence: Sequence, which: str) -> None:
+    before = fingerprint(sequence)
+    path = {
+        "poses": paths.poses_file(sequence.root, SEQUENCE),
+        "calibration": paths.calibration_file(sequence.root),
+        "mask": paths.mask_file(sequence.root, SEQUENCE, "image_00", 9),
+    }[which]
+    with path.open("a") as file:
+        file.write("\n")
+    assert fingerprint(sequence) != before
+
+
+def test_a_damaged_index_is_made_again(sequence: Sequence, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "index.parquet"
+    path.write_bytes(b"PAR1 no more")
+    table = cached_index(sequence, path)
+    assert "cannot be read and is made again" in caplog.text
+    assert table.num_rows == 7
+    mtime = path.stat().st_mtime_ns
+    assert cached_index(sequence, path).equals(table)
+    assert path.stat().st_mtime_ns == mtime
+
+
+def test_is_any_of() -> None:
+    column = pa.chunked_array([["car", None], ["bus", "car"]])
+    assert is_any_of(column, ["car", "truck"]).to_pylist() == [True, False, False, True]
+    assert is_any_of(column, []).to_pylist() == [False] * 4
+
+
+def test_real_masks(shared: Path) -> None:
+    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    table = index_frames(sequence, (3000, 3049))
+    assert table["instance_id"].to_pylist() == [26001, 26002, 26003, 26002]
+    assert set(table["class_name"].to_pylist()) == {"car"}

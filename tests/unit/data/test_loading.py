@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsrd_ray.config import GroupingSettings
+from vsrd_ray.data.frames import GroupPlan
+from vsrd_ray.data.grouping import plan_groups
+from vsrd_ray.data.index import all_frames, index_frames
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.instances import read_instance_map
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.loading import load_group
+from vsrd_ray.errors import InputError
+
+SEQUENCE = "2013_05_28_drive_0042_sync"
+
+
+def plan_of(**changes) -> GroupPlan:
+    values = {
+        "group_id": "g",
+        "sequence": SEQUENCE,
+        "camera": "image_00",
+        "target_frame": 2,
+        "source_frames": (1, 4),
+        "label_frames": (2, 4),
+        "instance_ids": (26001, 27003),
+    }
+    return GroupPlan(**{**values, **changes})
+
+
+@pytest.fixture
+def root(write_sequence) -> Path:
+    both = np.zeros((16, 20))
+    both[2:6, 3:9] = 26001
+    both[8:12, 10:20] = 27003
+    other = np.zeros((16, 20))
+    other[8:12, 10:15] = 27003
+    other[0:3, 0:3] = 26009
+    poses = {frame: np.diag([1.0, 1.0, 1.0, 1.0]) for frame in (1, 2, 4)}
+    poses[4][:3, 3] = [1234.5, -99999.125, 7.0]
+    return write_sequence({1: np.zeros((16, 20)), 2: both, 4: other}, poses=poses)
+
+
+def test_a_group_with_its_pixels(root: Path) -> None:
+    sequence = open_sequence(root, SEQUENCE)
+    group = load_group(sequence, plan_of(), index_frames(sequence, all_frames(sequence)))
+    assert group.class_names == ("car", "truck")
+    assert [view.frame for view in group.views] == [2, 1, 4]
+    assert group.views[2].T_world_cam[:3, 3].tolist() == [1234.5, -99999.125, 7.0]
+    assert group.instance_maps.shape == (3, 16, 20)
+    assert group.instance_maps.dtype == np.uint16
+    for view, instance_map in zip(group.views, group.instance_maps, strict=True):
+        np.testing.assert_array_equal(instance_map, read_instance_map(sequence, view.frame))
+
+
+def test_labelled_frames_know_the_instances_that_they_show(root: Path) -> None:
+    sequence = open_sequence(root, SEQUENCE)
+    group = load_group(sequence, plan_of(), index_frames(sequence, all_frames(sequence)))
+    first, second = group.label_frames
+    assert [first.view.frame, second.view.frame] == [2, 4]
+    np.testing.assert_array_equal(first.mask_boxes_xyxy, [[3, 2, 8, 5], [10, 8, 19, 11]])
+    np.testing.assert_array_equal(first.mask_areas, [24, 40])
+    np.testing.assert_array_equal(second.mask_boxes_xyxy, [[np.nan] * 4, [10, 8, 14, 11]])
+    np.testing.assert_array_equal(second.mask_areas, [0, 20])
+
+
+def test_a_mask_that_went_away(root: Path) -> None:
+    sequence = open_sequence(root, SEQUENCE)
+    index = index_frames(sequence, all_frames(sequence))
+    paths.mask_file(root, SEQUENCE, "image_00", 1).unlink()
+    with pytest.raises(InputError, match="no instance mask"):
+        load_group(sequence, plan_of(), index)
+
+
+def test_a_real_group(shared: Path) -> None:
+    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    index = index_frames(sequence, all_frames(sequence))
+    plans = plan_groups(index, sequence=sequence.name, camera="image_00", settings=GroupingSettings(), classes=["car"])
+    assert plans
+    group = load_group(sequence, plans[0], index)
+    assert group.instance_maps.shape == (17, 376, 1408)
+    target = group.instance_maps[0]
+    for instance_id in plans[0].instance_ids:
+        assert (target == instance_id).any()
+    for label_frame in group.label_frames:
+        assert (label_frame.mask_areas >= 128).all()
+        assert np.isfinite(label_frame.mask_boxes_xyxy).all()

@@ -1,0 +1,74 @@
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vsrd_ray.errors import InputError
+from vsrd_ray.labels.parquet import read_groups, read_labels, write_piece
+from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
+
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5}
+
+
+def label_table(frames, instance_id=26001):
+    rows = [{field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA} for _ in frames]
+    for row, frame in zip(rows, frames, strict=True):
+        row |= {"frame": frame, "instance_id": instance_id}
+    return pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
+
+
+def test_pieces_come_back_sorted_with_their_sequence(tmp_path):
+    write_piece(label_table([5, 3]), tmp_path / "labels" / "sequence=b_0002" / "one.parquet")
+    write_piece(label_table([4]), tmp_path / "labels" / "sequence=b_0002" / "two.parquet")
+    write_piece(label_table([9]), tmp_path / "labels" / "sequence=a_0001" / "one.parquet")
+    labels = read_labels(tmp_path)
+    assert labels.schema.names == [*LABEL_SCHEMA.names, "sequence"]
+    assert list(zip(labels["sequence"].to_pylist(), labels["frame"].to_pylist(), strict=True)) == [
+        ("a_0001", 9), ("b_0002", 3), ("b_0002", 4), ("b_0002", 5)
+    ]  # fmt: skip
+
+
+def test_equal_tables_give_equal_bytes_however_they_are_chunked(tmp_path):
+    whole, parts = label_table([1, 2]), pa.concat_tables([label_table([1]), label_table([2])])
+    write_piece(whole, tmp_path / "a.parquet")
+    write_piece(parts, tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_the_file_itself_holds_schema_and_version_but_no_sequence(tmp_path):
+    path = tmp_path / "labels" / "sequence=s" / "one.parquet"
+    write_piece(label_table([1]), path)
+    stored = pq.ParquetFile(path).schema_arrow
+    assert stored.equals(LABEL_SCHEMA, check_metadata=True)
+    assert pd.read_parquet(tmp_path / "labels")["sequence"].tolist() == ["s"]
+
+
+def test_an_empty_dataset_is_an_empty_table(tmp_path):
+    (tmp_path / "labels").mkdir()
+    assert read_labels(tmp_path).num_rows == 0
+    write_piece(LABEL_SCHEMA.empty_table(), tmp_path / "labels" / "sequence=s" / "none.parquet")
+    assert read_labels(tmp_path).num_rows == 0
+
+
+def test_groups_are_sorted_by_id(tmp_path):
+    base = {"sequence": "s", "target_frame": 1, "frames": [1, 2], "instance_ids": [26001], "status": "ok"}
+    for name in ("b", "a"):
+        row = base | {"group_id": name, "error": None, "attempts": 1, "seconds": 0.5}
+        write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), tmp_path / "groups" / f"{name}.parquet")
+    groups = read_groups(tmp_path)
+    assert groups["group_id"].to_pylist() == ["a", "b"] and groups["frames"].to_pylist() == [[1, 2], [1, 2]]
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"no labels in {tmp_path}"):
+        read_labels(tmp_path)
+    with pytest.raises(InputError, match=f"no groups in {tmp_path}"):
+        read_groups(tmp_path)
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    path = tmp_path / "labels" / "sequence=s" / "torn.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 torn")
+    with pytest.raises(InputError, match=r"torn\.parquet"):
+        read_labels(tmp_path)

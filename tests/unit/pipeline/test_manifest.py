@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vsrd_ray.config import VSRDConfig
+from vsrd_ray.errors import OutputError
+from vsrd_ray.pipeline.manifest import begin, check_same_settings, progressed, read_manifest, write_manifest
+from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
+
+KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
+
+
+def request(output: Path, **changes) -> LabelRequest:
+    return LabelRequest(
+        **({"root": Path("root"), "sequences": ("a",), "output": output, "config": VSRDConfig()} | changes)
+    )
+
+
+def plan(name: str, frames: int, fingerprint: str = "f"):
+    return SimpleNamespace(
+        sequence=SimpleNamespace(name=name), num_frames=frames, skipped_frames={"no pose": 1}, fingerprint=fingerprint
+    )
+
+
+def test_manifest_begins_as_running(tmp_path):
+    manifest = begin(None, request(tmp_path), [plan("a", 5)])
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+    assert manifest.keys() >= KEYS
+    assert manifest["status"] == "running"
+    assert manifest["inputs"]["frames"] == {"a": 5}
+
+
+def test_sequences_and_seconds_add_up_over_runs(tmp_path):
+    manifest = None
+    for name, frames in (("b", 5), ("a", 7)):
+        manifest = progressed(
+            begin(manifest, request(tmp_path), [plan(name, frames)]),
+            status="complete",
+            counts=Counts(frames, 1, 2, 3, 3, 0, 9),
+            failures=[Failure("g", name, 4, 1, "why")],
+            wall_seconds=10.0,
+            device_seconds=8.0,
+        )
+    assert manifest["inputs"]["sequences"] == ["a", "b"]
+    assert manifest["inputs"]["skipped_frames"] == {"a": {"no pose": 1}, "b": {"no pose": 1}}
+    assert manifest["seconds"] == {"wall": 20.0, "device": 8.0}
+    assert manifest["failures"] == [
+        {"group_id": "g", "sequence": "a", "target_frame": 4, "attempts": 1, "error": "why"}
+    ]
+    assert manifest["counts"]["groups_ok"] == 3
+
+
+def test_changed_inputs_are_told(tmp_path, caplog):
+    first = begin(None, request(tmp_path), [plan("a", 5)])
+    begin(first, request(tmp_path), [plan("a", 5)])
+    assert not caplog.records
+    begin(first, request(tmp_path), [plan("a", 5, fingerprint="other")])
+    assert "The inputs of a have changed" in caplog.text
+
+
+def test_only_what_decides_labels_must_stay(tmp_path):
+    manifest = begin(None, request(tmp_path), [plan("a", 5)])
+    check_same_settings(manifest, request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
+    with pytest.raises(OutputError, match="camera: image_00 -> image_01"):
+        check_same_settings(manifest, request(tmp_path, camera="image_01"))
+    with pytest.raises(OutputError, match=r"seed: 0 -> 4.*give another --output"):
+        check_same_settings(manifest, request(tmp_path, config=VSRDConfig(seed=4)))
+
+
+def test_folders_without_a_run_are_refused_unless_empty(tmp_path):
+    assert read_manifest(tmp_path / "new") is None
+    assert read_manifest(tmp_path) is None
+    (tmp_path / ".manifest.12.tmp.json").touch()
+    assert read_manifest(tmp_path) is None
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(OutputError, match="not empty and holds no run"):
+        read_manifest(tmp_path)
+    with pytest.raises(OutputError, match="is a file"):
+        read_manifest(tmp_path / "thesis.txt")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"status": "complete"})])
+def test_other_manifests_are_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(OutputError, match="not the manifest of a run"):
+        read_manifest(tmp_path)

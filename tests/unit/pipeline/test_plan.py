@@ -1,0 +1,92 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vsrd_ray.config import GroupingSettings
+from vsrd_ray.data.frames import GroupPlan, Sequence
+from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.pipeline.plan import earlier_results, plan_from_row, plan_sequence, plan_to_row, why_no_group
+
+PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007))
+
+
+def record(**changes):
+    row = {"group_id": PLAN.group_id, "status": "ok", "frames": [4, 5], "instance_ids": [26001, 26007], "attempts": 1}
+    return {PLAN.group_id: row | changes}
+
+
+def index_of(*rows):
+    """Index rows (frame, skipped, instance id, class), with masks of 40 x 40 px."""
+    names = ("frame", "skipped", "instance_id", "class_name")
+    box = {"area": 1600, "box_left": 10, "box_top": 10, "box_right": 49, "box_bottom": 49}
+    return pa.Table.from_pylist(
+        [dict(zip(names, row, strict=True)) | (box if row[2] else {}) for row in rows], schema=INDEX_SCHEMA
+    )
+
+
+def planned(index, **settings):
+    sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
+    grouping = GroupingSettings(**settings)
+    return plan_sequence(sequence, index, fingerprint="f", settings=grouping, classes=("car",)), grouping
+
+
+def test_plan_survives_the_way_to_a_worker():
+    row = plan_to_row(PLAN)
+    arrays = {name: np.array(value) if isinstance(value, list) else value for name, value in row.items()}
+    assert plan_from_row(row) == plan_from_row(arrays) == PLAN
+    assert type(plan_from_row(arrays).label_frames[0]) is int
+
+
+@pytest.mark.parametrize(
+    ("changes", "committed", "attempts"),
+    [
+        ({}, {PLAN.group_id}, {}),
+        ({"status": "failed", "attempts": 3}, set(), {PLAN.group_id: 3}),
+        ({"frames": [4, 5, 6]}, set(), {}),
+        ({"instance_ids": [26001]}, set(), {}),
+        ({"status": "failed", "frames": [4]}, set(), {}),
+    ],
+)
+def test_records_count_for_the_same_frames_and_instances_alone(changes, committed, attempts):
+    earlier = earlier_results([PLAN], record(**changes))
+    assert (earlier.committed, earlier.attempts) == (committed, attempts)
+
+
+def test_unplanned_records_do_not_count():
+    assert not earlier_results([], record()).committed
+
+
+def test_skipped_frames_are_counted_by_reason():
+    index = index_of(
+        (0, None, 26001, "car"),
+        (0, None, 26002, "car"),
+        (1, "no pose", None, None),
+        (2, "unreadable mask: cut", None, None),
+        (3, "unreadable mask: torn", None, None),
+        (4, None, None, None),
+    )
+    plan, _ = planned(index)
+    assert plan.num_frames == 5
+    assert plan.skipped_frames == {"no pose": 1, "unreadable mask": 2}
+    assert plan.empty_frames == (4,)
+    assert plan.groups == ()
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        (
+            index_of((0, "no pose", None, None), (1, "no mask", None, None)),
+            "none of its 2 frames .*no mask: 1, no pose: 1",
+        ),
+        (index_of((0, None, 24001, "person"), (1, "no mask", None, None)), "no frame shows a car"),
+        (index_of((0, None, 26001, "car"), (1, None, 26001, "car")), "128 px and 16 px across has 9 frames around it"),
+    ],
+)
+def test_reason_for_no_group_is_named(index, sentence):
+    plan, settings = planned(index, num_sources=9)
+    assert plan.groups == ()
+    assert re.search(sentence, why_no_group(plan, settings=settings, classes=("car",)))

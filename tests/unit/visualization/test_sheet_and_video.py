@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.annotations import annotate
+from vsrd_ray.errors import InputError
+from vsrd_ray.evaluation import evaluate_run
+from vsrd_ray.visualization import visualize_annotations, visualize_labels, write_sheet
+from vsrd_ray.visualization.movies import write_pictures
+from vsrd_ray.visualization.scene import open_scene
+
+SEQUENCE = "2013_05_28_drive_0042_sync"
+A, B = (10.0, 0.5, 0.0), (12.0, -1.0, 0.0)
+
+
+@pytest.fixture
+def run(write_run, label_row, truth_object):
+    rows = [label_row(frame, 26001, A, confidence=frame / 10) for frame in (1, 2, 4)] + [label_row(2, 26002, B)]
+    return write_run(rows, [truth_object(1, 1, A), truth_object(2, 2, B)])
+
+
+def test_scene_knows_what_holds_where(run):
+    scene = open_scene(*run)
+    assert scene.frames == (1, 2, 3, 4)
+    assert scene.labels.in_frame(2).instance_ids.tolist() == [26001, 26002]
+    best = scene.labels.where(scene.best)
+    assert dict(zip(best.instance_ids.tolist(), best.frames.tolist(), strict=True)) == {26001: 4, 26002: 2}
+    # 26002 has too few pixels in frame 1
+    assert scene.truth_in(1).instance_ids.tolist() == [26001]
+    assert scene.parked_truth().instance_ids.tolist() == [26001, 26002]
+
+
+def test_sheet_is_a_picture_with_and_without_truth_and_evaluation(run, tmp_path):
+    output, root = run
+    write_sheet(output, root, tmp_path / "a.png", frames=2)
+    evaluate_run(output, root)
+    write_sheet(output, root, tmp_path / "b.png", frames=2)
+    paths.boxes_file(root, SEQUENCE).unlink()
+    write_sheet(output, root, tmp_path / "c.png", frames=9)
+    first, second, third = (cv2.imread(str(tmp_path / f"{name}.png")) for name in "abc")
+    assert first.shape == second.shape and first.shape[1] == third.shape[1] == 1920
+    assert (first != second)[:52].any() and not (first != second)[52:].any()  # the title gained the score
+    assert third.shape[0] > first.shape[0]  # four frames in two rows
+
+
+def test_labels_become_a_folder_of_pngs(run, tmp_path):
+    output, root = run
+    assert visualize_labels(output, root, tmp_path / "png") == 4
+    assert sorted(path.name for path in (tmp_path / "png").iterdir()) == [f"{frame:010d}.png" for frame in (1, 2, 3, 4)]
+    assert cv2.imread(str(tmp_path / "png" / "0000000002.png")).shape == (60 + 32, 80, 3)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.gif"])
+def test_labels_become_a_film(run, tmp_path, name):
+    output, root = run
+    assert visualize_labels(output, root, tmp_path / name) == 4
+    if name.endswith("mp4"):
+        film = cv2.VideoCapture(str(tmp_path / name))
+        assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+        film.release()
+    else:
+        assert (tmp_path / name).read_bytes()[:6] == b"GIF89a"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_annotations_become_pictures(run, tmp_path):
+    _, root = run
+    with pytest.raises(InputError, match=f"vsrd-ray annotate --root {root}"):
+        visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "png")
+    annotate(root, SEQUENCE)
+    assert visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "png") == 4
+    assert visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "none", classes=("bus",)) == 4
+    pictures = [cv2.imread(str(tmp_path / name / "0000000002.png")) for name in ("png", "none")]
+    assert (pictures[0] != pictures[1])[:60].any() and (pictures[0] != pictures[1])[60:].any()
+
+
+def test_an_annotation_that_cannot_be_read_is_named(run, tmp_path):
+    _, root = run
+    annotate(root, SEQUENCE)
+    path = paths.annotation_file(root, SEQUENCE, "image_00", 2)
+    path.write_text(json.dumps({"masks": []}))
+    with pytest.raises(InputError, match=r"0000000002\.json: not an annotation file"):
+        visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "film.mp4")
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_what_cannot_be_drawn_is_said(run, tmp_path):
+    output, root = run
+    with pytest.raises(InputError, match=r"film\.avi: pictures go to a folder"):
+        visualize_labels(output, root, tmp_path / "film.avi")
+    with pytest.raises(InputError, match=f"no sequence other; it holds {SEQUENCE}"):
+        write_sheet(output, root, tmp_path / "a.png", sequence="other")
+    for path in (output / "groups").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="no labelled frame"):
+        write_sheet(output, root, tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_run_of_several_sequences_asks_which(run):
+    output, root = run
+    manifest = json.loads((output / "manifest.json").read_text())
+    manifest["inputs"]["sequences"].append("other")
+    (output / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="say which sequence"):
+        open_scene(output, root)
+    assert open_scene(output, root, sequence=SEQUENCE).sequence.name == SEQUENCE
+
+
+def test_large_gifs_are_scaled_down_and_odd_films_cut(tmp_path: Path):
+    picture = np.full((101, 1001, 3), 200, np.uint8)
+    assert write_pictures([(0, picture), (1, picture)], tmp_path / "a.gif") == 2
+    width, height = np.frombuffer((tmp_path / "a.gif").read_bytes()[6:10], "<u2")
+    assert (width, height) == (800, 81)
+    assert write_pictures([(0, picture)], tmp_path / "a.mp4") == 1
+    film = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 1000 and film.get(cv2.CAP_PROP_FRAME_HEIGHT) == 100
+    film.release()

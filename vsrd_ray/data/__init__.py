@@ -1,0 +1,1 @@
+"""What comes in: frames, masks, the index, grouping, and the datasets that they are read from."""

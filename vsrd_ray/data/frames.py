@@ -1,0 +1,69 @@
+"""What a labeler works on: views of one camera, and groups of them.
+
+Shapes: V views, N instances, F labelled frames, H x W pixels. `T_a_b` maps coordinates of b into a.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame of one camera, without its pixels."""
+
+    frame: int  # frame number in its sequence
+    K: np.ndarray  # [3, 3] float64, pixels; a pixel (u, v) names its centre
+    T_world_cam: np.ndarray  # [4, 4] float64, metres
+    image_size: tuple[int, int]  # (width, height), pixels
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """A frame group by numbers alone: what is planned, sent around and recorded before any pixel is read."""
+
+    group_id: str  # unique in a run, usable as a file name
+    sequence: str
+    camera: str
+    target_frame: int
+    source_frames: tuple[int, ...]  # ascending, without the target
+    label_frames: tuple[int, ...]  # ascending; the frames that the group's boxes are written for
+    instance_ids: tuple[int, ...]  # ascending; semantic id * 1000 + instance id
+
+
+@dataclass(frozen=True)
+class LabelFrame:
+    """A frame that gets labels, with what the index knows of the group's instances there."""
+
+    view: View
+    mask_boxes_xyxy: np.ndarray  # [N, 4] float64, pixels, last pixel included; NaN where an instance is not visible
+    mask_areas: np.ndarray  # [N] int64, pixels; 0 where an instance is not visible
+
+
+@dataclass(frozen=True)
+class FrameGroup:
+    """A frame group with its pixels, ready for a labeler."""
+
+    plan: GroupPlan
+    class_names: tuple[str, ...]  # [N], in the order of plan.instance_ids
+    views: tuple[View, ...]  # [V], the target first, then the sources
+    instance_maps: np.ndarray  # [V, H, W] uint16, semantic id * 1000 + instance id
+    label_frames: tuple[LabelFrame, ...]  # [F], in the order of plan.label_frames
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A sequence that can be read: its calibration and poses. Pixels are read by frame."""
+
+    root: Path
+    name: str
+    camera: str
+    K: np.ndarray  # [3, 3] float64
+    image_size: tuple[int, int]  # (width, height), pixels
+    T_world_cam: dict[int, np.ndarray]  # frame -> [4, 4] float64, of this camera
+    mask_frames: tuple[int, ...]  # ascending; frames that have a mask file
+
+    def view(self, frame: int) -> View:
+        """The view of one frame that has a pose."""
+        return View(frame=frame, K=self.K, T_world_cam=self.T_world_cam[frame], image_size=self.image_size)

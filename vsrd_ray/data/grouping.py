@@ -1,0 +1,132 @@
+"""Which frames are seen together: VSRD's instance groups, targets and sources (published name R50-N16-M128-B16).
+
+An instance counts in a frame if its class is wanted and its mask is large enough. A target's candidates are the frames
+around it, up to the first one on either side that shows too few of its instances. Targets that show the same instances
+form one instance group; its middle target is optimised, and the labels serve them all.
+
+Shapes: F readable frames, in positions 0 .. F - 1; frame numbers may have gaps.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from vsrd_ray.config import GroupingSettings
+from vsrd_ray.data.frames import GroupPlan
+from vsrd_ray.data.index import is_any_of, readable_frames
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """Targets in which exactly the same instances count."""
+
+    instance_ids: tuple[int, ...]  # ascending
+    frames: tuple[int, ...]  # the targets, ascending
+    target_frame: int  # the middle one of them, which is optimised
+    candidates: tuple[int, ...]  # ascending; frames that can be sources of that target
+
+
+def instance_groups(index: pa.Table, settings: GroupingSettings, classes: Iterable[str]) -> list[InstanceGroup]:
+    """The instance groups of a sequence, in the order of their first targets.
+
+    Args:
+        index: rows of `vsrd_ray.data.index.INDEX_SCHEMA`, all frames of one sequence.
+        settings: what makes an instance count, and how many frames have to show it.
+        classes: names of the classes that count.
+    """
+    counting = _counting_instances(index, settings, classes)
+    frames = np.array(sorted(counting), dtype=np.int64)
+    members: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    candidates: dict[int, tuple[int, int]] = {}
+    for position, (first, last) in _candidate_ranges(counting, frames, settings.min_shared):
+        if last - first >= settings.num_sources:
+            candidates[position] = (first, last)
+            members[counting[int(frames[position])]].append(position)
+    groups = []
+    for instance_ids, positions in members.items():
+        middle = positions[len(positions) // 2]
+        first, last = candidates[middle]
+        around = np.delete(frames[first : last + 1], middle - first)
+        groups.append(
+            InstanceGroup(
+                instance_ids=instance_ids,
+                frames=tuple(frames[positions].tolist()),
+                target_frame=int(frames[middle]),
+                candidates=tuple(around.tolist()),
+            )
+        )
+    return groups
+
+
+def plan_groups(
+    index: pa.Table, *, sequence: str, camera: str, settings: GroupingSettings, classes: Iterable[str]
+) -> list[GroupPlan]:
+    """Plans of a sequence's frame groups, in the order of `instance_groups`.
+
+    The candidates of each group's target are split into `num_sources` runs of nearly equal length, and the middle
+    frame of each run is a source.
+    """
+    return [
+        GroupPlan(
+            group_id=f"{sequence}-{camera}-{group.target_frame:010d}",
+            sequence=sequence,
+            camera=camera,
+            target_frame=group.target_frame,
+            source_frames=choose_sources(group.candidates, settings.num_sources),
+            label_frames=group.frames,
+            instance_ids=group.instance_ids,
+        )
+        for group in instance_groups(index, settings, classes)
+    ]
+
+
+def choose_sources(candidates: tuple[int, ...], num_sources: int) -> tuple[int, ...]:
+    """The middle frame (position length // 2) of each of `num_sources` nearly equal runs of ascending candidates."""
+    runs = np.array_split(np.array(candidates, dtype=np.int64), num_sources)
+    return tuple(int(run[len(run) // 2]) for run in runs)
+
+
+def empty_frames(index: pa.Table, classes: Iterable[str]) -> list[int]:
+    """Readable frames, ascending, in which no instance of the wanted classes is visible at all."""
+    wanted = index.filter(is_any_of(index["class_name"], classes))
+    return sorted(set(readable_frames(index)) - set(wanted["frame"].to_pylist()))
+
+
+def _counting_instances(
+    index: pa.Table, settings: GroupingSettings, classes: Iterable[str]
+) -> dict[int, tuple[int, ...]]:
+    """For every readable frame the ids, ascending, of the instances that count in it."""
+    rows = index.filter(is_any_of(index["class_name"], classes))
+    columns = {name: rows[name].to_numpy() for name in ("frame", "instance_id", "area")}
+    left, top, right, bottom = (rows[f"box_{side}"].to_numpy() for side in ("left", "top", "right", "bottom"))
+    large = (columns["area"] >= settings.min_area) & (np.minimum(right - left, bottom - top) >= settings.min_box_side)
+    counting: dict[int, list[int]] = {frame: [] for frame in readable_frames(index)}
+    for frame, instance_id in zip(
+        columns["frame"][large].tolist(), columns["instance_id"][large].tolist(), strict=True
+    ):
+        counting[frame].append(instance_id)
+    return {frame: tuple(sorted(ids)) for frame, ids in counting.items()}
+
+
+def _candidate_ranges(
+    counting: dict[int, tuple[int, ...]], frames: np.ndarray, min_shared: float
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """For each position with instances, the first and last position of the run around it that shows enough of them."""
+    positions_of: dict[int, list[int]] = defaultdict(list)
+    for position, frame in enumerate(frames.tolist()):
+        for instance_id in counting[frame]:
+            positions_of[instance_id].append(position)
+    shown_at = {instance_id: np.array(positions) for instance_id, positions in positions_of.items()}
+    for position, frame in enumerate(frames.tolist()):
+        ids = counting[frame]
+        if not ids:
+            continue
+        shown = np.bincount(np.concatenate([shown_at[instance_id] for instance_id in ids]), minlength=len(frames))
+        too_few = np.flatnonzero(shown / len(ids) < min_shared)
+        k = int(np.searchsorted(too_few, position))
+        first = int(too_few[k - 1]) + 1 if k > 0 else 0
+        last = int(too_few[k]) - 1 if k < len(too_few) else len(frames) - 1
+        yield position, (first, last)

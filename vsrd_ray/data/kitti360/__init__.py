@@ -1,0 +1,1 @@
+"""Reading KITTI-360."""

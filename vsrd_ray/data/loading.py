@@ -1,0 +1,45 @@
+"""From the plan of a frame group to the group with its pixels."""
+
+import numpy as np
+import pyarrow as pa
+
+from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, Sequence
+from vsrd_ray.data.index import SIDES, is_any_of
+from vsrd_ray.data.kitti360.instances import class_name, read_instance_map
+
+
+def load_group(sequence: Sequence, plan: GroupPlan, index: pa.Table) -> FrameGroup:
+    """Views, instance maps and labelled frames of one group.
+
+    Args:
+        sequence: the sequence that the plan was made of.
+        plan: target, sources and labelled frames.
+        index: rows of `vsrd_ray.data.index.INDEX_SCHEMA` that cover at least the labelled frames.
+
+    Raises:
+        InputError: a mask that was readable when the index was made, and no longer is.
+    """
+    frames = (plan.target_frame, *plan.source_frames)
+    return FrameGroup(
+        plan=plan,
+        class_names=tuple(class_name(instance_id) for instance_id in plan.instance_ids),
+        views=tuple(sequence.view(frame) for frame in frames),
+        instance_maps=np.stack([read_instance_map(sequence, frame) for frame in frames]),
+        label_frames=_label_frames(sequence, plan, index),
+    )
+
+
+def _label_frames(sequence: Sequence, plan: GroupPlan, index: pa.Table) -> tuple[LabelFrame, ...]:
+    rows = index.filter(is_any_of(index["frame"], plan.label_frames))
+    rows = rows.filter(is_any_of(rows["instance_id"], plan.instance_ids))
+    f = np.searchsorted(plan.label_frames, rows["frame"].to_numpy())
+    n = np.searchsorted(plan.instance_ids, rows["instance_id"].to_numpy())
+    shape = (len(plan.label_frames), len(plan.instance_ids))
+    boxes = np.full((*shape, 4), np.nan)
+    areas = np.zeros(shape, dtype=np.int64)
+    boxes[f, n] = np.stack([rows[f"box_{side}"].to_numpy() for side in SIDES], axis=-1)
+    areas[f, n] = rows["area"].to_numpy()
+    return tuple(
+        LabelFrame(view=sequence.view(frame), mask_boxes_xyxy=boxes[i], mask_areas=areas[i])
+        for i, frame in enumerate(plan.label_frames)
+    )

@@ -1,0 +1,140 @@
+"""Which face each pixel sees: an exact z-buffer for flat convex faces.
+
+Shapes: F faces, E corners of a face after clipping (spare ones repeat another), H x W pixels. Faces stand in the camera
+(x right, y down, z forward). A pixel (u, v) names its centre, and shows the face that lies nearest behind that very
+point: no face is grown or shrunk at its edges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsrd_ray.geometry import polygons
+
+NEAR = 0.1  # m; whatever is nearer to the camera's plane is cut off
+_TILE_SIDES = (4, 8, 16, 32)  # px; faces up to the largest are filled many at a time
+_FLAT = 1e-9  # px; an edge that rises less bounds no row
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a camera sees of a mesh."""
+
+    face: np.ndarray  # [H, W] int32, index of the visible face; -1 where there is none
+    inverse_depth: np.ndarray  # [H, W] float32, 1/m along the optical axis; 0 where there is nothing
+
+
+@dataclass(frozen=True)
+class _Projected:
+    """Faces in the image."""
+
+    indices: np.ndarray  # [F], in the mesh
+    planes: np.ndarray  # [F, 3] 1/m: inverse depth = plane @ (u, v, 1)
+    left: np.ndarray  # [F, E, 2] slope and offset of the lines that bound the columns from the left
+    right: np.ndarray  # [F, E, 2] and from the right
+    low: np.ndarray  # [F, 2] px, first column and row
+    high: np.ndarray  # [F, 2] px, beyond the last column and row
+
+    def take(self, which: np.ndarray | slice) -> "_Projected":
+        """Some of the faces."""
+        return _Projected(
+            self.indices[which],
+            self.planes[which],
+            self.left[which],
+            self.right[which],
+            self.low[which],
+            self.high[which],
+        )
+
+
+def rasterize(
+    faces_cam: np.ndarray,  # [F, 4, 3] float64, metres, counter-clockwise seen from outside
+    K: np.ndarray,  # [3, 3] pixels
+    image_size: tuple[int, int],  # (width, height)
+) -> Raster:
+    """The nearest face that turns its outside to the camera, for every pixel."""
+    width, height = image_size
+    raster = Raster(np.full((height, width), -1, dtype=np.int32), np.zeros((height, width), dtype=np.float32))
+    normals = np.cross(faces_cam[:, 2] - faces_cam[:, 0], faces_cam[:, 3] - faces_cam[:, 1])
+    distances = np.einsum("fi,fi->f", normals, faces_cam[:, 0])
+    front = np.flatnonzero((distances < 0) & (faces_cam[..., 2].max(axis=1) > NEAR))
+    corners = polygons.clip(faces_cam[front], faces_cam[front, :, 2] - NEAR)
+    uv = corners @ K.T
+    uv = uv[..., :2] / uv[..., 2:]
+    low = np.maximum(np.ceil(uv.min(axis=1)), 0).astype(np.int64)
+    high = np.minimum(np.floor(uv.max(axis=1)), [width - 1, height - 1]).astype(np.int64) + 1
+    inside = (low < high).all(axis=1)
+    front, uv, low, high = front[inside], uv[inside], low[inside], high[inside]
+    # A plane's inverse depth is an affine function of the pixel.
+    planes = (normals[front] / distances[front, None]) @ np.linalg.inv(K)
+    left, right = _edge_lines(uv)
+    _fill(raster, _Projected(front, planes, left, right, low, high))
+    return raster
+
+
+def _edge_lines(
+    uv: np.ndarray,  # [F, E, 2] px
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lines u = slope * v + offset through the faces' left and right edges, each [F, E, 2] (slope, offset).
+
+    Of a face whose outside is seen, left edges run down the image and right edges up. Edges of the other side get a
+    bound at infinity.
+    """
+    steps = np.roll(uv, -1, axis=1) - uv
+    down, up = steps[..., 1] > _FLAT, steps[..., 1] < -_FLAT
+    slopes = np.divide(steps[..., 0], steps[..., 1], out=np.zeros_like(steps[..., 0]), where=down | up)
+    offsets = uv[..., 0] - slopes * uv[..., 1]
+    left = np.stack([np.where(down, slopes, 0), np.where(down, offsets, -np.inf)], axis=-1)
+    right = np.stack([np.where(up, slopes, 0), np.where(up, offsets, np.inf)], axis=-1)
+    return left, right
+
+
+def _fill(raster: Raster, faces: _Projected) -> None:
+    """Write faces into the raster where they are nearer than what is there: small ones together, large ones alone."""
+    sides = (faces.high - faces.low).max(axis=1)
+    smaller = 0
+    for side in _TILE_SIDES:
+        _fill_tiles(raster, faces.take(np.flatnonzero((sides > smaller) & (sides <= side))), side)
+        smaller = side
+    _fill_one_by_one(raster, faces.take(np.flatnonzero(sides > smaller)))
+
+
+def _fill_tiles(raster: Raster, faces: _Projected, side: int) -> None:
+    """Faces that each fit into a tile of `side` x `side` px."""
+    width = raster.face.shape[1]
+    steps = np.arange(side)
+    u, v = faces.low[:, :1] + steps, faces.low[:, 1:] + steps  # [F, side] each
+    first, last = _row_bounds(faces, v)
+    plane = faces.planes[:, :, None]
+    inverse_depth = (plane[:, 0] * u)[:, None, :] + (plane[:, 1] * v + plane[:, 2])[:, :, None]
+    inside = (u[:, None, :] >= first[..., None]) & (u[:, None, :] <= last[..., None])
+    inside &= (u < faces.high[:, :1])[:, None, :] & (v < faces.high[:, 1:])[..., None]
+    face, row, column = np.nonzero(inside)
+    pixels = v[face, row] * width + u[face, column]
+    values = inverse_depth[inside].astype(np.float32)
+    nearest = raster.inverse_depth.reshape(-1)
+    before = nearest[pixels]
+    np.maximum.at(nearest, pixels, values)
+    seen = (values == nearest[pixels]) & (values > before)
+    raster.face.reshape(-1)[pixels[seen]] = faces.indices[face[seen]]
+
+
+def _fill_one_by_one(raster: Raster, faces: _Projected) -> None:
+    """Faces of any size."""
+    columns = np.arange(raster.face.shape[1], dtype=np.float64)
+    for i, ((u0, v0), (u1, v1)) in enumerate(zip(faces.low, faces.high, strict=True)):
+        u, v = columns[u0:u1], np.arange(v0, v1, dtype=np.float64)
+        first, last = (bounds[0, :, None] for bounds in _row_bounds(faces.take(slice(i, i + 1)), v[None]))
+        a, b, c = faces.planes[i]
+        inverse_depth = a * u + (b * v + c)[:, None]
+        nearest = raster.inverse_depth[v0:v1, u0:u1]
+        seen = (u >= first) & (u <= last) & (inverse_depth > nearest)
+        np.copyto(nearest, inverse_depth, where=seen, casting="same_kind")
+        raster.face[v0:v1, u0:u1][seen] = faces.indices[i]
+
+
+def _row_bounds(faces: _Projected, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column, each [F, R] px (not whole), that faces cover in rows [F, R]."""
+    left = faces.left[:, :, 0, None] * rows[:, None] + faces.left[:, :, 1, None]
+    right = faces.right[:, :, 0, None] * rows[:, None] + faces.right[:, :, 1, None]
+    return np.maximum.reduce(left, axis=1), np.minimum.reduce(right, axis=1)

@@ -1,0 +1,36 @@
+"""What a built-in street is made of."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from vsrd_ray.config import Count, Positive, PositiveCount, Settings
+
+MAX_INSTANCES = 999  # an instance id is semantic id * 1000 + instance id
+Side = Annotated[int, Field(ge=32, le=8192)]
+
+
+class StreetSettings(Settings):
+    """A street, the cars on it and the drive through it. Equal settings make equal bytes."""
+
+    frames: PositiveCount = 60
+    cars: Count = 12  # parked
+    moving: Count = 0  # cars that drive, in addition to the parked ones
+    seed: Count = 0
+    image_size: tuple[Side, Side] = (1408, 376)  # (width, height), px
+    mask_noise: Annotated[float, Field(ge=0, le=10)] = (
+        1.0  # px, root mean square shift of mask outlines along each axis
+    )
+    frame_spacing: Positive = 0.9  # m of road between frames
+    sequence: Annotated[str, Field(pattern=r"^2013_05_28_drive_\d{4}_sync$")] = "2013_05_28_drive_0000_sync"
+
+    @model_validator(mode="after")
+    def _instances_fit_their_ids(self) -> "StreetSettings":
+        if self.cars + self.moving > MAX_INSTANCES:
+            raise ValueError(f"cars + moving must be at most {MAX_INSTANCES}, got {self.cars + self.moving}")
+        return self
+
+    @property
+    def drive_length(self) -> float:
+        """Metres of road between the first and the last camera."""
+        return (self.frames - 1) * self.frame_spacing

@@ -1,0 +1,21 @@
+"""The errors that vsrd-ray raises on purpose. Only `cli.py` and `jobs/` turn them into exit codes."""
+
+
+class VSRDRayError(Exception):
+    """Base of every error whose message is written for the user: what, where, and the mend."""
+
+
+class InputError(VSRDRayError):
+    """A dataset, file or value that was given cannot be used as it is."""
+
+
+class ConfigError(VSRDRayError):
+    """A configuration that is not valid: an unknown key, a value out of its range, a file that is no YAML."""
+
+
+class OutputError(VSRDRayError):
+    """An output folder that cannot take this run, such as one that holds a run with other settings."""
+
+
+class UnreadableFrameError(InputError):
+    """One frame's file is truncated or corrupt: the frame is skipped and counted, and the run goes on."""

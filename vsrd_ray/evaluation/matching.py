@@ -1,0 +1,171 @@
+"""Ground truth that a run ought to have labelled, and the label that each one got.
+
+Shapes: T eligible truths (one for each box and frame), R rows of an index.
+"""
+
+from collections.abc import Sequence as Names
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.geometry import rigid
+from vsrd_ray.geometry.boxes import corners_world, wrap_angle
+from vsrd_ray.geometry.iou import box_iou_3d, official_iou
+from vsrd_ray.geometry.outlines import outline_areas
+
+MIN_AREA = 128  # px of visible mask for a truth to count
+_FRAMES = 1 << 32  # frames are below this: (instance, frame) becomes one sortable integer
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Eligible truths, and how far off their labels are: NaN where there is no label, but IoU is 0 there."""
+
+    frames: np.ndarray  # [T] int64
+    instance_ids: np.ndarray  # [T] int64
+    is_moving: np.ndarray  # [T] bool
+    ranges: np.ndarray  # [T] metres from the camera to the true centre
+    visible_shares: np.ndarray  # [T] mask area / area of the true box's outline in the image
+    is_labelled: np.ndarray  # [T] bool
+    iou_3d: np.ndarray  # [T]
+    iou_bev: np.ndarray  # [T]
+    official_iou_3d: np.ndarray  # [T] as the KITTI-360 evaluation computes it; NaN where it was not asked for
+    official_iou_bev: np.ndarray  # [T]
+    center_distances: np.ndarray  # [T] metres
+    size_errors_lwh: np.ndarray  # [T, 3] metres, label - truth
+    yaw_errors: np.ndarray  # [T] radians, |label - truth| in [0, pi]
+
+    def where(self, chosen: np.ndarray) -> "Matches":
+        """The truths that a mask [T] chooses."""
+        return Matches(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+def concatenate(parts: Names[Matches]) -> Matches:
+    """All truths of several sequences; at least one part."""
+    names = [field.name for field in fields(Matches)]
+    return Matches(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def match(
+    labels: pa.Table,
+    truth: TruthBoxes,
+    *,
+    index: pa.Table,
+    sequence: Sequence,
+    frames: Names[int],
+    classes: Names[str],
+    max_range: float,
+    official: bool,
+) -> Matches:
+    """Compare the labels of one sequence with every eligible truth.
+
+    A truth is eligible in a frame if the frame is among `frames`, the visible mask of its instance there has at least
+    128 px, and its centre is within `max_range` metres of the camera. Boxes that moved belong to their own frame.
+    Labels are found by frame and instance id.
+
+    Args:
+        labels: rows of `LABEL_SCHEMA` of this sequence and camera.
+        truth: its ground truth.
+        index: its index, in `INDEX_SCHEMA`.
+        sequence: where the poses and the intrinsics come from.
+        frames: frames that the run labelled or tried to.
+        classes: names of the classes that count.
+        max_range: metres.
+        official: compute the IoU of the KITTI-360 evaluation too.
+    """
+    wanted = pc.field("class_name").isin(list(classes)) & pc.field("frame").isin(list(frames))
+    rows = index.filter(wanted & (pc.field("area") >= MIN_AREA))
+    frame_of_row, ids, areas = (rows[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id", "area"))
+    boxes = _truth_of(truth, ids, frame_of_row)
+    has_box = boxes >= 0
+    boxes, frame_of_row, ids, areas = boxes[has_box], frame_of_row[has_box], ids[has_box], areas[has_box]
+    T_world_cam = np.array([sequence.T_world_cam[frame] for frame in frame_of_row.tolist()]).reshape(-1, 4, 4)
+    ranges = np.linalg.norm(truth.centers_world[boxes] - T_world_cam[:, :3, 3], axis=-1)
+    near = ranges <= max_range
+    boxes, T_cam_world = boxes[near], rigid.inverse(T_world_cam[near])
+    frame_of_row, ids = frame_of_row[near], ids[near]
+    corners_cam = rigid.apply(T_cam_world, _corners(truth, boxes))
+    outlines = outline_areas(corners_cam, sequence.K, sequence.image_size)
+    found = _find(_keys(labels["instance_id"], labels["frame"]), ids * _FRAMES + frame_of_row)
+    return Matches(
+        frames=frame_of_row,
+        instance_ids=ids,
+        is_moving=truth.timestamps[boxes] != STATIC,
+        ranges=ranges[near],
+        visible_shares=areas[near] / np.maximum(outlines, 1.0),
+        is_labelled=found >= 0,
+        **_errors(labels, truth, found=found, boxes=boxes, T_cam_world=T_cam_world, official=official),
+    )
+
+
+def _truth_of(truth: TruthBoxes, instance_ids: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Row [R] of each instance's box in a frame: its own box of that frame, else its static one, else -1."""
+    keys = truth.instance_ids.astype(np.int64) * _FRAMES + truth.timestamps
+    of_frame = _find(keys, instance_ids * _FRAMES + frames)
+    return np.where(of_frame >= 0, of_frame, _find(keys, instance_ids * _FRAMES + STATIC))
+
+
+def _errors(
+    labels: pa.Table,
+    truth: TruthBoxes,
+    *,
+    found: np.ndarray,  # [T] row of the label, -1 where there is none
+    boxes: np.ndarray,  # [T] row of the truth
+    T_cam_world: np.ndarray,  # [T, 4, 4]
+    official: bool,
+) -> dict[str, np.ndarray]:
+    """The columns of `Matches` that compare two boxes."""
+    count, hits = len(found), np.flatnonzero(found >= 0)
+    centers, sizes = (
+        np.stack([labels[name].to_numpy()[found[hits]] for name in names], axis=-1)
+        for names in (("x_world", "y_world", "z_world"), ("length", "width", "height"))
+    )
+    yaws = labels["yaw_world"].to_numpy()[found[hits]]
+    boxes = boxes[hits]
+    true_centers, true_sizes, true_yaws = (
+        values[boxes] for values in (truth.centers_world, truth.dimensions_lwh, truth.yaws_world)
+    )
+    iou_3d, iou_bev = box_iou_3d(centers, sizes, yaws, true_centers, true_sizes, true_yaws)
+    missing_official = 0.0 if official else np.nan
+    official_3d, official_bev = np.full((2, count), missing_official)
+    if official:
+        corners = corners_world(centers, sizes, yaws)
+        official_3d[hits], official_bev[hits] = official_iou(
+            rigid.apply(T_cam_world[hits], corners), rigid.apply(T_cam_world[hits], _corners(truth, boxes))
+        )
+    return {
+        "iou_3d": _scatter(iou_3d, hits, count, 0.0),
+        "iou_bev": _scatter(iou_bev, hits, count, 0.0),
+        "official_iou_3d": official_3d,
+        "official_iou_bev": official_bev,
+        "center_distances": _scatter(np.linalg.norm(centers - true_centers, axis=-1), hits, count, np.nan),
+        "size_errors_lwh": _scatter(sizes - true_sizes, hits, count, np.nan),
+        "yaw_errors": _scatter(np.abs(wrap_angle(yaws - true_yaws)), hits, count, np.nan),
+    }
+
+
+def _scatter(values: np.ndarray, positions: np.ndarray, count: int, missing: float) -> np.ndarray:
+    full = np.full((count, *values.shape[1:]), missing)
+    full[positions] = values
+    return full
+
+
+def _corners(truth: TruthBoxes, boxes: np.ndarray) -> np.ndarray:
+    return corners_world(truth.centers_world[boxes], truth.dimensions_lwh[boxes], truth.yaws_world[boxes])
+
+
+def _keys(instance_ids: pa.ChunkedArray, frames: pa.ChunkedArray) -> np.ndarray:
+    return instance_ids.to_numpy().astype(np.int64) * _FRAMES + frames.to_numpy()
+
+
+def _find(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Position in `keys` of each wanted one (the first, where it occurs twice), -1 where it does not occur."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    order = np.argsort(keys, kind="stable")
+    places = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    return np.where(keys[order][places] == wanted, order[places], -1)

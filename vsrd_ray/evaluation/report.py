@@ -1,0 +1,84 @@
+"""A quality report as text."""
+
+import math
+from collections.abc import Callable, Iterator
+
+from vsrd_ray.evaluation.quality import Error, Overlap, Quality, QualityReport
+
+_OVERLAP_HEADER = ["mean", "median", ">.25", ">.5", ">.7"]
+_NO_VALUE = "-"
+
+
+def format_report(report: QualityReport) -> str:
+    """Aligned tables: IoU in 3D and bird's-eye view (the official ones where they were asked for), then errors."""
+    kinds = {"IoU3D": lambda quality: quality.iou_3d, "IoU_BEV": lambda quality: quality.iou_bev}
+    if report.static.official_iou_3d is not None:
+        kinds["official IoU3D"] = lambda quality: quality.official_iou_3d
+        kinds["official IoU_BEV"] = lambda quality: quality.official_iou_bev
+    blocks = [_headline(report), *(_overlap_table(report, title, pick) for title, pick in kinds.items())]
+    return "\n\n".join([*blocks, _error_table(report)])
+
+
+def _headline(report: QualityReport) -> str:
+    subject = f"{', '.join(report.classes)} in {', '.join(report.sequences)}"
+    static = report.static
+    lines = [
+        f"{subject}: {report.num_frames} frames, truth within {report.max_range:g} m",
+        f"static: {static.labelled} of {static.count} labelled; a missing label counts as IoU 0,"
+        " errors are over labelled truth",
+    ]
+    if report.num_skipped_boxes:
+        lines.append(f"{report.num_skipped_boxes} objects of the ground truth are no upright box and were left out")
+    return "\n".join(lines)
+
+
+def _rows(report: QualityReport) -> Iterator[tuple[str, Quality]]:
+    yield "static", report.static
+    for name, quality in report.static_by_range.items():
+        yield f"  {name}", quality
+    for name, quality in report.static_by_visibility.items():
+        yield f"  visible {name}", quality
+    yield "moving", report.moving
+
+
+def _overlap_table(report: QualityReport, title: str, pick: Callable[[Quality], Overlap]) -> str:
+    rows = [[title, "n", "coverage", *_OVERLAP_HEADER]]
+    for name, quality in _rows(report):
+        overlap = pick(quality)
+        shares = (overlap.share_over_25, overlap.share_over_50, overlap.share_over_70)
+        cells = [_fixed(overlap.mean, 3), _fixed(overlap.median, 3), *map(_percent, shares)]
+        rows.append([name, str(quality.count), _percent(quality.coverage), *cells])
+    return _aligned(rows)
+
+
+def _error_table(report: QualityReport) -> str:
+    rows = [["error, mean / median", "centre m", "length m", "width m", "height m", "yaw mod pi", "yaw mod 2 pi (deg)"]]
+    for name, quality in _rows(report):
+        lengths = (quality.center_distance, quality.length_error, quality.width_error, quality.height_error)
+        yaws = (quality.yaw_error_mod_pi_deg, quality.yaw_error_mod_2pi_deg)
+        rows.append([name, *(_pair(error, 2) for error in lengths), *(_pair(error, 1) for error in yaws)])
+    return _aligned(rows)
+
+
+def _pair(error: Error, decimals: int) -> str:
+    return _NO_VALUE if math.isnan(error.mean) else f"{error.mean:.{decimals}f} / {error.median:.{decimals}f}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return _NO_VALUE if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _percent(share: float) -> str:
+    return _NO_VALUE if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Columns as wide as their widest cell: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)

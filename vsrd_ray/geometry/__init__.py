@@ -1,0 +1,1 @@
+"""Rigid transforms, cameras, boxes and their overlaps."""

@@ -1,0 +1,1 @@
+"""Labelers: a frame group in, boxes out."""

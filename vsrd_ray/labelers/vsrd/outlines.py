@@ -1,0 +1,94 @@
+"""Outlines of masks by their extent in a number of directions, and whether each extent is the object's own.
+
+A mask ends where the object ends, where the image ends, or where something nearer hides the object; only the first says
+where the object is. Shapes: K directions, C contour points, H x W pixels. Directions turn from +u (right) to +v (down).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# Cityscapes ids that lie on the ground or behind everything: unlabeled, out of roi and the like, ground, road,
+# sidewalk, parking, rail track, terrain, sky. Whatever else borders a mask may stand in front of it.
+NEVER_IN_FRONT = (0, 2, 3, 6, 7, 8, 9, 10, 22, 23)
+# The outside of a contour is looked up this far from it; contours are ragged by about a pixel.
+_LOOK_OUT_PX = 3
+# A contour's normal is that of the chord between the points this many before and after.
+_CHORD_POINTS = 4
+# A neighbour whose foot is at least this much lower in the image than the mask's stands nearer.
+_FOOT_MARGIN_PX = 2
+# A hidden stretch of contour leaves a direction open if it faces that way by at least this cosine ...
+_FACING = 0.3
+# ... or reaches as far in that direction to within this share of the mask's size.
+_NEAR_EXTREME = 0.1
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How far one instance's mask extends in each direction in one view."""
+
+    supports: np.ndarray  # [K] px: largest u cos + v sin over the mask's pixel centres
+    trusted: np.ndarray  # [K] bool: the extent is the object's own, not the image border's or an occluder's
+
+
+def directions(count: int) -> np.ndarray:
+    """Unit vectors (u, v), [K, 2], evenly spaced over the circle from +u; right, down, left, up lie a quarter apart."""
+    angles = 2 * np.pi * np.arange(count) / count
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+
+
+def foot_rows(instance_map: np.ndarray) -> np.ndarray:
+    """For each pixel the row below the last one of its run of equal ids in its column, [H, W]."""
+    feet = np.empty(instance_map.shape, dtype=np.int64)
+    feet[-1] = len(instance_map)
+    for row in range(len(instance_map) - 2, -1, -1):
+        feet[row] = np.where(instance_map[row] == instance_map[row + 1], feet[row + 1], row + 1)
+    return feet
+
+
+def trace_outline(
+    mask: np.ndarray,  # [H, W] bool, the instance's refined mask; not empty
+    *,
+    instance_id: int,
+    instance_map: np.ndarray,  # [H, W] uint16, semantic id * 1000 + instance id
+    feet: np.ndarray,  # [H, W], `foot_rows` of the instance map
+    units: np.ndarray,  # [K, 2] from `directions`
+) -> Outline:
+    """The outline of one mask.
+
+    A stretch of contour is hidden if it lies at the image's border or beside something that stands nearer: on the
+    ground what is nearer has its foot lower in the image. A direction is trusted if no hidden stretch faces it, and
+    none reaches nearly as far as the mask does: there the object may go on unseen.
+    """
+    points, normals = _contour(mask)
+    extents = points @ units.T
+    supports = extents.max(axis=0)
+    hidden = _is_hidden(points, normals, instance_id=instance_id, instance_map=instance_map, feet=feet)
+    size = np.ptp(points, axis=0).max()
+    open_to = (normals[hidden] @ units.T > _FACING) | (extents[hidden] > supports - _NEAR_EXTREME * size)
+    return Outline(supports=supports, trusted=~open_to.any(axis=0))
+
+
+def _contour(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points [C, 2] px of the mask's outer contours and their outward unit normals [C, 2]."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    points = [contour[:, 0].astype(np.float64) for contour in contours]
+    chords = [np.roll(p, -_CHORD_POINTS, axis=0) - np.roll(p, _CHORD_POINTS, axis=0) for p in points]
+    # cv2 goes round outer contours with the inside on the left hand as seen in the image (u right, v down).
+    du, dv = np.concatenate(chords).T
+    normals = np.stack([-dv, du], axis=-1)
+    return np.concatenate(points), normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+
+
+def _is_hidden(
+    points: np.ndarray, normals: np.ndarray, *, instance_id: int, instance_map: np.ndarray, feet: np.ndarray
+) -> np.ndarray:
+    height, width = instance_map.shape
+    u, v = np.rint(points + _LOOK_OUT_PX * normals).astype(np.int64).T
+    in_image = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    u, v = np.where(in_image, u, 0), np.where(in_image, v, 0)
+    neighbour = instance_map[v, u]
+    may_hide = (neighbour != instance_id) & ~np.isin(neighbour // 1000, NEVER_IN_FRONT)
+    nearer = feet[v, u] > points[:, 1].max() + 1 + _FOOT_MARGIN_PX
+    return ~in_image | (may_hide & nearer)

@@ -1,0 +1,231 @@
+"""A start for the optimisation: a car-like hull fitted to the outlines of each instance's masks.
+
+VSRD starts every box 50 m ahead. Here each box starts where the convex hull of a plain car body, scaled with the box,
+reaches as far as the masks do in every direction that the image's border or an occluder does not cut off. Convex hulls
+need no rendering, so many headings are tried at once, and the body's unlike ends tell them apart.
+
+Shapes: S starts, N instances, V views, K directions, P hull points. Frame `ref`, box axes (x right, y down, z forward).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vsrd_ray.config import StartSettings
+from vsrd_ray.geometry.cameras import project_points
+from vsrd_ray.labelers.vsrd.bodies import BODIES, HALF_EXTENTS_SPREAD, TYPICAL_HALF_EXTENTS
+from vsrd_ray.labelers.vsrd.outlines import directions
+from vsrd_ray.labelers.vsrd.parameters import Boxes, rotations_about_y
+from vsrd_ray.labelers.vsrd.targets import Targets
+
+# The first guess of a location is good to this share of its distance, and this much, metres.
+_LOCATION_SHARE = 0.3
+_LOCATION_SPREAD = 2.0
+# Masks less than this wide or high say little of where their object is.
+_MIN_SIDE_PX = 10
+# Outlines are trusted to this many pixels plus this share of the instance's size in the view: bodies differ.
+_NOISE_PX = 1.5
+_NOISE_SHARE = 0.04
+# Residuals beyond this many of those are outliers (Geman-McClure).
+_OUTLIER = 3.0
+# Points nearer to the camera's plane than this, or behind it, are seen as if they were here, metres.
+_MIN_DEPTH = 0.5
+
+
+@dataclass(frozen=True)
+class HullFit:
+    """The best start of each instance."""
+
+    boxes: Boxes  # [N]
+    yaws: Tensor  # [N] radians about y, 0 facing +z
+    bodies: Tensor  # [N] int64, index into BODIES of the body that fits best
+    costs: Tensor  # [N] robust costs of the outlines and the prior
+
+
+@dataclass(frozen=True)
+class _State:
+    locations: Tensor  # [S, N, 3]
+    half_extents: Tensor  # [S, N, 3]
+    yaws: Tensor  # [S, N]
+
+    def moved(self, step: Tensor) -> "_State":  # [S, N, 7]
+        low, high = (
+            self.half_extents.new_tensor(TYPICAL_HALF_EXTENTS) * 0.6,
+            self.half_extents.new_tensor(TYPICAL_HALF_EXTENTS) * 1.6,
+        )
+        return _State(
+            self.locations + step[..., :3].clamp(-5, 5),
+            (self.half_extents + step[..., 3:6]).clamp(low, high),
+            self.yaws + step[..., 6].clamp(-0.5, 0.5),
+        )
+
+    def chosen(self, better: Tensor, other: "_State") -> "_State":  # [S, N] bool
+        return _State(
+            torch.where(better[..., None], other.locations, self.locations),
+            torch.where(better[..., None], other.half_extents, self.half_extents),
+            torch.where(better, other.yaws, self.yaws),
+        )
+
+
+def fit_hulls(targets: Targets, settings: StartSettings) -> HullFit:
+    """Boxes of all instances from their outlines alone: damped Gauss-Newton from many headings and plain bodies."""
+    bodies = torch.stack([torch.as_tensor(body.vertices) for body in BODIES]).to(targets.K)  # [2, P, 3]
+    locations = _locate(targets)
+    state = _initial_state(locations, num_bodies=len(bodies), num_headings=settings.headings)
+    hulls = bodies.repeat_interleave(settings.headings, dim=0)  # [S, P, 3]
+    problem = _Problem.of(targets, locations)
+    state, costs = _optimise(problem, state, hulls, steps=settings.steps)
+    best = costs.argmin(dim=0)  # [N]
+    every = torch.arange(len(best), device=best.device)
+    yaws = state.yaws[best, every]
+    boxes = Boxes(
+        state.locations[best, every],
+        state.half_extents[best, every],
+        rotations_about_y(torch.stack([yaws.cos(), yaws.sin()], dim=-1)),
+    )
+    return HullFit(boxes=boxes, yaws=yaws, bodies=best // settings.headings, costs=costs[best, every])
+
+
+def _locate(targets: Targets) -> Tensor:
+    """Centres [N, 3] metres: the median of the places at which the best views put an object of a car's height.
+
+    The best views are those with the most trusted sides, top and bottom first. No parallax is needed, and no single
+    view can spoil the median.
+    """
+    boxes = targets.mask_boxes  # [V, N, 4]
+    sides = (targets.trusted_sides * boxes.new_tensor([1, 2, 1, 2])).sum(dim=-1)  # top and bottom give depth
+    heights = boxes[..., 3] - boxes[..., 1] + 1
+    depths = targets.K[:, 1, 1, None] * (2 * TYPICAL_HALF_EXTENTS[1]) / heights.clamp(min=1)
+    centers = torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, torch.ones_like(boxes[..., :1])], dim=-1)
+    points_cam = torch.linalg.solve(targets.K[:, None], centers[..., None])[..., 0] * depths[..., None]
+    points = (targets.T_ref_cam[:, None, :3, :3] @ points_cam[..., None])[..., 0] + targets.T_ref_cam[:, None, :3, 3]
+    usable = _usable(targets)
+    score = torch.where(usable, sides, -1)
+    good = (score == score.amax(dim=0)) & usable
+    nan = torch.full_like(points, torch.nan)
+    return torch.where(good[..., None], points, nan).nanmedian(dim=0).values
+
+
+def _usable(targets: Targets) -> Tensor:
+    """Views [V, N] that show enough of an instance to measure it, or the largest of those that do not."""
+    boxes = targets.mask_boxes
+    sides = torch.where(targets.visible, (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1), -1)
+    return targets.visible & (sides >= sides.amax(dim=0).clamp(max=_MIN_SIDE_PX))
+
+
+def _initial_state(locations: Tensor, *, num_bodies: int, num_headings: int) -> _State:
+    num_starts, num_instances = num_bodies * num_headings, len(locations)
+    yaws = 2 * torch.pi * torch.arange(num_starts).to(locations) / num_headings
+    return _State(
+        locations.expand(num_starts, -1, -1),
+        locations.new_tensor(TYPICAL_HALF_EXTENTS).expand(num_starts, num_instances, 3),
+        yaws[:, None].expand(-1, num_instances),
+    )
+
+
+def _optimise(problem: "_Problem", state: _State, hulls: Tensor, *, steps: int) -> tuple[_State, Tensor]:
+    """Levenberg-Marquardt for every start and instance on its own; outliers are let go as the steps pass.
+
+    Returns the states and their robust costs [S, N] at the strictest threshold.
+    """
+    damping = torch.full_like(state.yaws, 1e-2)
+    for step in range(steps):
+        outlier = _OUTLIER * 10 ** (1 - min(1.0, 2 * step / steps))
+        costs, gradient, hessian = problem.linearise(state, hulls, outlier=outlier)
+        diagonal = torch.diag_embed(hessian.diagonal(dim1=-2, dim2=-1))
+        move = torch.linalg.solve(hessian + damping[..., None, None] * diagonal, -gradient)
+        moved = state.moved(move)
+        better = problem.costs(moved, hulls, outlier=outlier) < costs
+        state = state.chosen(better, moved)
+        damping = torch.where(better, damping / 3, damping * 4).clamp(1e-6, 1e6)
+    return state, problem.costs(state, hulls, outlier=_OUTLIER)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Outlines as a robust least-squares problem in location, half extents and yaw: 7 unknowns."""
+
+    K: Tensor  # [V, 3, 3]
+    T_cam_ref: Tensor  # [V, 4, 4]
+    units: Tensor  # [K, 2]
+    supports: Tensor  # [V, N, K] px
+    trusted: Tensor  # [V, N, K] bool
+    visible: Tensor  # [V, N] bool
+    noise: Tensor  # [V, N] px
+    prior_mean: Tensor  # [N, 6] metres, location and half extents
+    prior_spread: Tensor  # [N, 6] metres
+
+    @staticmethod
+    def of(targets: Targets, locations: Tensor) -> "_Problem":
+        boxes = targets.mask_boxes
+        size = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
+        # Views of one body share its misfit, so that more of them do not outvote the prior without bound.
+        repeated = targets.visible.sum(dim=0).clamp(min=1).sqrt()
+        extents, extents_spread = locations.new_tensor(TYPICAL_HALF_EXTENTS), locations.new_tensor(HALF_EXTENTS_SPREAD)
+        location_spread = _LOCATION_SPREAD + _LOCATION_SHARE * locations.norm(dim=-1, keepdim=True)
+        return _Problem(
+            K=targets.K,
+            T_cam_ref=targets.T_cam_ref,
+            units=torch.as_tensor(directions(targets.supports.shape[-1])).to(targets.K),
+            supports=targets.supports + 0.5,  # masks end at pixel centres, objects at most half a pixel beyond
+            trusted=targets.trusted,
+            visible=_usable(targets),
+            noise=(_NOISE_PX + _NOISE_SHARE * size) * repeated,
+            prior_mean=torch.cat([locations, extents.expand_as(locations)], dim=-1),
+            prior_spread=torch.cat([location_spread.expand_as(locations), extents_spread.expand_as(locations)], dim=-1),
+        )
+
+    def costs(self, state: _State, hulls: Tensor, *, outlier: float) -> Tensor:
+        """Robust costs [S, N]: the outlines', averaged over their extents, and the prior's."""
+        residuals, counts = self._residuals(state, hulls)[:2]
+        return self._costs(state, residuals, counts, outlier=outlier)
+
+    def _costs(self, state: _State, residuals: Tensor, counts: Tensor, *, outlier: float) -> Tensor:
+        ratio = (residuals / outlier).square()
+        fit = (counts * outlier**2 * ratio / (1 + ratio)).sum(dim=(0, 3))
+        return fit + self._prior(state).square().sum(dim=-1)
+
+    def _prior(self, state: _State) -> Tensor:
+        return (torch.cat([state.locations, state.half_extents], dim=-1) - self.prior_mean) / self.prior_spread
+
+    def _residuals(self, state: _State, hulls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Residuals [V, S, N, K] in units of noise, which of them count, and the hull points that make them."""
+        R_ref_obj = rotations_about_y(torch.stack([state.yaws.cos(), state.yaws.sin()], dim=-1))
+        turned = (hulls[:, None] * state.half_extents[..., None, :]) @ R_ref_obj.transpose(-1, -2)  # [S, N, P, 3]
+        R, t = self.T_cam_ref[:, :3, :3], self.T_cam_ref[:, :3, 3]
+        points_cam = torch.einsum("vij,snpj->vsnpi", R, turned + state.locations[..., None, :])
+        points_cam = points_cam + t[:, None, None, None]
+        points_cam = torch.cat([points_cam[..., :2], points_cam[..., 2:].clamp(min=_MIN_DEPTH)], dim=-1)
+        extents = project_points(points_cam, self.K[:, None, None, None]) @ self.units.T  # [V, S, N, P, K]
+        extents, outermost = extents.max(dim=-2)  # [V, S, N, K]
+        residuals = (extents - self.supports[:, None]) / self.noise[:, None, :, None]
+        # Where the extent is not the object's own, the object reaches at least that far.
+        counts = self.trusted[:, None] | (residuals < 0)
+        counts = counts & self.visible[:, None, :, None]
+        return residuals, counts, points_cam, turned, outermost
+
+    def linearise(self, state: _State, hulls: Tensor, *, outlier: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Costs [S, N], gradients [S, N, 7] and Gauss-Newton matrices [S, N, 7, 7]."""
+        residuals, counts, points_cam, turned, outermost = self._residuals(state, hulls)
+        index = outermost[..., None].expand(*outermost.shape, 3)
+        X, Y, Z = points_cam.gather(3, index).unbind(dim=-1)  # [V, S, N, K]
+        turned = turned[None].expand(len(points_cam), *turned.shape).gather(3, index)
+        fx, fy = self.K[:, 0, 0, None, None, None], self.K[:, 1, 1, None, None, None]
+        du, dv = self.units[:, 0] * fx / Z, self.units[:, 1] * fy / Z
+        by_cam = torch.stack([du, dv, -(du * X + dv * Y) / Z], dim=-1) / self.noise[:, None, :, None, None]
+        by_location = torch.einsum("vsnki,vij->vsnkj", by_cam, self.T_cam_ref[:, :3, :3])
+        R_ref_obj = rotations_about_y(torch.stack([state.yaws.cos(), state.yaws.sin()], dim=-1))
+        unit_points = hulls[None, :, None].expand(len(index), -1, index.shape[2], -1, -1).gather(3, index)
+        by_extents = torch.einsum("vsnki,snij->vsnkj", by_location, R_ref_obj) * unit_points
+        by_yaw = by_location[..., 0] * turned[..., 2] - by_location[..., 2] * turned[..., 0]
+        jacobian = torch.cat([by_location, by_extents, by_yaw[..., None]], dim=-1)  # [V, S, N, K, 7]
+        weights = counts / (1 + (residuals / outlier).square()).square()
+        weighted = jacobian * weights[..., None]
+        gradient = torch.einsum("vsnkp,vsnk->snp", weighted, residuals)
+        hessian = torch.einsum("vsnkp,vsnkq->snpq", weighted, jacobian)
+        gradient[..., :6] += self._prior(state) / self.prior_spread
+        hessian += torch.diag_embed(
+            torch.nn.functional.pad(self.prior_spread.square().reciprocal(), (0, 1), value=1e-4)
+        )
+        return self._costs(state, residuals, counts, outlier=outlier), gradient, hessian

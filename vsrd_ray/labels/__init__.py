@@ -1,0 +1,1 @@
+"""What goes out: label rows, and the formats that they are kept in."""

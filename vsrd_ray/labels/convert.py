@@ -1,0 +1,94 @@
+"""Label datasets and ground truth as KITTI text."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from vsrd_ray.data.frames import View
+from vsrd_ray.data.grouping import empty_frames
+from vsrd_ray.data.kitti360.boxes import TruthBoxes, read_boxes
+from vsrd_ray.data.kitti360.instances import read_instance_map
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.labels.kitti import label_path, write_frame
+from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.labels.rows import camera_columns
+from vsrd_ray.labels.run import group_frames, read_index, read_inputs, sequence_labels
+
+logger = logging.getLogger(__name__)
+
+
+def labels_to_kitti(output: Path, destination: Path) -> int:
+    """Write a run's labels as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
+
+    Files are written for the frames of every group that succeeded, and empty ones for frames in which no instance of
+    the wanted classes is visible at all. Frames that show such instances but have no labels get no file.
+
+    Raises:
+        InputError: `output` is no folder of a labelling run.
+    """
+    inputs, labels, groups = read_inputs(output), read_labels(output), read_groups(output)
+    num_files = 0
+    for sequence in inputs.sequences:
+        rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
+        frames = set(group_frames(groups, sequence=sequence, status="ok"))
+        frames.update(empty_frames(read_index(output, sequence), inputs.classes))
+        for frame, rows_of_frame in _by_frame(rows, sorted(frames)):
+            path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
+            write_frame(path, rows_of_frame)
+        num_files += len(frames)
+    return num_files
+
+
+def truth_to_kitti(
+    root: Path, sequence: str, camera: str, destination: Path, *, classes: Sequence[str] = ("car",)
+) -> int:
+    """Write the 3D box XML as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
+
+    Every frame with a pose and a readable mask gets a file, with the boxes of the wanted classes whose instance the
+    frame's mask shows. Truncation and occlusion are estimated as they are for labels; there is no score.
+
+    Raises:
+        InputError: no such sequence, or no boxes or masks for it.
+    """
+    opened = open_sequence(root, sequence, camera)
+    truth = read_boxes(root, sequence)
+    wanted = np.isin(truth.class_names, classes)
+    num_files = 0
+    for frame in opened.mask_frames:
+        if frame not in opened.T_world_cam:
+            continue
+        try:
+            areas = np.bincount(read_instance_map(opened, frame).ravel(), minlength=1 << 16)
+        except UnreadableFrameError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        present = wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0)
+        rows = _truth_rows(truth, np.flatnonzero(present), view=opened.view(frame), areas=areas)
+        write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
+        num_files += 1
+    return num_files
+
+
+def _by_frame(rows: pa.Table, frames: list[int]) -> list[tuple[int, pa.Table]]:
+    """Rows that are sorted by frame, cut up by frame; empty for frames without any."""
+    numbers = rows["frame"].to_numpy()
+    starts, ends = (np.searchsorted(numbers, frames, side=side) for side in ("left", "right"))
+    return [(frame, rows.slice(start, end - start)) for frame, start, end in zip(frames, starts, ends, strict=True)]
+
+
+def _truth_rows(truth: TruthBoxes, chosen: np.ndarray, *, view: View, areas: np.ndarray) -> pa.Table:
+    chosen = chosen[np.argsort(truth.instance_ids[chosen], kind="stable")]
+    sizes = truth.dimensions_lwh[chosen]
+    columns = camera_columns(
+        view,
+        centers_world=truth.centers_world[chosen],
+        dimensions_lwh=sizes,
+        yaws_world=truth.yaws_world[chosen],
+        mask_areas=areas[truth.instance_ids[chosen]],
+    )
+    columns |= {"length": sizes[:, 0], "width": sizes[:, 1], "height": sizes[:, 2]}
+    return pa.table(columns | {"class_name": [truth.class_names[position] for position in chosen]})

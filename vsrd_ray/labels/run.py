@@ -1,0 +1,66 @@
+"""The output folder of a labelling run, for what reads it: conversion, evaluation, pictures."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run was asked to label, from its manifest."""
+
+    sequences: tuple[str, ...]
+    camera: str
+    classes: tuple[str, ...]
+
+
+def read_inputs(output: Path) -> RunInputs:
+    """The inputs of the run in an output folder.
+
+    Raises:
+        InputError: there is no manifest, or it is none of a labelling run.
+    """
+    path = output / "manifest.json"
+    try:
+        inputs = json.loads(path.read_text())["inputs"]
+        return RunInputs(tuple(inputs["sequences"]), inputs["camera"], tuple(inputs["classes"]))
+    except FileNotFoundError:
+        raise InputError(f"no {path}: expected the output folder of `vsrd-ray label`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not the manifest of a labelling run ({error!r}); run `vsrd-ray label` again"
+        ) from error
+
+
+def read_index(output: Path, sequence: str) -> pa.Table:
+    """The index of one sequence that a run made, in `INDEX_SCHEMA`.
+
+    Raises:
+        InputError: there is none, or it is of another version.
+    """
+    path = output / "index" / f"{sequence}.parquet"
+    try:
+        return pq.read_table(path, schema=INDEX_SCHEMA)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: no index that can be read ({reason}); run `vsrd-ray label` again") from error
+
+
+def group_frames(groups: pa.Table, *, sequence: str, status: str | None = None) -> list[int]:
+    """Frames of the groups of one sequence, ascending; of one status (`ok`, `failed`, `skipped`) or of every one."""
+    wanted = pc.field("sequence") == sequence
+    if status is not None:
+        wanted = wanted & (pc.field("status") == status)
+    return sorted({frame for frames in groups.filter(wanted)["frames"].to_pylist() for frame in frames})
+
+
+def sequence_labels(labels: pa.Table, *, sequence: str, camera: str) -> pa.Table:
+    """The labels of one camera of a sequence, in their order."""
+    return labels.filter((pc.field("sequence") == sequence) & (pc.field("camera") == camera))

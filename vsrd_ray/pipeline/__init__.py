@@ -1,0 +1,1 @@
+"""Everything that runs on Ray: from a request to an output folder."""

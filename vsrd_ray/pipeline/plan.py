@@ -1,0 +1,114 @@
+"""What is to be done: sequences, their indexes and groups, less what an earlier run has committed."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsrd_ray.config import GroupingSettings
+from vsrd_ray.data.frames import GroupPlan, Sequence
+from vsrd_ray.data.grouping import empty_frames, plan_groups
+
+
+@dataclass(frozen=True)
+class SequencePlan:
+    """A sequence with everything that its index says."""
+
+    sequence: Sequence
+    index: pa.Table  # INDEX_SCHEMA
+    fingerprint: str  # of the files that the index was made from
+    groups: tuple[GroupPlan, ...]
+    empty_frames: tuple[int, ...]  # readable frames that show no instance of the wanted classes
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the sequence has, skipped ones included."""
+        return len(np.unique(self.index["frame"].to_numpy()))
+
+    @property
+    def skipped_frames(self) -> dict[str, int]:
+        """Frames that cannot be used: their number for each reason, such as "no pose" or "unreadable mask"."""
+        reasons = self.index["skipped"].drop_null().to_pylist()
+        return dict(sorted(Counter(reason.partition(":")[0] for reason in reasons).items()))
+
+
+def plan_sequence(
+    sequence: Sequence,
+    index: pa.Table,
+    *,
+    fingerprint: str,
+    settings: GroupingSettings,
+    classes: tuple[str, ...],
+) -> SequencePlan:
+    """The groups of a sequence, and the frames that have no object to label."""
+    groups = plan_groups(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=classes)
+    return SequencePlan(
+        sequence=sequence,
+        index=index,
+        fingerprint=fingerprint,
+        groups=tuple(groups),
+        empty_frames=tuple(empty_frames(index, classes)),
+    )
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier runs left of a plan."""
+
+    committed: frozenset[str]  # ids of the groups that are labelled
+    attempts: dict[str, int]  # of the groups that failed, by id
+
+
+def earlier_results(groups: Iterable[GroupPlan], recorded: dict[str, dict]) -> Earlier:
+    """What is recorded of the groups just as they are planned now, with the same frames and instances.
+
+    Args:
+        groups: the plan.
+        recorded: rows of `GROUP_SCHEMA` by group id.
+    """
+    rows = [row for plan in groups if (row := recorded.get(plan.group_id)) and _is_record_of(row, plan)]
+    return Earlier(
+        committed=frozenset(row["group_id"] for row in rows if row["status"] == "ok"),
+        attempts={row["group_id"]: row["attempts"] for row in rows if row["status"] != "ok"},
+    )
+
+
+def _is_record_of(row: dict, plan: GroupPlan) -> bool:
+    return tuple(row["frames"]) == plan.label_frames and tuple(row["instance_ids"]) == plan.instance_ids
+
+
+def plan_to_row(plan: GroupPlan) -> dict[str, Any]:
+    """The plan as a row of a dataset: numbers, texts and lists of numbers."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
+
+
+def plan_from_row(row: dict[str, Any]) -> GroupPlan:
+    """The inverse of `plan_to_row`; lists may have become arrays on the way."""
+    return GroupPlan(
+        group_id=str(row["group_id"]),
+        sequence=str(row["sequence"]),
+        camera=str(row["camera"]),
+        target_frame=int(row["target_frame"]),
+        source_frames=tuple(int(frame) for frame in row["source_frames"]),
+        label_frames=tuple(int(frame) for frame in row["label_frames"]),
+        instance_ids=tuple(int(number) for number in row["instance_ids"]),
+    )
+
+
+def why_no_group(plan: SequencePlan, *, settings: GroupingSettings, classes: tuple[str, ...]) -> str:
+    """A sentence that says why a sequence without any group has none."""
+    name, wanted = plan.sequence.name, " or ".join(classes)
+    skipped = sum(plan.skipped_frames.values())
+    if skipped == plan.num_frames:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in plan.skipped_frames.items())
+        return f"No usable group in {name}: none of its {plan.num_frames} frames can be used ({reasons})."
+    if len(plan.empty_frames) == plan.num_frames - skipped:
+        return f"No usable group in {name}: no frame shows a {wanted}; --classes chooses others."
+    return (
+        f"No usable group in {name}: no frame with a {wanted} of at least {settings.min_area} px and "
+        f"{settings.min_box_side} px across has {settings.num_sources} frames around it that share its instances; "
+        f"--set grouping.num_sources=N asks for fewer."
+    )

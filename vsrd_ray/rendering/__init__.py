@@ -1,0 +1,1 @@
+"""Silhouettes by volume rendering: pure functions of tensors, shared by every labeler."""
