@@ -1,6 +1,7 @@
 """Fixtures that the whole suite shares."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,3 +71,30 @@ def local_ray() -> Iterator[None]:
 
     with ray_session(Machine(cpus=2, gpus=0)):
         yield
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ROOT with a short drive past a few cars, 24 frames of 352 x 96 px; read it, do not change it."""
+    from vsrd_ray.data.synthetic import StreetSettings, synthesize
+
+    root = tmp_path_factory.mktemp("street")
+    synthesize(root, StreetSettings(frames=24, cars=6, image_size=(352, 96), seed=3))
+    return root
+
+
+@pytest.fixture
+def root(street: Path, tmp_path: Path) -> Path:
+    """A copy of the street to spoil."""
+    return shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+
+
+@pytest.fixture(scope="session")
+def files_in() -> Callable[..., dict[str, bytes]]:
+    """Reads whole folders: relative path -> bytes."""
+
+    def read(output: Path, *folders: str) -> dict[str, bytes]:
+        files = [path for folder in folders for path in sorted((output / folder).rglob("*")) if path.is_file()]
+        return {str(path.relative_to(output)): path.read_bytes() for path in files}
+
+    return read

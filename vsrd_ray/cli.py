@@ -13,7 +13,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from vsrd_ray.errors import InputError, VSRDRayError
+from vsrd_ray.errors import InputError, VSRDRayError, WorkerError
 
 EXIT_BAD_INPUT, EXIT_FAILED_GROUPS, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -33,7 +33,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except VSRDRayError as error:
-            raise _BadInput(" ".join(str(error).split())) from error
+            kind = click.ClickException if isinstance(error, WorkerError) else _BadInput
+            raise kind(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
 
@@ -95,7 +96,7 @@ def _config_options(command: Command) -> Command:
 def main() -> None:
     """3D boxes from 2D instance masks and camera poses, by VSRD on Ray.
 
-    Exit codes: 0 done, 2 bad input, 3 done but for failed groups, 130 interrupted.
+    Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failed groups, 130 interrupted.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -197,7 +197,7 @@ def load_config(name_or_file: str, overrides: Iterable[str] = ()) -> VSRDConfig:
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name_or_file}: not valid YAML: {error}") from error
+        raise ConfigError(f"{name_or_file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{name_or_file}: expected keys and values, got {type(values).__name__}")
     for override in overrides:

@@ -17,5 +17,14 @@ class OutputError(VSRDRayError):
     """An output folder that cannot take this run, such as one that holds a run with other settings."""
 
 
+class WorkerError(VSRDRayError):
+    """Workers cannot be started, or end without a result: the run cannot go on."""
+
+
 class UnreadableFrameError(InputError):
     """One frame's file is truncated or corrupt: the frame is skipped and counted, and the run goes on."""
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an error and its message in one line, such as "ValueError: no such thing"."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,44 +1,46 @@
-"""Runs commands in this process, on copies of a short street."""
+"""Runs commands in this process."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from vsrd_ray.cli import main
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
 
 
 @pytest.fixture(scope="session")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ROOT with a short drive past a few cars; read it, do not change it."""
-    root = tmp_path_factory.mktemp("street")
-    synthesize(root, StreetSettings(frames=12, cars=4, image_size=(352, 96), seed=3))
-    return root
-
-
-@pytest.fixture
-def root(street: Path, tmp_path: Path) -> Path:
-    """A copy of the street to spoil."""
-    return shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
+def quick() -> list[str]:
+    """Options of the demo's configuration with few steps and rays, and groups for a drive as short as the street."""
+    settings = ("schedule.steps=6", "rendering.num_rays=32", "start.steps=8", "start.headings=4")
+    settings += ("grouping.num_sources=4", "grouping.min_area=32", "grouping.min_box_side=4")
+    return ["--config", "demo", *(word for setting in settings for word in ("--set", setting))]
 
 
 @pytest.fixture(scope="session")
-def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VSRD with so few steps, rays and samples that it takes no time."""
-    path = tmp_path_factory.mktemp("settings") / "tiny.yaml"
-    values = {
-        "grouping": {"num_sources": 4, "min_area": 64, "min_box_side": 6},
-        "masks": {"distance": "transform"},
-        "rendering": {"num_rays": 16, "coarse_samples": 8, "fine_samples": 8},
-        "schedule": {"steps": 3, "residual_from": 1},
-    }
-    path.write_text(yaml.safe_dump(values))
-    return path
+def label_street(street: Path, quick: list[str]) -> Callable[..., Result]:
+    """Runs `vsrd-ray label` on the street, with VSRD and one actor unless the options say otherwise."""
+
+    def run(output: Path, *options: object, root: Path = street) -> Result:
+        arguments = ["label", "--root", root, "--sequence", SEQUENCE, "--output", output, *quick]
+        arguments += ["--num-actors", "1", *options]
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def labelled(
+    label_street: Callable[..., Result], local_ray: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Result, Path]:
+    """What an undisturbed `vsrd-ray label --trace` said, and its OUTPUT; read it, do not change it."""
+    output = tmp_path_factory.mktemp("labelled") / "output"
+    result = label_street(output, "--trace")
+    assert result.exit_code == 0, result.output
+    return result, output
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Bad input ends with one line that says what, which file and what to do; exit code 2; nothing is written."""
 
+import os
 import re
 import shutil
 
@@ -13,13 +14,13 @@ SEQUENCE = "2013_05_28_drive_0000_sync"
 
 
 @pytest.fixture
-def refuse(command, settings_file, tmp_path):
+def refuse(command, quick, tmp_path):
     """Runs `vsrd-ray label` and returns its one line."""
 
     def run(root, *options, sequence=SEQUENCE):
         output = tmp_path / "output"
         existed = output.exists()
-        arguments = ["--config", settings_file, *(["--root", root] if root is not None else [])]
+        arguments = [*quick, *(["--root", root] if root is not None else [])]
         result = command("label", *arguments, "--sequence", sequence, "--output", output, *options)
         assert result.exit_code == 2
         assert result.stdout == ""
@@ -103,6 +104,28 @@ def test_unknown_camera(refuse, root):
 @pytest.mark.parametrize("options", [("--num-actors", "999"), ("--num-actors", "many"), ("--num-gpus", "-1")])
 def test_pool_that_cannot_be(refuse, root, options):
     assert options[1] in refuse(root, *options)
+
+
+@pytest.mark.parametrize("classes", ["", " , "])
+def test_no_class(refuse, root, classes):
+    assert "--classes names no class" in refuse(root, "--classes", classes)
+
+
+def test_output_that_is_a_file(refuse, root, tmp_path):
+    (tmp_path / "output").write_text("my thesis")
+    assert re.search(r"/output is a file: give another --output", refuse(root))
+    assert "cannot be made, since" in refuse(root, "--output", tmp_path / "output" / "inside")
+    assert (tmp_path / "output").read_text() == "my thesis"
+
+
+def test_output_in_a_folder_that_cannot_be_written(refuse, root, tmp_path, monkeypatch):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    access = os.access  # of a folder with mode 555 it is True where tests run as root
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
+    line = refuse(root, "--output", locked / "a" / "b")
+    assert f"{locked / 'a' / 'b'} cannot be written, since {locked} is not writable" in line
+    assert not list(locked.iterdir())
 
 
 def test_output_that_holds_something_else(refuse, root, tmp_path):

@@ -1,7 +1,6 @@
-"""A street to label, with a labeler that needs no time."""
+"""Requests to label the street with a labeler that needs no time."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for standin.py
 
 from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
-
-
-@pytest.fixture(scope="session")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ROOT with a short drive past a few cars; read it, do not change it."""
-    root = tmp_path_factory.mktemp("street")
-    synthesize(root, StreetSettings(frames=24, cars=6, image_size=(352, 96), seed=3))
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +37,3 @@ def _portable_stand_in() -> None:
     import standin
 
     ray.cloudpickle.register_pickle_by_value(standin)
-
-
-@pytest.fixture
-def files_in() -> Callable[..., dict[str, bytes]]:
-    """Reads whole folders: relative path -> bytes."""
-
-    def read(output: Path, *folders: str) -> dict[str, bytes]:
-        paths = [path for folder in folders for path in sorted((output / folder).rglob("*")) if path.is_file()]
-        return {str(path.relative_to(output)): path.read_bytes() for path in paths}
-
-    return read

@@ -105,9 +105,9 @@ def assert_equal(actual, expected):
 
 
 def test_the_published_ranges_are_the_defaults(golden):
-    settings = BoxSettings()
-    assert_equal(torch.tensor([settings.location_min, settings.location_max]).double(), golden["location_range"].float().double())
-    assert_equal(torch.tensor([settings.half_extents_min, settings.half_extents_max]).double(), golden["dimension_range"])
+    settings, like = BoxSettings(), golden["location_range"]
+    assert_equal(like.new_tensor([settings.location_min, settings.location_max]), golden["location_range"])
+    assert_equal(like.new_tensor([settings.half_extents_min, settings.half_extents_max]), golden["dimension_range"])
 
 
 def test_parameters(golden, model):
@@ -119,14 +119,14 @@ def test_parameters(golden, model):
 
 
 def test_hypernetwork(golden, model):
-    assert [outputs * inputs for outputs, inputs in layer_shapes(FieldSettings())] == golden["hyper_layer_sizes"].tolist()
+    sizes = [outputs * inputs for outputs, inputs in layer_shapes(FieldSettings())]
+    assert sizes == golden["hyper_layer_sizes"].tolist()
     assert_equal(model.hypernetwork(golden["embeddings"]), golden["hyper_weights"])
 
 
 def test_encoding(golden):
-    mirrored = golden["residual_points"] * torch.tensor([1.0, 1, 1]).double()
-    mirrored[:, 0] = mirrored[:, 0].abs()
-    assert_equal(encode_positions(mirrored / 100, 8), golden["encoding"])
+    x, yz = golden["residual_points"].split([1, 2], dim=-1)
+    assert_equal(encode_positions(torch.cat([x.abs(), yz], dim=-1) / 100, 8), golden["encoding"])
 
 
 def test_residuals_and_box_distances(golden):
@@ -144,7 +144,7 @@ def test_coarse_distances(golden, variant):
 
 
 def test_fine_distances(golden, model, variant):
-    """All but the sample at quantile 1, whose bin hangs on the last digit of a sum; it comes last of its ray's fine ones."""
+    """All but the sample at quantile 1, whose bin hangs on the last digit of a sum: it is a ray's last fine one."""
     near = torch.zeros(len(golden["ray_origins"]), dtype=torch.float64)
     distances = hierarchical_distances(
         field_of(model, variant),

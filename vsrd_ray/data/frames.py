@@ -3,7 +3,8 @@
 Shapes: V views, N instances, F labelled frames, H x W pixels. `T_a_b` maps coordinates of b into a.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,12 @@ class Sequence:
     def view(self, frame: int) -> View:
         """The view of one frame that has a pose."""
         return View(frame=frame, K=self.K, T_world_cam=self.T_world_cam[frame], image_size=self.image_size)
+
+    def part(self, frames: Iterable[int]) -> "Sequence":
+        """The same sequence with the poses and masks of some frames alone: little to send to a worker."""
+        wanted = set(frames)
+        return replace(
+            self,
+            T_world_cam={frame: self.T_world_cam[frame] for frame in sorted(wanted & self.T_world_cam.keys())},
+            mask_frames=tuple(frame for frame in self.mask_frames if frame in wanted),
+        )

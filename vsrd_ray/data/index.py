@@ -8,7 +8,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,12 @@ from scipy import ndimage
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, SEMANTIC_IDS, class_name, read_instance_map
+from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, class_name, read_instance_map
 from vsrd_ray.errors import UnreadableFrameError
 
 logger = logging.getLogger(__name__)
 
-INDEX_VERSION = "1"
+INDEX_VERSION = "2"
 _FINGERPRINT_KEY = b"vsrd_ray.fingerprint"
 SIDES = ("left", "top", "right", "bottom")
 
@@ -41,25 +40,12 @@ INDEX_SCHEMA = pa.schema(
         *((f"box_{side}", pa.int32()) for side in SIDES),
         ("touches_border", pa.bool_()),  # any side of the mask box lies on the image's border
         ("touches_instance", pa.bool_()),  # a 4-neighbour belongs to another instance
-        # for each side of the mask box: does it lie on the image's border, or does something nearer cut it off
-        *((f"border_{side}", pa.bool_()) for side in SIDES),
-        *((f"occluded_{side}", pa.bool_()) for side in SIDES),
     ],
     metadata={"vsrd_ray.index_version": INDEX_VERSION},
 )
 
-# Classes behind which nothing on the road can stand. Every other one can hide an instance.
-_NEVER_IN_FRONT = ("unlabeled", "ground", "road", "sidewalk", "parking", "rail track", "terrain", "sky")
-# Classes whose instances are compact, so that the lowest pixel of the whole mask tells how near they stand.
-_COMPACT = ("person", "rider", "car", "truck", "bus", "caravan", "trailer", "motorcycle", "bicycle")
-# Outlines of masks are rough: what cuts a side off is looked for as far outside of it as this, in px.
-_REACH = 2
-
 _NUM_IDS = 1 << 16
-_SEMANTIC_OF_ID = np.arange(_NUM_IDS) // IDS_PER_CLASS
 _IS_INSTANCE = np.arange(_NUM_IDS) % IDS_PER_CLASS > 0
-_CAN_HIDE = ~np.isin(_SEMANTIC_OF_ID, [SEMANTIC_IDS[name] for name in _NEVER_IN_FRONT])
-_IS_COMPACT = _IS_INSTANCE & np.isin(_SEMANTIC_OF_ID, [SEMANTIC_IDS[name] for name in _COMPACT])
 
 
 def all_frames(sequence: Sequence) -> list[int]:
@@ -69,12 +55,6 @@ def all_frames(sequence: Sequence) -> list[int]:
 
 def index_frames(sequence: Sequence, frames: Iterable[int]) -> pa.Table:
     """Rows of `INDEX_SCHEMA` for some frames, in their order, instance ids ascending within a frame.
-
-    A side of a mask box is occluded where, within 2 px outside the mask's outermost pixels on that side, there is
-    something that can hide it (an instance, or stuff that stands; not ground or sky) and that stands nearer: its foot
-    is as low in the image as the mask's own. The foot is the lowest pixel of a compact instance such as a car; for all
-    else, the lowest pixel of the unbroken run below the neighbouring pixel. So a pole in front of a car cuts its side
-    off, and the hedge behind it does not. What adjoins the lower side from below is always nearer.
 
     Raises:
         InputError: a mask that cannot be used and is not just damaged, such as one of 8 bits or of another size.
@@ -172,15 +152,6 @@ def _row_without_instance(frame: int, *, skipped: str | None) -> pa.Table:
     return pa.Table.from_pylist([{"frame": frame, "skipped": skipped}], schema=INDEX_SCHEMA)
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """One frame's instances, as the tests of their sides need them."""
-
-    instance_map: np.ndarray  # [H, W] uint16
-    labels: np.ndarray  # [H, W] int32
-    boxes_xyxy: np.ndarray  # [N, 4] int64
-
-
 def describe_instances(
     instance_map: np.ndarray,  # [H, W] uint16
 ) -> dict[str, np.ndarray]:
@@ -194,8 +165,6 @@ def describe_instances(
     boxes = np.array([(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in slices], dtype=np.int64).reshape(-1, 4)
     height, width = instance_map.shape
     on_border = boxes == np.array([0, 0, width - 1, height - 1])
-    scene = _Scene(instance_map=instance_map, labels=labels, boxes_xyxy=boxes)
-    occluded = np.array([_occluded_sides(scene, n) for n in range(len(ids))], dtype=bool).reshape(-1, 4)
     return {
         "instance_id": ids,
         "class_name": np.array([class_name(instance_id) for instance_id in ids.tolist()], dtype=object),
@@ -203,8 +172,6 @@ def describe_instances(
         **{f"box_{side}": boxes[:, i] for i, side in enumerate(SIDES)},
         "touches_border": on_border.any(axis=1),
         "touches_instance": _touching(labels, len(ids)),
-        **{f"border_{side}": on_border[:, i] for i, side in enumerate(SIDES)},
-        **{f"occluded_{side}": occluded[:, i] for i, side in enumerate(SIDES)},
     }
 
 
@@ -216,41 +183,3 @@ def _touching(labels: np.ndarray, num_instances: int) -> np.ndarray:
         touching[a[meets]] = True
         touching[b[meets]] = True
     return touching[1:]
-
-
-def _occluded_sides(scene: _Scene, n: int) -> tuple[bool, bool, bool, bool]:
-    left, top, right, bottom = scene.boxes_xyxy[n]
-    width = scene.labels.shape[1]
-    rows = {x: top + np.flatnonzero(scene.labels[top : bottom + 1, x] == n + 1) for x in (left, right)}
-    columns = {y: left + np.flatnonzero(scene.labels[y, left : right + 1] == n + 1) for y in (top, bottom)}
-    below = scene.instance_map[bottom + 1 : bottom + 1 + _REACH, columns[bottom]]
-    return (
-        any(_hidden_beside(scene, n, rows[left], x) for x in range(max(left - _REACH, 0), left)),
-        any(_hidden_above(scene, n, columns[top], y) for y in range(max(top - _REACH, 0), top)),
-        any(_hidden_beside(scene, n, rows[right], x) for x in range(right + 1, min(right + 1 + _REACH, width))),
-        bool(_CAN_HIDE[below].any()),
-    )
-
-
-def _hidden_beside(scene: _Scene, n: int, rows: np.ndarray, x: int) -> bool:
-    """Whether something nearer than instance n stands at pixels (x, rows)."""
-    column = scene.instance_map[:, x]
-    hiding = rows[_CAN_HIDE[column[rows]]]
-    if len(hiding) == 0:
-        return False
-    run_ends = np.append(np.flatnonzero(column[1:] != column[:-1]), len(column) - 1)
-    feet = run_ends[np.searchsorted(run_ends, hiding)]
-    feet = np.where(_IS_COMPACT[column[hiding]], _lowest_pixels(scene, scene.labels[hiding, x]), feet)
-    return bool((feet >= scene.boxes_xyxy[n, 3]).any())
-
-
-def _hidden_above(scene: _Scene, n: int, columns: np.ndarray, y: int) -> bool:
-    """Whether a compact instance nearer than instance n is at pixels (columns, y); all else above ends above it."""
-    others = columns[_IS_COMPACT[scene.instance_map[y, columns]]]
-    return bool((_lowest_pixels(scene, scene.labels[y, others]) >= scene.boxes_xyxy[n, 3]).any())
-
-
-def _lowest_pixels(scene: _Scene, labels: np.ndarray) -> np.ndarray:
-    """Lower end of the mask boxes of some labels; -1 for label 0."""
-    bottoms = np.concatenate([[-1], scene.boxes_xyxy[:, 3]])
-    return bottoms[labels]

@@ -1,21 +1,21 @@
 """The actor that labels frame groups on Ray's workers."""
 
 import logging
+import pickle
 import time
 from typing import Any
 
 import cv2
 import pyarrow as pa
-import ray
 import torch
 
 from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import Sequence
-from vsrd_ray.data.loading import load_group
+from vsrd_ray.data.loading import GroupTask, load_group
+from vsrd_ray.errors import one_line
+from vsrd_ray.labelers.base import Labeler
 from vsrd_ray.labels.rows import label_rows
 from vsrd_ray.pipeline.factory import LabelerFactory
-from vsrd_ray.pipeline.plan import plan_from_row
-from vsrd_ray.pipeline.tables import to_bytes
+from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.trace import TraceRecorder
 
 logger = logging.getLogger(__name__)
@@ -28,19 +28,10 @@ class LabelGroups:
     it labelled before.
     """
 
-    def __init__(
-        self,
-        *,
-        sequences: dict[str, Any],
-        config: VSRDConfig,
-        labeler_factory: LabelerFactory,
-        device: str,
-        trace: bool,
-    ) -> None:
+    def __init__(self, *, config: VSRDConfig, labeler_factory: LabelerFactory, device: str, trace: bool) -> None:
         """Set up the labeler.
 
         Args:
-            sequences: object references of (`Sequence`, its index), by name.
             config: settings of the run.
             labeler_factory: makes the labeler.
             device: torch device of the labeler; Ray shows an actor its own GPUs alone.
@@ -48,45 +39,48 @@ class LabelGroups:
         """
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        self._sequences = sequences
         self._config = config
         self._config_hash = config.hash()
-        self._labeler = labeler_factory(config, device)
         self._trace = trace
-        self._opened: tuple[str, Sequence, pa.Table] | None = None
+        self._labeler: Labeler | None = None
+        self._defect = ""
+        try:
+            self._labeler = labeler_factory(config, device)
+        except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
+            logger.exception("the labeler cannot be set up")
+            self._defect = one_line(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Label one group.
 
         Args:
-            row: a plan, as `plan_to_row` writes it.
+            row: a pickled `task` (`GroupTask`).
 
         Returns:
-            `group_id`, `status` (ok or failed), `error` (one line, or None), `seconds`, and `labels` and `trace` as
-            bytes of tables (empty where there are none).
+            A pickled `result` (`GroupResult`); or where there is no labeler to make one, why, as `defect`.
         """
-        started = time.perf_counter()
-        result = {"group_id": row["group_id"], "status": "ok", "error": None, "labels": b"", "trace": b""}
-        recorder = TraceRecorder() if self._trace else None
-        try:
-            result["labels"] = to_bytes(self._label(row, recorder))
-        except Exception as error:  # whatever it is, it concerns this group alone
-            logger.exception("group %s failed", row["group_id"])
-            result |= {"status": "failed", "error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-        if recorder is not None:
-            result["trace"] = to_bytes(recorder.table())
-        return result | {"seconds": time.perf_counter() - started}
+        if self._labeler is None:
+            return {"result": b"", "defect": self._defect}
+        return {"result": pickle.dumps(self._attempt(self._labeler, pickle.loads(row["task"]))), "defect": ""}
 
-    def _label(self, row: dict[str, Any], recorder: TraceRecorder | None) -> pa.Table:
-        plan = plan_from_row(row)
-        sequence, index = self._open(plan.sequence)
-        group = load_group(sequence, plan, index)
-        fits = self._labeler.label(group, seed=self._config.seed, trace=recorder)
-        return label_rows(
-            fits, group, labeler=self._labeler.name, config_hash=self._config_hash, seed=self._config.seed
+    def _attempt(self, labeler: Labeler, task: GroupTask) -> GroupResult:
+        started = time.perf_counter()
+        recorder = TraceRecorder() if self._trace else None
+        labels, error = None, None
+        try:
+            labels = self._label(labeler, task, recorder)
+        except Exception as problem:  # whatever it is, it concerns this group alone
+            logger.exception("group %s failed", task.plan.group_id)
+            error = one_line(problem)
+        return GroupResult(
+            group_id=task.plan.group_id,
+            error=error,
+            seconds=time.perf_counter() - started,
+            labels=labels,
+            trace=recorder.table() if recorder is not None else None,
         )
 
-    def _open(self, name: str) -> tuple[Sequence, pa.Table]:
-        if self._opened is None or self._opened[0] != name:
-            self._opened = name, *ray.get(self._sequences[name])
-        return self._opened[1:]
+    def _label(self, labeler: Labeler, task: GroupTask, recorder: TraceRecorder | None) -> pa.Table:
+        group = load_group(task)
+        fits = labeler.label(group, seed=self._config.seed, trace=recorder)
+        return label_rows(fits, group, labeler=labeler.name, config_hash=self._config_hash, seed=self._config.seed)

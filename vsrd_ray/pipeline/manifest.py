@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -43,6 +44,19 @@ def read_manifest(output: Path) -> dict[str, Any] | None:
         return manifest
     except (ValueError, AttributeError) as error:
         raise OutputError(f"{path}: not the manifest of a run ({error!r}): give another --output") from error
+
+
+def check_writable(output: Path) -> None:
+    """Refuse an output folder that this process could not write to, before any work is done.
+
+    Raises:
+        OutputError: the folder, or where it is not there yet the nearest one above, cannot be written.
+    """
+    nearest = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"{output} cannot be made, since {nearest} is a file: give another --output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{output} cannot be written, since {nearest} is not writable: give another --output")
 
 
 def check_same_settings(manifest: dict[str, Any], request: LabelRequest) -> None:

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -78,24 +77,6 @@ def earlier_results(groups: Iterable[GroupPlan], recorded: dict[str, dict]) -> E
 
 def _is_record_of(row: dict, plan: GroupPlan) -> bool:
     return tuple(row["frames"]) == plan.label_frames and tuple(row["instance_ids"]) == plan.instance_ids
-
-
-def plan_to_row(plan: GroupPlan) -> dict[str, Any]:
-    """The plan as a row of a dataset: numbers, texts and lists of numbers."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
-
-
-def plan_from_row(row: dict[str, Any]) -> GroupPlan:
-    """The inverse of `plan_to_row`; lists may have become arrays on the way."""
-    return GroupPlan(
-        group_id=str(row["group_id"]),
-        sequence=str(row["sequence"]),
-        camera=str(row["camera"]),
-        target_frame=int(row["target_frame"]),
-        source_frames=tuple(int(frame) for frame in row["source_frames"]),
-        label_frames=tuple(int(frame) for frame in row["label_frames"]),
-        instance_ids=tuple(int(number) for number in row["instance_ids"]),
-    )
 
 
 def why_no_group(plan: SequencePlan, *, settings: GroupingSettings, classes: tuple[str, ...]) -> str:

@@ -7,6 +7,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from vsrd_ray.pipeline.request import format_seconds
+
 logger = logging.getLogger(__name__)
 
 SECONDS_PER_LINE = 15.0
@@ -25,7 +27,15 @@ class GroupProgress:
         self._total, self._done = total, done
         self._new = self._failed = 0
         self._started = self._last_line = time.monotonic()
-        self._bar = tqdm(total=total, initial=done, unit="group", disable=not sys.stderr.isatty())
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=self.line(0.0),
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
+            disable=not sys.stderr.isatty(),
+            leave=False,
+            dynamic_ncols=True,
+        )
 
     def __enter__(self) -> "GroupProgress":
         return self
@@ -39,19 +49,24 @@ class GroupProgress:
         """One more group has ended."""
         self._new += 1
         self._failed += failed
-        self._bar.set_postfix(failed=self._failed, refresh=False)
-        self._bar.update()
         now = time.monotonic()
+        line = self.line(now - self._started)
+        self._bar.set_description_str(line, refresh=False)
+        self._bar.update()
         is_last = self._done + self._new == self._total
         if self._bar.disable and (is_last or now - self._last_line >= SECONDS_PER_LINE):
             self._last_line = now
-            logger.info("%s", self.line(now - self._started))
+            logger.info("%s", line)
 
     def line(self, seconds: float) -> str:
-        """The state in one line, `seconds` after the start."""
-        rate = self._new / seconds if seconds else 0.0
-        left = (self._total - self._done - self._new) / rate if rate else 0.0
-        return (
-            f"{self._done + self._new}/{self._total} groups, {rate * 60:.1f} a minute, "
-            f"{tqdm.format_interval(left)} left, {self._failed} failed"
-        )
+        """The state in one line, `seconds` after the start: groups, and once one has ended, rate, time left, failures.
+
+        The rate is of groups that ended in this run, over all workers.
+        """
+        count = f"{self._done + self._new}/{self._total} groups"
+        if not self._new or not seconds:
+            return f"{count}, starting"
+        rate = self._new / seconds
+        speed = f"{60 * rate:.1f} a minute" if 60 * rate >= 1 else f"{3600 * rate:.1f} an hour"
+        left = (self._total - self._done - self._new) / rate
+        return f"{count}, {speed}, {format_seconds(left)} left, {self._failed} failed"

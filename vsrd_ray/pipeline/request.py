@@ -1,5 +1,6 @@
 """What a labelling run is asked to do, and what it tells at the end."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Summary:
     failures: tuple[Failure, ...]
     wall_seconds: float  # of this run
     notes: tuple[str, ...]  # sentences such as why a sequence has no group
+    has_truth: bool  # the sequences have a box XML that the labels can be compared with
 
 
 def default_output(sequences: Sequence[str]) -> Path:
@@ -69,16 +71,32 @@ def default_output(sequences: Sequence[str]) -> Path:
 def format_summary(summary: Summary) -> str:
     """The closing lines of a run: counts, failures, where the results lie, and what to type next."""
     request, counts = summary.request, summary.counts
-    lines = [
-        f"Frames    {counts.labelled_frames} of {counts.frames} labelled, {counts.frames_skipped} skipped",
-        f"Groups    {counts.groups_ok} of {counts.groups}, {counts.groups_failed} failed",
-        f"Boxes     {counts.boxes}",
-        f"Time      {summary.wall_seconds:.0f} s",
-        f"Output    {request.output}",
+    rows = [
+        ("Frames", f"{counts.labelled_frames} of {counts.frames} labelled, {counts.frames_skipped} skipped"),
+        ("Groups", f"{counts.groups_ok} of {counts.groups} labelled, {counts.groups_failed} failed"),
+        ("Boxes", f"{counts.boxes}"),
+        ("Time", format_seconds(summary.wall_seconds)),
+        ("Output", f"{request.output}"),
     ]
-    lines += [f"Failed    {failure.group_id}: {failure.error}" for failure in summary.failures]
-    lines += summary.notes
+    rows += [("Failed", f"{failure.group_id}: {failure.error}") for failure in summary.failures]
+    rows += [("Note", note) for note in summary.notes]
     if counts.groups_failed:
-        lines.append("The same command tries the failed groups again.")
-    lines.append(f"Next      vsrd-ray visualize labels {request.output} --root {request.root}")
-    return "\n".join(lines)
+        rows.append(("Note", "The same command tries the failed groups again."))
+    rows += zip(["Next", ""], _next_commands(summary), strict=False)
+    return "\n".join(f"{name:10}{text}" for name, text in rows)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration such as "42 s", "3 min 05 s" or "2 h 07 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, rest_minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {rest_minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _next_commands(summary: Summary) -> list[str]:
+    output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
+    sheet = shlex.quote(str(summary.request.output / "sheet.png"))
+    commands = [f"vsrd-ray visualize labels {output} --root {root} --sheet {sheet}"]
+    return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

@@ -2,28 +2,36 @@
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from functools import partial
+from typing import Any
 
-from vsrd_ray.data.frames import GroupPlan, Sequence
+from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.index import all_frames, fingerprint
+from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.errors import InputError
+from vsrd_ray.data.loading import GroupTask, group_task
+from vsrd_ray.errors import InputError, VSRDRayError, one_line
 from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
-from vsrd_ray.pipeline.manifest import begin, check_same_settings, progressed, read_manifest, write_manifest
+from vsrd_ray.pipeline.manifest import (
+    Status,
+    begin,
+    check_same_settings,
+    check_writable,
+    progressed,
+    read_manifest,
+    write_manifest,
+)
 from vsrd_ray.pipeline.plan import Earlier, SequencePlan, earlier_results, plan_sequence, why_no_group
 from vsrd_ray.pipeline.pool import Pool, resolve_pool
 from vsrd_ray.pipeline.progress import GroupProgress
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest, Summary
-from vsrd_ray.pipeline.session import available_machine, ray_session
-from vsrd_ray.pipeline.sink import GroupResult, Sink
+from vsrd_ray.pipeline.results import GroupResult
+from vsrd_ray.pipeline.session import RayOnDemand, available_machine
+from vsrd_ray.pipeline.sink import Sink
 
 logger = logging.getLogger(__name__)
-
-StartRay = Callable[[], None]
 
 
 def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labeler) -> Summary:
@@ -39,7 +47,8 @@ def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labe
 
     Raises:
         InputError: an input that cannot be used, or a pool that could never be placed.
-        OutputError: the output folder holds other things, or a run with other settings.
+        OutputError: the output folder holds other things, or a run with other settings, or cannot be written.
+        WorkerError: no labeler can be set up, or Ray cannot go on.
         KeyboardInterrupt: the run was interrupted; the folder is whole, and the same request goes on from there.
     """
     started = time.monotonic()
@@ -47,70 +56,42 @@ def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labe
     previous = read_manifest(request.output)
     if previous is not None:
         check_same_settings(previous, request)
+    check_writable(request.output)
     sequences = [open_sequence(request.root, name, request.camera) for name in request.sequences]
     machine = available_machine()
     pool = resolve_pool(request.pool, machine)
-    sink = Sink(request.output)
-    with ExitStack() as stack:
-        session = partial(ray_session, machine, dashboard=request.dashboard, verbose=request.verbose)
-
-        def start_ray() -> None:
-            stack.enter_context(session())
-
-        plans = _plan(request, sequences, sink=sink, start_ray=start_ray)
-        manifest = begin(previous, request, plans)
-        write_manifest(request.output, manifest)
-        groups = [group for plan in plans for group in plan.groups]
-        earlier = _prepare(sink, plans, groups)
-        wanted = groups[: request.limit]
-        close = partial(_close, request, sink=sink, manifest=manifest, wanted=wanted, started=started)
+    with RayOnDemand(machine, dashboard=request.dashboard, verbose=request.verbose) as on_demand:
+        plans = _plan(request, sequences, start_ray=on_demand.start)
+        run = _Run(request, plans, previous=previous, started=started)
         try:
-            _label_pending(
-                request,
-                wanted,
-                plans,
-                earlier=earlier,
-                sink=sink,
-                pool=pool,
-                labeler_factory=labeler_factory,
-                start_ray=start_ray,
-            )
+            if tasks := run.pending_tasks():
+                on_demand.start()
+                run.commit_all(_results(tasks, request=request, pool=pool, labeler_factory=labeler_factory))
         except KeyboardInterrupt:
-            counts, _ = close(interrupted=True)
-            logger.warning(
-                "Interrupted with %d of %d groups done; the same command goes on from there.",
-                counts.groups_ok,
-                counts.groups,
-            )
+            counts = run.close("running").counts
+            done = f"{counts.groups_ok} of {counts.groups}"
+            logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
             raise
         except Exception as error:
-            close(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+            run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
             raise
-        counts, failures = close()
-    notes = [
-        why_no_group(plan, settings=request.config.grouping, classes=request.classes)
-        for plan in plans
-        if not plan.groups
-    ]
-    return Summary(
-        request=request,
-        counts=counts,
-        failures=failures,
-        wall_seconds=time.monotonic() - started,
-        notes=tuple(notes),
-    )
+        return run.close()
 
 
 def _check(request: LabelRequest) -> None:
     if repeated := {name for name in request.sequences if request.sequences.count(name) > 1}:
         raise InputError(f"--sequence {min(repeated)} is given more than once: name each sequence once")
+    if not request.classes:
+        raise InputError("--classes names no class: give one or more with commas between them, such as car,truck")
     for name in request.classes:
         if name not in SEMANTIC_IDS:
             nearest = get_close_matches(name, SEMANTIC_IDS, n=1, cutoff=0.0)[0]
             raise InputError(f"--classes: no class {name!r} in KITTI-360; did you mean {nearest!r}?")
 
 
-def _plan(request: LabelRequest, sequences: list[Sequence], *, sink: Sink, start_ray: StartRay) -> list[SequencePlan]:
+def _plan(request: LabelRequest, sequences: list[Sequence], *, start_ray: Callable[[], None]) -> list[SequencePlan]:
+    """Plans of sequences, from the indexes in the output folder where these are of the present inputs."""
+    sink = Sink(request.output)
     fingerprints = {sequence.name: fingerprint(sequence) for sequence in sequences}
     kept = {name: sink.load_index(name, digest) for name, digest in fingerprints.items()}
     indexes = {name: table for name, table in kept.items() if table is not None}
@@ -132,91 +113,118 @@ def _plan(request: LabelRequest, sequences: list[Sequence], *, sink: Sink, start
     ]
 
 
-def _prepare(sink: Sink, plans: list[SequencePlan], groups: list[GroupPlan]) -> Earlier:
-    sink.clear_debris()
-    recorded = sink.recorded_groups()
-    earlier = earlier_results(groups, recorded)
-    for plan in plans:
-        sink.write_index(plan)
-        sink.prepare(plan, earlier=earlier, recorded=recorded)
-    return earlier
-
-
-def _label_pending(
-    request: LabelRequest,
-    wanted: list[GroupPlan],
-    plans: list[SequencePlan],
-    *,
-    earlier: Earlier,
-    sink: Sink,
-    pool: Pool,
-    labeler_factory: LabelerFactory,
-    start_ray: StartRay,
-) -> None:
-    """Label and commit the wanted groups that are not committed yet."""
-    pending = {group.group_id: group for group in wanted if group.group_id not in earlier.committed}
-    if not pending:
-        return
-    start_ray()
+def _results(
+    tasks: list[GroupTask], *, request: LabelRequest, pool: Pool, labeler_factory: LabelerFactory
+) -> Iterator[GroupResult]:
     from vsrd_ray.pipeline.stages import label_groups  # noqa: PLC0415 - imports Ray, which starts first
 
-    results = label_groups(
-        list(pending.values()),
-        {plan.sequence.name: plan for plan in plans},
-        pool=pool,
-        config=request.config,
-        labeler_factory=labeler_factory,
-        trace=request.trace,
-    )
-    with GroupProgress(total=len(wanted), done=len(wanted) - len(pending)) as progress:
-
-        def commit(result: GroupResult) -> None:
-            attempts = earlier.attempts.get(result.group_id, 0) + 1
-            sink.commit(pending.pop(result.group_id), result, attempts=attempts)
-            progress.update(failed=result.error is not None)
-
-        for result in results:
-            commit(result)
-        for group_id in list(pending):
-            commit(GroupResult(group_id, error="no result came back", seconds=0.0, labels=None, trace=None))
+    return label_groups(tasks, pool=pool, config=request.config, labeler_factory=labeler_factory, trace=request.trace)
 
 
-def _close(
-    request: LabelRequest,
-    *,
-    sink: Sink,
-    manifest: dict,
-    wanted: list[GroupPlan],
-    started: float,
-    interrupted: bool = False,
-    error: str | None = None,
-) -> tuple[Counts, tuple[Failure, ...]]:
-    """Count what the folder holds, and write it into the manifest."""
-    rows = sink.recorded_groups()
-    failures = tuple(
-        Failure(row["group_id"], row["sequence"], row["target_frame"], row["attempts"], row["error"])
-        for row in rows.values()
-        if row["status"] != "ok"
-    )
-    counts = Counts(
-        frames=sum(manifest["inputs"]["frames"].values()),
-        frames_skipped=sum(sum(reasons.values()) for reasons in manifest["inputs"]["skipped_frames"].values()),
-        labelled_frames=sink.count_labelled_frames(),
-        groups=len(rows.keys() | {group.group_id for group in wanted}),
-        groups_ok=len(rows) - len(failures),
-        groups_failed=len(failures),
-        boxes=sink.count_boxes(),
-    )
-    outcome = "complete_with_failures" if failures else "complete"
-    status = "failed" if error else "running" if interrupted else outcome
-    done = progressed(
-        manifest,
-        status=status,
-        counts=counts,
-        failures=failures,
-        wall_seconds=time.monotonic() - started,
-        device_seconds=sum(row["seconds"] for row in rows.values()),
-        error=error,
-    )
-    write_manifest(request.output, done)
-    return counts, failures
+class _Run:
+    """A planned run into its output folder."""
+
+    def __init__(
+        self, request: LabelRequest, plans: list[SequencePlan], *, previous: dict[str, Any] | None, started: float
+    ) -> None:
+        """Mark the folder as one of a run, and clear it of what does not belong to the plan.
+
+        Args:
+            request: what to label, how, and where to.
+            plans: of its sequences.
+            previous: the manifest of an earlier run into the folder.
+            started: when the run began, on the monotonic clock.
+        """
+        self._request, self._plans, self._started = request, plans, started
+        self._sink = Sink(request.output)
+        self._manifest = begin(previous, request, plans)
+        write_manifest(request.output, self._manifest)
+        self._earlier = self._take_over()
+        self._wanted = [group for plan in plans for group in plan.groups][: request.limit]
+        self._pending = {
+            group.group_id: group for group in self._wanted if group.group_id not in self._earlier.committed
+        }
+        self._notes = self._remarks()
+
+    def _take_over(self) -> Earlier:
+        """Keep what earlier runs left of the plan, and nothing else."""
+        self._sink.clear_debris()
+        recorded = self._sink.recorded_groups()
+        earlier = earlier_results((group for plan in self._plans for group in plan.groups), recorded)
+        for plan in self._plans:
+            self._sink.write_index(plan)
+            self._sink.prepare(plan, earlier=earlier, recorded=recorded)
+        return earlier
+
+    def _remarks(self) -> tuple[str, ...]:
+        settings, classes = self._request.config.grouping, self._request.classes
+        notes = [why_no_group(plan, settings=settings, classes=classes) for plan in self._plans if not plan.groups]
+        if self._wanted and not self._pending:
+            notes.append("Nothing was left to do: every group had its labels.")
+        return tuple(notes)
+
+    def pending_tasks(self) -> list[GroupTask]:
+        """The wanted groups that have no labels yet."""
+        plans = {plan.sequence.name: plan for plan in self._plans}
+        return [
+            group_task(plans[group.sequence].sequence, group, plans[group.sequence].index)
+            for group in self._pending.values()
+        ]
+
+    def commit_all(self, results: Iterable[GroupResult]) -> None:
+        """Write results as they come; a pending group without any becomes a failure."""
+        total = len(self._wanted)
+        with GroupProgress(total=total, done=total - len(self._pending)) as progress:
+            for result in results:
+                self._commit(result)
+                progress.update(failed=result.error is not None)
+            for group_id in list(self._pending):
+                self._commit(GroupResult(group_id, error="no result came back", seconds=0.0, labels=None, trace=None))
+                progress.update(failed=True)
+
+    def _commit(self, result: GroupResult) -> None:
+        attempts = self._earlier.attempts.get(result.group_id, 0) + 1
+        self._sink.commit(self._pending.pop(result.group_id), result, attempts=attempts)
+
+    def close(self, status: Status | None = None, *, error: str | None = None) -> Summary:
+        """Count what the folder holds, and write it into the manifest.
+
+        Args:
+            status: how the run ended; by default complete, with failures or without.
+            error: what ended it, if it failed.
+        """
+        rows = self._sink.recorded_groups()
+        failures = tuple(
+            Failure(row["group_id"], row["sequence"], row["target_frame"], row["attempts"], row["error"])
+            for row in rows.values()
+            if row["status"] != "ok"
+        )
+        inputs = self._manifest["inputs"]
+        counts = Counts(
+            frames=sum(inputs["frames"].values()),
+            frames_skipped=sum(sum(reasons.values()) for reasons in inputs["skipped_frames"].values()),
+            labelled_frames=self._sink.count_labelled_frames(),
+            groups=len(rows.keys() | {group.group_id for group in self._wanted}),
+            groups_ok=len(rows) - len(failures),
+            groups_failed=len(failures),
+            boxes=self._sink.count_boxes(),
+        )
+        wall_seconds = time.monotonic() - self._started
+        manifest = progressed(
+            self._manifest,
+            status=status or ("complete_with_failures" if failures else "complete"),
+            counts=counts,
+            failures=failures,
+            wall_seconds=wall_seconds,
+            device_seconds=sum(row["seconds"] for row in rows.values()),
+            error=error,
+        )
+        write_manifest(self._request.output, manifest)
+        return Summary(
+            request=self._request,
+            counts=counts,
+            failures=failures,
+            wall_seconds=wall_seconds,
+            notes=self._notes,
+            has_truth=all(paths.boxes_file(self._request.root, name).is_file() for name in self._request.sequences),
+        )

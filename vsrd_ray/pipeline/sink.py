@@ -4,7 +4,6 @@ Every file is written whole or not at all, and of a group the row in groups/ las
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,18 +15,8 @@ from vsrd_ray.labels.kitti import label_path, write_frame
 from vsrd_ray.labels.parquet import read_groups, write_piece
 from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 from vsrd_ray.pipeline.plan import Earlier, SequencePlan
+from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.trace import write_trace
-
-
-@dataclass(frozen=True)
-class GroupResult:
-    """What came of one group."""
-
-    group_id: str
-    error: str | None  # None: labelled
-    seconds: float
-    labels: pa.Table | None  # LABEL_SCHEMA; None where the group failed
-    trace: pa.Table | None  # a row for each step, where traces are kept
 
 
 class Sink:
@@ -47,8 +36,9 @@ class Sink:
         return load_index(self._index(sequence), fingerprint)
 
     def write_index(self, plan: SequencePlan) -> None:
-        """Write the index of a sequence."""
-        write_index(plan.index, self._index(plan.sequence.name), plan.fingerprint)
+        """Write the index of a sequence, unless it is there already."""
+        if self.load_index(plan.sequence.name, plan.fingerprint) is None:
+            write_index(plan.index, self._index(plan.sequence.name), plan.fingerprint)
 
     def clear_debris(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""

@@ -57,7 +57,7 @@ def render_sections(
     points = origins[:, None] + directions[:, None] * middles[..., None]
     signed, shares, gradients = evaluate_with_gradient(field, points.reshape(-1, 3), differentiable=differentiable)
     signed, gradients = signed.view_as(middles), gradients.view_as(points)
-    shares = shares.view(*middles.shape, -1)
+    shares = shares.view(*middles.shape, shares.shape[-1])
 
     cosines = (directions[:, None] * torch.nn.functional.normalize(gradients, dim=-1)).sum(dim=-1)
     slack, true = (0.5 - 0.5 * cosines).relu(), (-cosines).relu()

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import load_group
+from vsrd_ray.data.loading import group_task, load_group
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -44,7 +45,7 @@ def root(write_sequence) -> Path:
 
 def test_a_group_with_its_pixels(root: Path) -> None:
     sequence = open_sequence(root, SEQUENCE)
-    group = load_group(sequence, plan_of(), index_frames(sequence, all_frames(sequence)))
+    group = load_group(group_task(sequence, plan_of(), index_frames(sequence, all_frames(sequence))))
     assert group.class_names == ("car", "truck")
     assert [view.frame for view in group.views] == [2, 1, 4]
     assert group.views[2].T_world_cam[:3, 3].tolist() == [1234.5, -99999.125, 7.0]
@@ -56,7 +57,7 @@ def test_a_group_with_its_pixels(root: Path) -> None:
 
 def test_labelled_frames_know_the_instances_that_they_show(root: Path) -> None:
     sequence = open_sequence(root, SEQUENCE)
-    group = load_group(sequence, plan_of(), index_frames(sequence, all_frames(sequence)))
+    group = load_group(group_task(sequence, plan_of(), index_frames(sequence, all_frames(sequence))))
     first, second = group.label_frames
     assert [first.view.frame, second.view.frame] == [2, 4]
     np.testing.assert_array_equal(first.mask_boxes_xyxy, [[3, 2, 8, 5], [10, 8, 19, 11]])
@@ -67,10 +68,28 @@ def test_labelled_frames_know_the_instances_that_they_show(root: Path) -> None:
 
 def test_a_mask_that_went_away(root: Path) -> None:
     sequence = open_sequence(root, SEQUENCE)
-    index = index_frames(sequence, all_frames(sequence))
+    task = group_task(sequence, plan_of(), index_frames(sequence, all_frames(sequence)))
     paths.mask_file(root, SEQUENCE, "image_00", 1).unlink()
     with pytest.raises(InputError, match="no instance mask"):
-        load_group(sequence, plan_of(), index)
+        load_group(task)
+
+
+def test_a_task_takes_along_what_the_group_needs_and_no_more(root: Path) -> None:
+    sequence = open_sequence(root, SEQUENCE)
+    index = index_frames(sequence, all_frames(sequence))
+    task = group_task(sequence, plan_of(source_frames=(4,), label_frames=(2,)), index)
+    assert sorted(task.sequence.T_world_cam) == [2, 4]
+    sent = pickle.dumps(task)
+    assert len(sent) < 4000
+    here, there = load_group(task), load_group(pickle.loads(sent))
+    assert len(here.views) == len(there.views) == 2
+    views = zip(here.views, there.views, strict=True)
+    for a, b in (*views, (here.label_frames[0].view, there.label_frames[0].view)):
+        np.testing.assert_array_equal(a.T_world_cam, b.T_world_cam)
+        np.testing.assert_array_equal(a.K, b.K)
+    np.testing.assert_array_equal(here.label_frames[0].mask_boxes_xyxy, there.label_frames[0].mask_boxes_xyxy)
+    np.testing.assert_array_equal(here.instance_maps, there.instance_maps)
+    assert (here.plan, here.class_names) == (there.plan, there.class_names)
 
 
 def test_a_real_group(shared: Path) -> None:
@@ -78,7 +97,7 @@ def test_a_real_group(shared: Path) -> None:
     index = index_frames(sequence, all_frames(sequence))
     plans = plan_groups(index, sequence=sequence.name, camera="image_00", settings=GroupingSettings(), classes=["car"])
     assert plans
-    group = load_group(sequence, plans[0], index)
+    group = load_group(group_task(sequence, plans[0], index))
     assert group.instance_maps.shape == (17, 376, 1408)
     target = group.instance_maps[0]
     for instance_id in plans[0].instance_ids:

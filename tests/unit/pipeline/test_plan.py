@@ -8,7 +8,7 @@ import pytest
 from vsrd_ray.config import GroupingSettings
 from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.pipeline.plan import earlier_results, plan_from_row, plan_sequence, plan_to_row, why_no_group
+from vsrd_ray.pipeline.plan import earlier_results, plan_sequence, why_no_group
 
 PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007))
 
@@ -31,13 +31,6 @@ def planned(index, **settings):
     sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
     grouping = GroupingSettings(**settings)
     return plan_sequence(sequence, index, fingerprint="f", settings=grouping, classes=("car",)), grouping
-
-
-def test_plan_survives_the_way_to_a_worker():
-    row = plan_to_row(PLAN)
-    arrays = {name: np.array(value) if isinstance(value, list) else value for name, value in row.items()}
-    assert plan_from_row(row) == plan_from_row(arrays) == PLAN
-    assert type(plan_from_row(arrays).label_frames[0]) is int
 
 
 @pytest.mark.parametrize(

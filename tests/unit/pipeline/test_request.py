@@ -1,7 +1,17 @@
 from pathlib import Path
 
+import pytest
+
 from vsrd_ray.config import VSRDConfig
-from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest, Summary, default_output, format_summary
+from vsrd_ray.pipeline.request import (
+    Counts,
+    Failure,
+    LabelRequest,
+    Summary,
+    default_output,
+    format_seconds,
+    format_summary,
+)
 
 
 def test_default_output_names_the_sequences():
@@ -9,22 +19,47 @@ def test_default_output_names_the_sequences():
     assert default_output(["a", "b", "c"]) == Path("outputs/a+2")
 
 
+def summary_of(counts, *, output="out", **changes):
+    request = LabelRequest(Path("root"), ("a",), Path(output), VSRDConfig())
+    values = {"failures": (), "wall_seconds": 61.4, "notes": (), "has_truth": True}
+    return Summary(request=request, counts=counts, **(values | changes))
+
+
 def test_summary_tells_counts_failures_and_what_comes_next():
-    summary = Summary(
-        request=LabelRequest(Path("root"), ("a",), Path("out"), VSRDConfig()),
-        counts=Counts(60, 2, 50, 7, 6, 1, 321),
-        failures=(Failure("g3", "a", 30, 2, "ValueError: bad"),),
-        wall_seconds=61.4,
-        notes=("A note.",),
-    )
+    failures = (Failure("g3", "a", 30, 2, "ValueError: bad"),)
+    summary = summary_of(Counts(60, 2, 50, 7, 6, 1, 321), failures=failures, notes=("A sentence.",))
     assert format_summary(summary).splitlines() == [
         "Frames    50 of 60 labelled, 2 skipped",
-        "Groups    6 of 7, 1 failed",
+        "Groups    6 of 7 labelled, 1 failed",
         "Boxes     321",
-        "Time      61 s",
+        "Time      1 min 01 s",
         "Output    out",
         "Failed    g3: ValueError: bad",
-        "A note.",
-        "The same command tries the failed groups again.",
-        "Next      vsrd-ray visualize labels out --root root",
+        "Note      A sentence.",
+        "Note      The same command tries the failed groups again.",
+        "Next      vsrd-ray evaluate out --root root",
+        "          vsrd-ray visualize labels out --root root --sheet out/sheet.png",
     ]
+
+
+def test_without_truth_there_is_nothing_to_evaluate_and_paths_can_be_pasted():
+    summary = summary_of(Counts(6, 0, 6, 1, 1, 0, 6), output="my out", has_truth=False)
+    assert format_summary(summary).splitlines()[5:] == [
+        "Next      vsrd-ray visualize labels 'my out' --root root --sheet 'my out/sheet.png'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.9, "1 h 00 min"),
+        (7650, "2 h 07 min"),
+        (360000, "100 h 00 min"),
+    ],
+)
+def test_durations_are_for_people(seconds, text):
+    assert format_seconds(seconds) == text

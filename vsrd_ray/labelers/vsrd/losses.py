@@ -22,8 +22,9 @@ def silhouette_loss(
 def eikonal_loss(
     gradients: Tensor,  # [..., 3] of the distance field
 ) -> Tensor:
-    """Mean squared departure of the gradient's length from 1."""
-    return (gradients.norm(dim=-1) - 1).square().mean()
+    """Mean squared departure of the gradient's length from 1; 0 where there are no gradients, as no ray met a box."""
+    squares = (gradients.norm(dim=-1) - 1).square()
+    return squares.sum() / max(squares.numel(), 1)
 
 
 def projection_loss(
@@ -58,8 +59,8 @@ def distance_iou_loss(
 ) -> Tensor:
     """Mean of 1 - DIoU over the views and instances with a side that counts.
 
-    A side that does not count is taken from the projected box itself, so that it pulls nowhere.
+    A side that does not count is the projected box's own in both boxes, and a constant, so that it is not pulled.
     """
-    counts = trusted.any(dim=-1)
-    losses = 1 - distance_iou(boxes, torch.where(trusted, mask_boxes, boxes.detach()))
+    counts, own = trusted.any(dim=-1), boxes.detach()
+    losses = 1 - distance_iou(torch.where(trusted, boxes, own), torch.where(trusted, mask_boxes, own))
     return (losses * counts).sum() / counts.sum().clamp(min=1)

@@ -26,7 +26,9 @@ _LOCATION_SPREAD = 2.0
 _MIN_SIDE_PX = 10
 # Outlines are trusted to this many pixels plus this share of the instance's size in the view: bodies differ.
 _NOISE_PX = 1.5
-_NOISE_SHARE = 0.04
+_NOISE_SHARE = 0.03
+# A hull point that lies where the object cannot be counts this much of an extent that is off by as much.
+_CLEARANCE_WEIGHT = 0.4
 # Residuals beyond this many of those are outliers (Geman-McClure).
 _OUTLIER = 3.0
 # Points nearer to the camera's plane than this, or behind it, are seen as if they were here, metres.
@@ -152,6 +154,8 @@ class _Problem:
     supports: Tensor  # [V, N, K] px
     trusted: Tensor  # [V, N, K] bool
     visible: Tensor  # [V, N] bool
+    clearances: Tensor  # [V, N, G, G] px
+    clearance_windows: Tensor  # [V, N, 4] px
     noise: Tensor  # [V, N] px
     prior_mean: Tensor  # [N, 6] metres, location and half extents
     prior_spread: Tensor  # [N, 6] metres
@@ -171,61 +175,106 @@ class _Problem:
             supports=targets.supports + 0.5,  # masks end at pixel centres, objects at most half a pixel beyond
             trusted=targets.trusted,
             visible=_usable(targets),
+            clearances=targets.clearances,
+            clearance_windows=targets.clearance_windows,
             noise=(_NOISE_PX + _NOISE_SHARE * size) * repeated,
             prior_mean=torch.cat([locations, extents.expand_as(locations)], dim=-1),
             prior_spread=torch.cat([location_spread.expand_as(locations), extents_spread.expand_as(locations)], dim=-1),
         )
 
     def costs(self, state: _State, hulls: Tensor, *, outlier: float) -> Tensor:
-        """Robust costs [S, N]: the outlines', averaged over their extents, and the prior's."""
-        residuals, counts = self._residuals(state, hulls)[:2]
-        return self._costs(state, residuals, counts, outlier=outlier)
+        """Robust costs [S, N]: the observations' and the prior's."""
+        return self._costs(state, self._observe(state, hulls), outlier=outlier)
 
-    def _costs(self, state: _State, residuals: Tensor, counts: Tensor, *, outlier: float) -> Tensor:
-        ratio = (residuals / outlier).square()
-        fit = (counts * outlier**2 * ratio / (1 + ratio)).sum(dim=(0, 3))
+    def linearise(self, state: _State, hulls: Tensor, *, outlier: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Costs [S, N], gradients [S, N, 7] and Gauss-Newton matrices [S, N, 7, 7]."""
+        seen = self._observe(state, hulls)
+        index = seen.index[..., None].expand(*seen.index.shape, 3)
+        X, Y, Z = seen.points_cam.gather(3, index).unbind(dim=-1)  # [V, S, N, M]
+        fx, fy = self.K[:, 0, 0, None, None, None], self.K[:, 1, 1, None, None, None]
+        du, dv = seen.pulls[..., 0] * fx / Z, seen.pulls[..., 1] * fy / Z
+        by_cam = torch.stack([du, dv, -(du * X + dv * Y) / Z], dim=-1)
+        by_location = torch.einsum("vsnmi,vij->vsnmj", by_cam, self.T_cam_ref[:, :3, :3])
+        R_ref_obj = rotations_about_y(torch.stack([state.yaws.cos(), state.yaws.sin()], dim=-1))
+        unit_points = hulls[None, :, None].expand(len(index), -1, index.shape[2], -1, -1).gather(3, index)
+        by_extents = torch.einsum("vsnmi,snij->vsnmj", by_location, R_ref_obj) * unit_points
+        turned = seen.turned[None].expand(len(index), *seen.turned.shape).gather(3, index)
+        by_yaw = by_location[..., 0] * turned[..., 2] - by_location[..., 2] * turned[..., 0]
+        jacobian = torch.cat([by_location, by_extents, by_yaw[..., None]], dim=-1)  # [V, S, N, M, 7]
+        weights = seen.counts / (1 + (seen.residuals / outlier).square()).square()
+        weighted = jacobian * weights[..., None]
+        gradient = torch.einsum("vsnmp,vsnm->snp", weighted, seen.residuals)
+        hessian = torch.einsum("vsnmp,vsnmq->snpq", weighted, jacobian)
+        gradient[..., :6] += self._prior(state) / self.prior_spread
+        hessian += torch.diag_embed(
+            torch.nn.functional.pad(self.prior_spread.square().reciprocal(), (0, 1), value=1e-4)
+        )
+        return self._costs(state, seen, outlier=outlier), gradient, hessian
+
+    def _costs(self, state: _State, seen: "_Observations", *, outlier: float) -> Tensor:
+        ratio = (seen.residuals / outlier).square()
+        fit = (seen.counts * outlier**2 * ratio / (1 + ratio)).sum(dim=(0, 3))
         return fit + self._prior(state).square().sum(dim=-1)
 
     def _prior(self, state: _State) -> Tensor:
         return (torch.cat([state.locations, state.half_extents], dim=-1) - self.prior_mean) / self.prior_spread
 
-    def _residuals(self, state: _State, hulls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Residuals [V, S, N, K] in units of noise, which of them count, and the hull points that make them."""
+    def _observe(self, state: _State, hulls: Tensor) -> "_Observations":
         R_ref_obj = rotations_about_y(torch.stack([state.yaws.cos(), state.yaws.sin()], dim=-1))
         turned = (hulls[:, None] * state.half_extents[..., None, :]) @ R_ref_obj.transpose(-1, -2)  # [S, N, P, 3]
         R, t = self.T_cam_ref[:, :3, :3], self.T_cam_ref[:, :3, 3]
         points_cam = torch.einsum("vij,snpj->vsnpi", R, turned + state.locations[..., None, :])
         points_cam = points_cam + t[:, None, None, None]
         points_cam = torch.cat([points_cam[..., :2], points_cam[..., 2:].clamp(min=_MIN_DEPTH)], dim=-1)
-        extents = project_points(points_cam, self.K[:, None, None, None]) @ self.units.T  # [V, S, N, P, K]
-        extents, outermost = extents.max(dim=-2)  # [V, S, N, K]
-        residuals = (extents - self.supports[:, None]) / self.noise[:, None, :, None]
-        # Where the extent is not the object's own, the object reaches at least that far.
-        counts = self.trusted[:, None] | (residuals < 0)
-        counts = counts & self.visible[:, None, :, None]
-        return residuals, counts, points_cam, turned, outermost
+        pixels = project_points(points_cam, self.K[:, None, None, None])  # [V, S, N, P, 2]
+        noise, visible = self.noise[:, None, :, None], self.visible[:, None, :, None]
 
-    def linearise(self, state: _State, hulls: Tensor, *, outlier: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Costs [S, N], gradients [S, N, 7] and Gauss-Newton matrices [S, N, 7, 7]."""
-        residuals, counts, points_cam, turned, outermost = self._residuals(state, hulls)
-        index = outermost[..., None].expand(*outermost.shape, 3)
-        X, Y, Z = points_cam.gather(3, index).unbind(dim=-1)  # [V, S, N, K]
-        turned = turned[None].expand(len(points_cam), *turned.shape).gather(3, index)
-        fx, fy = self.K[:, 0, 0, None, None, None], self.K[:, 1, 1, None, None, None]
-        du, dv = self.units[:, 0] * fx / Z, self.units[:, 1] * fy / Z
-        by_cam = torch.stack([du, dv, -(du * X + dv * Y) / Z], dim=-1) / self.noise[:, None, :, None, None]
-        by_location = torch.einsum("vsnki,vij->vsnkj", by_cam, self.T_cam_ref[:, :3, :3])
-        R_ref_obj = rotations_about_y(torch.stack([state.yaws.cos(), state.yaws.sin()], dim=-1))
-        unit_points = hulls[None, :, None].expand(len(index), -1, index.shape[2], -1, -1).gather(3, index)
-        by_extents = torch.einsum("vsnki,snij->vsnkj", by_location, R_ref_obj) * unit_points
-        by_yaw = by_location[..., 0] * turned[..., 2] - by_location[..., 2] * turned[..., 0]
-        jacobian = torch.cat([by_location, by_extents, by_yaw[..., None]], dim=-1)  # [V, S, N, K, 7]
-        weights = counts / (1 + (residuals / outlier).square()).square()
-        weighted = jacobian * weights[..., None]
-        gradient = torch.einsum("vsnkp,vsnk->snp", weighted, residuals)
-        hessian = torch.einsum("vsnkp,vsnkq->snpq", weighted, jacobian)
-        gradient[..., :6] += self._prior(state) / self.prior_spread
-        hessian += torch.diag_embed(
-            torch.nn.functional.pad(self.prior_spread.square().reciprocal(), (0, 1), value=1e-4)
+        extents, outermost = (pixels @ self.units.T).max(dim=-2)  # [V, S, N, K]
+        reach = (extents - self.supports[:, None]) / noise
+        # Where the extent is not the object's own, the object reaches at least that far.
+        reach_counts = (self.trusted[:, None] | (reach < 0)) & visible
+        reach_pulls = (self.units / noise[..., None]).expand(*extents.shape, 2)
+
+        outside, slopes = self._clearance(pixels)  # [V, S, N, P], [V, S, N, P, 2]
+        every = torch.arange(pixels.shape[3], device=pixels.device).expand(outside.shape)
+        share = _CLEARANCE_WEIGHT / noise
+        return _Observations(
+            residuals=torch.cat([reach, outside * share], dim=-1),
+            counts=torch.cat([reach_counts, visible.expand(outside.shape)], dim=-1),
+            index=torch.cat([outermost, every], dim=-1),
+            pulls=torch.cat([reach_pulls, slopes * share[..., None]], dim=-2),
+            points_cam=points_cam,
+            turned=turned,
         )
-        return self._costs(state, residuals, counts, outlier=outlier), gradient, hessian
+
+    def _clearance(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Bilinear samples [V, S, N, P] px of the clearances at pixels, and their slopes [V, S, N, P, 2]."""
+        V, S, N, P, _ = pixels.shape
+        size = self.clearances.shape[-1]
+        low, high = self.clearance_windows[..., :2], self.clearance_windows[..., 2:]
+        scale = ((size - 1) / (high - low))[:, None, :, None]
+        position = (pixels - low[:, None, :, None]) * scale
+        within = (position >= 0) & (position <= size - 1)
+        position = position.clamp(0, size - 1)
+        cell = position.floor().clamp(max=size - 2)
+        u, v = (position - cell).unbind(dim=-1)
+        first = (cell[..., 1] * size + cell[..., 0]).long().transpose(1, 2).reshape(V, N, S * P)
+        maps = self.clearances.flatten(start_dim=2)
+        a, b, c, d = (
+            maps.gather(2, first + offset).view(V, N, S, P).transpose(1, 2) for offset in (0, 1, size, size + 1)
+        )
+        distances = torch.lerp(torch.lerp(a, b, u), torch.lerp(c, d, u), v)
+        slopes = torch.stack([torch.lerp(b - a, d - c, v), torch.lerp(c - a, d - b, u)], dim=-1)
+        return distances, slopes * scale * within
+
+
+@dataclass(frozen=True)
+class _Observations:
+    """M comparisons of each hull with each view: its extents in K directions, and the clearance of its P points."""
+
+    residuals: Tensor  # [V, S, N, M] in units of noise
+    counts: Tensor  # [V, S, N, M] bool
+    index: Tensor  # [V, S, N, M] the hull point that makes each
+    pulls: Tensor  # [V, S, N, M, 2] their change with that point's pixel
+    points_cam: Tensor  # [V, S, N, P, 3] metres
+    turned: Tensor  # [S, N, P, 3] metres, hull points about the centre along the reference frame's axes

@@ -13,7 +13,14 @@ from vsrd_ray.config import MaskSettings
 from vsrd_ray.data.frames import FrameGroup
 from vsrd_ray.data.masks import SoftMask, largest_soft_mask, mask_box, refine_mask, soft_mask_window
 from vsrd_ray.geometry import rigid
-from vsrd_ray.labelers.vsrd.outlines import directions, foot_rows, trace_outline
+from vsrd_ray.labelers.vsrd.outlines import (
+    CLEARANCE_SAMPLES,
+    directions,
+    foot_rows,
+    may_hide_map,
+    measure_clearance,
+    trace_outline,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class Targets:
     visible: Tensor  # [V, N] bool
     supports: Tensor  # [V, N, K] px, extents of the outlines; 0 where not visible
     trusted: Tensor  # [V, N, K] bool, extents that are the object's own
+    clearances: Tensor  # [V, N, G, G] px, around each mask the distance from where the instance can be
+    clearance_windows: Tensor  # [V, N, 4] px (x1, y1, x2, y2), what the clearances cover
     soft_masks: tuple[tuple[SoftMask | None, ...], ...]  # [V][N]
 
     @property
@@ -77,6 +86,8 @@ def build_targets(
     shape = (len(group.views), len(kept))
     visible = np.zeros(shape, dtype=bool)
     supports, trusted = np.zeros((*shape, settings.directions)), np.zeros((*shape, settings.directions), dtype=bool)
+    clearances = np.zeros((*shape, CLEARANCE_SAMPLES, CLEARANCE_SAMPLES), dtype=np.float32)
+    windows = np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (*shape, 1))
     soft_masks = []
     for v, masks in enumerate(refined):
         instance_map, feet = group.instance_maps[v], foot_rows(group.instance_maps[v])
@@ -94,6 +105,9 @@ def build_targets(
                 units=units,
             )
             visible[v, column], supports[v, column], trusted[v, column] = True, outline.supports, outline.trusted
+            may_hide = may_hide_map(mask, instance_id=group.plan.instance_ids[n], instance_map=instance_map, feet=feet)
+            clearance = measure_clearance(mask, may_hide)
+            clearances[v, column], windows[v, column] = clearance.distances, clearance.window_xyxy
             row.append(soft_mask_window(mask, settings.softness, settings.distance))
         soft_masks.append(tuple(row))
 
@@ -112,6 +126,8 @@ def build_targets(
         visible=torch.as_tensor(visible, device=device),
         supports=to_tensor(supports),
         trusted=torch.as_tensor(trusted, device=device),
+        clearances=to_tensor(clearances),
+        clearance_windows=to_tensor(windows),
         soft_masks=tuple(soft_masks),
     )
 

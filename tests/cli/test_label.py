@@ -1,0 +1,142 @@
+"""`vsrd-ray label` with VSRD itself, in this process."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.instances import SEMANTIC_CLASSES
+from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.pipeline import run
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
+LABELS = ("labels", "kitti")
+
+
+def test_it_writes_what_it_says(labelled, street):
+    result, output = labelled
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["config"]["schedule"]["steps"] == 6
+    assert read_groups(output).num_rows == 6
+    labels = read_labels(output)
+    assert set(labels["labeler"].to_pylist()) == {"vsrd"}
+    lines = result.stdout.splitlines()
+    assert lines.pop(3).startswith("Time      ")
+    assert lines == [
+        "Frames    24 of 24 labelled, 0 skipped",
+        "Groups    6 of 6 labelled, 0 failed",
+        f"Boxes     {labels.num_rows}",
+        f"Output    {output}",
+        f"Next      vsrd-ray evaluate {output} --root {street}",
+        f"          vsrd-ray visualize labels {output} --root {street} --sheet {output / 'sheet.png'}",
+    ]
+    first, last = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
+    assert first == "Indexing 24 frames"
+    assert last.startswith("6/6 groups, ")
+    assert last.endswith(" 0 s left, 0 failed")
+
+
+def test_traces_are_kept_for_those_who_tune(labelled):
+    _, output = labelled
+    groups = read_groups(output).to_pylist()
+    assert {path.stem for path in (output / "trace").glob("*.parquet")} == {group["group_id"] for group in groups}
+    for group in groups:
+        trace = pq.read_table(output / "trace" / f"{group['group_id']}.parquet")
+        assert trace["step"].to_pylist()[-1] == 5
+        events = EventAccumulator(str(output / "trace" / "tensorboard" / group["group_id"])).Reload()
+        (name, *_) = events.Tags()["scalars"]
+        assert [event.step for event in events.Scalars(name)] == trace["step"].to_pylist()
+
+
+def test_labels_depend_on_neither_truth_nor_actors_nor_trace(labelled, label_street, files_in, root, tmp_path):
+    boxes = paths.boxes_file(root, SEQUENCE)
+    boxes.unlink()
+    result = label_street(tmp_path / "output", "--num-actors", "2", root=root)
+    assert result.exit_code == 0, result.output
+    assert files_in(tmp_path / "output", *LABELS) == files_in(labelled[1], *LABELS)
+    assert "vsrd-ray evaluate" not in result.stdout
+    assert "Next      vsrd-ray visualize labels" in result.stdout
+
+
+def test_one_group_then_all_then_nothing(labelled, label_street, files_in, tmp_path):
+    output = tmp_path / "output"
+    first = label_street(output, "--limit", "1")
+    assert "Groups    1 of 1 labelled, 0 failed" in first.stdout
+    rest = label_street(output)
+    assert "Groups    6 of 6 labelled, 0 failed" in rest.stdout
+    assert files_in(output, *LABELS) == files_in(labelled[1], *LABELS)
+
+    folders = (*LABELS, "groups", "index")
+    before = {path: path.stat().st_mtime_ns for folder in folders for path in (output / folder).rglob("*.*")}
+    again = label_street(output)
+    assert again.exit_code == 0
+    assert "Note      Nothing was left to do: every group had its labels." in again.stdout
+    assert again.stderr == ""
+    assert {path: path.stat().st_mtime_ns for folder in folders for path in (output / folder).rglob("*.*")} == before
+
+
+def test_nothing_to_do_needs_no_ray(labelled, label_street, monkeypatch):
+    def no_session(*arguments, **options):
+        raise AssertionError("Ray is not needed")
+
+    monkeypatch.setattr(run.RayOnDemand, "start", no_session)
+    assert label_street(labelled[1]).exit_code == 0
+
+
+def test_every_class_can_be_asked_for(label_street, tmp_path):
+    names = ", ".join(SEMANTIC_CLASSES.values())
+    result = label_street(tmp_path / "output", "--classes", names, "--limit", "1")
+    assert result.exit_code == 0, result.output
+    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
+    assert manifest["inputs"]["classes"] == list(SEMANTIC_CLASSES.values())
+
+
+def test_environment_and_working_folder_stand_in_for_root_and_output(command, street, quick, monkeypatch):
+    """And no object of the wanted classes is no error."""
+    monkeypatch.setenv("KITTI360_DATASET", str(street))
+    result = command("label", "--sequence", SEQUENCE, *quick, "--classes", "truck, trash bin")
+    assert result.exit_code == 0, result.output
+    assert "no frame shows a truck or trash bin" in result.stdout
+    assert Path("outputs", SEQUENCE, "manifest.json").is_file()
+
+
+def test_failed_groups_make_it_exit_with_3(label_street, tmp_path, monkeypatch):
+    def make_broken(config, device):
+        class Broken:
+            name = "broken"
+
+            def label(self, group, *, seed, trace=None):
+                raise ZeroDivisionError("of all things")
+
+        return Broken()
+
+    monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": make_broken})
+    result = label_street(tmp_path / "output", "--limit", "1")
+    assert result.exit_code == 3
+    assert "ZeroDivisionError: of all things" in result.stdout
+    assert "Note      The same command tries the failed groups again." in result.stdout
+
+
+def test_labeler_that_cannot_be_set_up_makes_it_exit_with_1(label_street, tmp_path, monkeypatch):
+    def no_labeler(config, device):
+        raise MemoryError("no room\n  for the weights")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.label, "__kwdefaults__", {"labeler_factory": no_labeler})
+        result = label_street(tmp_path / "output", "--limit", "1")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if not line.startswith("Indexing")]
+    said, _, logs = line.partition("; Ray's logs are in ")
+    assert said == "Error: the labeler cannot be set up on cpu: MemoryError: no room for the weights"
+    assert Path(logs).is_dir()
+    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
+    assert manifest["status"] == "failed"
+    assert manifest["error"] == said.removeprefix("Error: ")
+    assert label_street(tmp_path / "output", "--limit", "1").exit_code == 0

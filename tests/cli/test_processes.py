@@ -1,0 +1,156 @@
+"""The console script as users start it: real processes with a Ray of their own, some of them stopped in mid-run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SCRIPT = Path(sys.executable).with_name("vsrd-ray")
+SEQUENCE = "2013_05_28_drive_0000_sync"
+LABELS = ("labels", "kitti")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process, and which processes it has started, however often one looked."""
+
+    process: subprocess.Popen
+    output: Path
+    home: Path
+    descendants: set[tuple[int, str]]  # pid and start time, which together name a process for good
+
+    def look(self) -> None:
+        parents = {pid: (parent, began) for pid, parent, began in running_processes()}
+        found = {self.process.pid}
+        while more := {pid for pid, (parent, _) in parents.items() if parent in found} - found:
+            found |= more
+        self.descendants.update((pid, parents[pid][1]) for pid in found - {self.process.pid})
+
+    def survivors(self) -> set[tuple[int, str]]:
+        return self.descendants & {(pid, began) for pid, _, began in running_processes()}
+
+
+def running_processes() -> Iterator[tuple[int, int, str]]:
+    """Pid, parent and start time of every process that is no zombie."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent, *others = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z":
+            yield int(folder.name), int(parent), others[17]
+
+
+def wait_until(is_true: Callable[[], object], *, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, f"expected {what} within {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def start(street, quick, tmp_path_factory) -> Iterator[Callable[..., Started]]:
+    """Starts `vsrd-ray label` on the street, in a session of its own, as a user who has never used Ray."""
+    runs: list[Started] = []
+
+    def run(*options: str) -> Started:
+        folder = tmp_path_factory.mktemp("process")
+        (folder / "home").mkdir()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        command = [SCRIPT, "label", "--root", street, "--sequence", SEQUENCE, "--output", folder / "output", *quick]
+        process = subprocess.Popen(
+            [*map(str, command), "--num-actors", "1", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=environment | {"HOME": str(folder / "home")},
+        )
+        runs.append(Started(process, folder / "output", folder / "home", set()))
+        return runs[-1]
+
+    yield run
+    for started in runs:
+        started.process.kill()
+        started.process.communicate()
+        for pid, _ in started.survivors():
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def stop_after_first_group(start) -> Callable[..., Started]:
+    """Starts a run and sends it a signal once a group is done: Ctrl-C to the whole session, as a terminal does."""
+
+    def run(kind: signal.Signals) -> Started:
+        started = start()
+        wait_until(lambda: list(started.output.glob("groups/*.parquet")), seconds=240, what="a group")
+        started.look()
+        (os.killpg if kind == signal.SIGINT else os.kill)(started.process.pid, kind)
+        return started
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def killed(stop_after_first_group) -> Started:
+    started = stop_after_first_group(signal.SIGKILL)
+    started.process.communicate(timeout=60)
+    return started
+
+
+def check_rest_is_labelled(started: Started, labelled, label_street, files_in) -> None:
+    """The run was stopped in between, and the same command ends with the labels of an undisturbed run."""
+    assert json.loads((started.output / "manifest.json").read_text())["status"] == "running"
+    done = files_in(started.output, "groups")
+    assert 1 <= len(done) < 6
+    result = label_street(started.output)
+    assert result.exit_code == 0, result.output
+    assert "Groups    6 of 6 labelled, 0 failed" in result.stdout
+    assert files_in(started.output, *LABELS) == files_in(labelled[1], *LABELS)
+    assert files_in(started.output, "groups").items() >= done.items()
+
+
+def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_in):
+    assert killed.process.returncode == -signal.SIGKILL
+    check_rest_is_labelled(killed, labelled, label_street, files_in)
+
+
+def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, label_street, files_in):
+    started = stop_after_first_group(signal.SIGINT)
+    said, told = started.process.communicate(timeout=120)
+    assert started.process.returncode == 130
+    assert said == ""
+    done = len(list(started.output.glob("groups/*.parquet")))
+    assert told.splitlines() == [
+        "Indexing 24 frames",
+        f"Interrupted with {done} of 6 groups done; the same command goes on from there.",
+    ]
+    assert started.descendants
+    wait_until(lambda: not started.survivors(), seconds=30, what="no process of its Ray left")
+    check_rest_is_labelled(started, labelled, label_street, files_in)
+
+
+def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):
+    started = start("--limit", "1")
+    said, told = started.process.communicate(timeout=240)
+    assert started.process.returncode == 0, told
+    assert [line.split()[0] for line in said.splitlines()][:5] == ["Frames", "Groups", "Boxes", "Time", "Output"]
+    indexing, progress = told.splitlines()
+    assert indexing == "Indexing 24 frames"
+    assert progress.startswith("1/1 groups, ")
+    assert not (started.home / ".ray").exists()
+
+
+def test_killed_run_leaves_no_process(killed):
+    """After a kill, Ray's own watchers end the last of its helpers, but only after a minute."""
+    assert killed.descendants
+    wait_until(lambda: not killed.survivors(), seconds=180, what="no process of its Ray left")

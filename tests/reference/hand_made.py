@@ -1,0 +1,118 @@
+"""Frame groups made by hand: convex things on a plane, seen by a few cameras, with what is true of them known.
+
+A pixel shows a thing if its centre lies in the hull of the thing's projected vertices; nearer things are painted over
+farther ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull
+
+from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, View
+from vsrd_ray.data.masks import mask_box
+from vsrd_ray.geometry import rigid
+from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
+from vsrd_ray.geometry.iou import box_iou_3d
+
+ROAD = 7000
+K = np.array([[180.0, 0, 176], [0, 180, 50], [0, 0, 1]])
+IMAGE_SIZE = (352, 112)
+SEDAN_LWH = (4.2, 1.74, 1.5)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A box, or a hull inside it that touches its sides."""
+
+    instance_id: int
+    center_world: tuple[float, float, float]
+    yaw_world: float = 0.0
+    dimensions_lwh: tuple[float, float, float] = SEDAN_LWH
+    hull: np.ndarray | None = None  # [P, 3] vertices in the unit box (x right, y down, z forward); the box by default
+
+    def vertices_world(self):
+        signs = CORNER_SIGNS_RDF if self.hull is None else self.hull
+        right, down, forward = (signs * np.array(self.dimensions_lwh)[[1, 2, 0]] / 2).T
+        cos, sin = np.cos(self.yaw_world), np.sin(self.yaw_world)
+        x, y = cos * forward + sin * right, sin * forward - cos * right
+        return np.stack([x, y, -down], axis=-1) + self.center_world
+
+
+def camera_pose(x, y, *, heading=0.0, pitch=0.0, roll=0.0, height=1.6):
+    """T_world_cam of a camera that looks along `heading` in the world's x-y plane (z up), tilted by pitch and roll."""
+
+    def about_x(angle):
+        return np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+
+    cos, sin = np.cos(heading), np.sin(heading)
+    level = np.array([[sin, 0, cos], [-cos, 0, sin], [0, -1, 0]])
+    turn = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+    T = np.eye(4)
+    T[:3, :3] = level @ about_x(pitch) @ turn
+    T[:3, 3] = x, y, height
+    return T
+
+
+def paint(things, T_world_cam, K=K, image_size=IMAGE_SIZE):
+    """Instance map [H, W] of what a camera sees; things must lie before it."""
+    width, height = image_size
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    pixels = np.stack([u.ravel(), v.ravel()], axis=-1)
+    T_cam_world = rigid.inverse(T_world_cam)
+    points = [rigid.apply(T_cam_world, thing.vertices_world()) for thing in things]
+    instance_map = np.full((height, width), ROAD, dtype=np.uint16)
+    for n in sorted(range(len(things)), key=lambda n: -points[n][:, 2].mean()):
+        assert points[n][:, 2].min() > 0.1
+        homogeneous = points[n] @ K.T
+        planes = ConvexHull(homogeneous[:, :2] / homogeneous[:, 2:]).equations
+        inside = (pixels @ planes[:, :2].T + planes[:, 2] <= 0).all(axis=-1)
+        instance_map[inside.reshape(height, width)] = things[n].instance_id
+    return instance_map
+
+
+def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_size=IMAGE_SIZE):
+    """A group that sees things from poses (the first one's is the target); its views are its labelled frames too.
+
+    `labelled` are the instances of the group, in the order of their ids; all things by default.
+    """
+    labelled = tuple(sorted(thing.instance_id for thing in things)) if labelled is None else labelled
+    views = tuple(
+        View(frame=frame, K=K, T_world_cam=T_world_cam, image_size=image_size)
+        for frame, T_world_cam in enumerate(poses)
+    )
+    maps = np.stack([paint(things, T_world_cam, K, image_size) for T_world_cam in poses])
+    plan = GroupPlan(
+        group_id=group_id,
+        sequence="hand_made",
+        camera="image_00",
+        target_frame=0,
+        source_frames=tuple(range(1, len(views))),
+        label_frames=tuple(range(len(views))),
+        instance_ids=labelled,
+    )
+    label_frames = tuple(_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
+    return FrameGroup(plan, ("car",) * len(labelled), views, maps, label_frames)
+
+
+def _label_frame(view, instance_map, instance_ids):
+    boxes = [mask_box(instance_map == instance_id) or [np.nan] * 4 for instance_id in instance_ids]
+    areas = [np.count_nonzero(instance_map == instance_id) for instance_id in instance_ids]
+    return LabelFrame(view, np.array(boxes, dtype=np.float64), np.array(areas))
+
+
+def boxes_world(boxes, T_world_ref):
+    """Centres, dimensions_lwh and yaws in the world of `parameters.Boxes` in a levelled frame."""
+    locations, half_extents, R_ref_obj = (
+        tensor.detach().double().cpu().numpy() for tensor in (boxes.locations, boxes.half_extents, boxes.R_ref_obj)
+    )
+    forward = R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
+    return rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], np.arctan2(forward[:, 1], forward[:, 0])
+
+
+def ious_3d(boxes, things, T_world_ref):
+    """IoU3D [N] of boxes in a levelled frame with things."""
+    centers, dimensions, yaws = (
+        np.array([getattr(thing, name) for thing in things]) for name in ("center_world", "dimensions_lwh", "yaw_world")
+    )
+    return box_iou_3d(*boxes_world(boxes, T_world_ref), centers, dimensions, yaws)[0]

@@ -1,0 +1,66 @@
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from vsrd_ray.pipeline import session
+from vsrd_ray.pipeline.pool import Machine
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Begins and ends of sessions, in place of Ray."""
+    events = []
+
+    @contextmanager
+    def pretended(machine, **options):
+        events.append(("begin", machine, options))
+        yield
+        events.append("end")
+
+    monkeypatch.setattr(session, "ray_session", pretended)
+    return events
+
+
+def test_ray_starts_once_when_it_is_asked_for(told):
+    with session.RayOnDemand(Machine(2, 0), dashboard=True, verbose=False) as on_demand:
+        assert told == []
+        on_demand.start()
+        on_demand.start()
+        assert told == [("begin", Machine(2, 0), {"dashboard": True, "verbose": False})]
+    assert told[1:] == ["end"]
+
+
+@pytest.mark.parametrize(("verbose", "heard"), [(False, "before after"), (True, "before during after")])
+def test_what_ray_prints_is_kept_back_unless_verbose(told, capsys, verbose, heard):
+    print("before")
+    with session.RayOnDemand(Machine(2, 0), dashboard=False, verbose=verbose) as on_demand:
+        on_demand.start()
+        print("during")
+    print("after")
+    assert capsys.readouterr().out.split() == heard.split()
+
+
+def test_ray_that_nobody_asked_for_is_not_started(told):
+    with session.RayOnDemand(Machine(2, 0), dashboard=False, verbose=False):
+        pass
+    assert told == []
+
+
+def test_native_messages_are_kept_from_the_terminal_while_ray_starts(capfd, monkeypatch):
+    monkeypatch.delenv("RAY_BACKEND_LOG_LEVEL", raising=False)
+    with session._without_native_messages():
+        assert os.environ["RAY_BACKEND_LOG_LEVEL"] == "fatal"
+        os.write(2, b"announced\n")
+    os.write(2, b"heard\n")
+    assert "RAY_BACKEND_LOG_LEVEL" not in os.environ
+    assert capfd.readouterr().err == "heard\n"
+
+
+def test_level_that_the_user_chose_stays(capfd, monkeypatch):
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "debug")
+    with session._without_native_messages():
+        assert os.environ["RAY_BACKEND_LOG_LEVEL"] == "debug"
+        os.write(2, b"heard\n")
+    assert os.environ["RAY_BACKEND_LOG_LEVEL"] == "debug"
+    assert capfd.readouterr().err == "heard\n"
