@@ -146,7 +146,7 @@ class StartSettings(Settings):
 class LabelSettings(Settings):
     """From a fit to a label."""
 
-    moving_iou_2d: Share = 0.35  # a fit whose mean 2D IoU is below this cannot have stood still
+    moving_misfit: Positive = 1.5  # a box that departs by more from its masks' outlines cannot have stood still
 
 
 class VSRDConfig(Settings):

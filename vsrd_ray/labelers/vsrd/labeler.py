@@ -15,7 +15,7 @@ from vsrd_ray.labelers.base import TraceSink
 from vsrd_ray.labelers.vsrd.optimise import Fit, Start, optimise
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters
 from vsrd_ray.labelers.vsrd.residual import car_start, random_start
-from vsrd_ray.labelers.vsrd.start import fit_hulls
+from vsrd_ray.labelers.vsrd.start import fit_hulls, misfits
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labels.fits import BoxFit
 
@@ -63,6 +63,8 @@ class VSRDLabeler:
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         ious, order = self._match(group, targets, corners_world(centers, dimensions_lwh, yaws))
         visible = targets.visible.cpu().numpy()
+        matched = Boxes(fit.boxes.locations[order], fit.boxes.half_extents[order], fit.boxes.R_ref_obj[order])
+        moving = (misfits(targets, matched) > self.config.labels.moving_misfit).cpu().numpy()
         cameras = np.stack([view.T_world_cam[:3, 3] for view in group.views])
         return [
             BoxFit(
@@ -76,7 +78,7 @@ class VSRDLabeler:
                 num_views=int(visible[:, n].sum()),
                 bearing_spread_deg=bearing_spread_deg(centers[box], cameras[visible[:, n]]),
                 silhouette_loss=float(silhouette_losses[box]),
-                is_moving=bool(iou < self.config.labels.moving_iou_2d),
+                is_moving=bool(moving[n]),
             )
             for n, (instance_id, iou, box) in enumerate(zip(targets.instance_ids, ious, order, strict=True))
         ]

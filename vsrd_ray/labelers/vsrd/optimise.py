@@ -74,8 +74,8 @@ def instance_field(
 ) -> Field:
     """The soft union of boxes, each carved by its residual field if there is one.
 
-    With a margin, residuals count only nearer to their box than that; farther out, where they change neither opacity
-    nor shares, they are not evaluated.
+    With a margin, residuals count only nearer to their box than that. Farther out they would add opacity where there is
+    nearly none; how near is near enough hangs on sigma, so a margin is an approximation.
     """
 
     def residual(points_obj: Tensor) -> Tensor:
@@ -160,6 +160,65 @@ def match_boxes(
     return torch.as_tensor(columns, device=boxes.device)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The losses of one step, of those that have a weight."""
+
+    losses: dict[str, Tensor]  # by the names of LossSettings
+    order: Tensor  # [N] the box of each instance
+    ray_losses: Tensor  # [R, N] of the silhouettes
+
+
+def evaluate_step(
+    boxes: Boxes,  # [N]
+    hyper_weights: Tensor | None,  # [N, W], of the residual fields, or none
+    *,
+    step: int,
+    targets: Targets,
+    rays: RayPlan,
+    config: VSRDConfig,
+    generator: torch.Generator | None,
+) -> Evaluation:
+    """All losses of one step, boxes assigned to instances in the target view (VSRD section 3.3)."""
+    weights, annealed = config.losses, Annealed.at(step, config.schedule)
+    values: dict[str, Tensor] = {}
+    order = torch.arange(len(targets.instance_ids), device=targets.K.device)
+    if weights.projection or weights.diou or weights.matching == "hungarian":
+        projected, mask_boxes = project(boxes, targets), targets.mask_boxes
+        if weights.matching == "hungarian":
+            order = match_boxes(projected[0], mask_boxes[0])
+        trusted = targets.visible[..., None].expand_as(mask_boxes)
+        if weights.trusted_sides_only:
+            trusted = trusted & targets.trusted_sides
+        if weights.projection:
+            values["projection"] = losses.projection_loss(projected[:, order], mask_boxes, trusted)
+        if weights.diou:
+            values["diou"] = losses.distance_iou_loss(projected[:, order], mask_boxes, trusted)
+    field = instance_field(
+        boxes,
+        hyper_weights=hyper_weights,
+        settings=config.field,
+        temperature=annealed.temperature,
+        margin=config.rendering.bounds_margin,
+    )
+    views = rays.views[step]
+    origins, directions = cast_rays(rays.pixels[step], targets.K[views], targets.T_ref_cam[views])
+    rendered = render_silhouettes(
+        field,
+        origins,
+        directions,
+        boxes=boxes,
+        settings=config.rendering,
+        annealed=annealed,
+        generator=generator,
+    )
+    ray_losses = losses.silhouette_loss(rendered.labels[:, order], rays.soft_masks[step])
+    values["silhouette"] = ray_losses.mean()
+    if hyper_weights is not None and weights.eikonal:
+        values["eikonal"] = losses.eikonal_loss(rendered.gradients)
+    return Evaluation(values, order, ray_losses.detach())
+
+
 def optimise(
     targets: Targets,
     rays: RayPlan,
@@ -173,13 +232,47 @@ def optimise(
 
     Deterministic for a seed and a device.
     """
-    schedule, weights = config.schedule, config.losses
+    schedule = config.schedule
     parameters = BoxParameters(*(raw.clone().requires_grad_() for raw in start.boxes.tensors()))
     hypernetwork = HyperNetwork(config.field).to(targets.K)
     hypernetwork.load_state_dict(start.hypernetwork)
     embeddings = start.embeddings.to(targets.K, copy=True).requires_grad_()
+    optimizer = _adam(parameters, embeddings, hypernetwork, schedule)
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule.final_learning_rate ** (1 / schedule.steps))
+    generator = torch.Generator(targets.K.device).manual_seed(seed)
+    evaluation: Evaluation | None = None
+    for step in range(schedule.steps):
+        boxes = parameters.decode(config.box)
+        evaluation = evaluate_step(
+            boxes,
+            hypernetwork(embeddings) if step >= schedule.residual_from else None,
+            step=step,
+            targets=targets,
+            rays=rays,
+            config=config,
+            generator=generator,
+        )
+        weighted = [getattr(config.losses, name) * loss for name, loss in evaluation.losses.items()]
+        total = torch.stack(weighted).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        decay.step()
+        if trace is not None:
+            trace(step, _traced(total, evaluation, boxes))
+    assert evaluation is not None  # there is at least one step
+    order = evaluation.order
+    with torch.no_grad():
+        boxes = parameters.decode(config.box)
+    ordered = Boxes(boxes.locations[order], boxes.half_extents[order], boxes.R_ref_obj[order])
+    return Fit(boxes=ordered, silhouette_losses=evaluation.ray_losses.mean(dim=0))
+
+
+def _adam(
+    parameters: BoxParameters, embeddings: Tensor, hypernetwork: HyperNetwork, schedule: ScheduleSettings
+) -> torch.optim.Adam:
     locations, extents, yaws = parameters.tensors()
-    optimizer = torch.optim.Adam(
+    return torch.optim.Adam(
         [
             {"params": [locations], "lr": schedule.learning_rate_location},
             {"params": [extents], "lr": schedule.learning_rate_extent},
@@ -188,63 +281,11 @@ def optimise(
             {"params": list(hypernetwork.parameters()), "lr": schedule.learning_rate_hypernetwork},
         ]
     )
-    decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule.final_learning_rate ** (1 / schedule.steps))
-    generator = torch.Generator(targets.K.device).manual_seed(seed)
-    trusted = targets.visible[..., None].expand(*targets.visible.shape, 4)
-    if weights.trusted_sides_only:
-        trusted = trusted & targets.trusted_sides
-    order = torch.arange(len(targets.instance_ids), device=targets.K.device)
-    ray_losses = targets.K.new_zeros(0)
-
-    for step in range(schedule.steps):
-        annealed, has_residual = Annealed.at(step, schedule), step >= schedule.residual_from
-        boxes = parameters.decode(config.box)
-        projected = project(boxes, targets)
-        if weights.matching == "hungarian":
-            order = match_boxes(projected[0], targets.mask_boxes[0])
-        terms = {
-            "projection": losses.projection_loss(projected[:, order], targets.mask_boxes, trusted),
-            "diou": losses.distance_iou_loss(projected[:, order], targets.mask_boxes, trusted),
-        }
-        field = instance_field(
-            boxes,
-            hyper_weights=hypernetwork(embeddings) if has_residual else None,
-            settings=config.field,
-            temperature=annealed.temperature,
-            margin=config.rendering.bounds_margin,
-        )
-        views = rays.views[step]
-        origins, directions = cast_rays(rays.pixels[step], targets.K[views], targets.T_ref_cam[views])
-        rendered = render_silhouettes(
-            field,
-            origins,
-            directions,
-            boxes=boxes,
-            settings=config.rendering,
-            annealed=annealed,
-            generator=generator,
-        )
-        ray_losses = losses.silhouette_loss(rendered.labels[:, order], rays.soft_masks[step])
-        terms["silhouette"] = ray_losses.mean()
-        if has_residual:
-            terms["eikonal"] = losses.eikonal_loss(rendered.gradients)
-        total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        decay.step()
-        if trace is not None:
-            trace(step, _traced(total, terms, boxes, order))
-
-    with torch.no_grad():
-        boxes = parameters.decode(config.box)
-    ordered = Boxes(boxes.locations[order], boxes.half_extents[order], boxes.R_ref_obj[order])
-    return Fit(boxes=ordered, silhouette_losses=ray_losses.detach().mean(dim=0))
 
 
-def _traced(total: Tensor, terms: dict[str, Tensor], boxes: Boxes, order: Tensor) -> dict[str, float | np.ndarray]:
-    values: dict[str, float | np.ndarray] = {f"loss/{name}": value.item() for name, value in terms.items()}
+def _traced(total: Tensor, evaluation: Evaluation, boxes: Boxes) -> dict[str, float | np.ndarray]:
+    values: dict[str, float | np.ndarray] = {f"loss/{name}": loss.item() for name, loss in evaluation.losses.items()}
     values["loss/total"] = total.item()
     for name in ("locations", "half_extents", "R_ref_obj"):
-        values[name] = getattr(boxes, name)[order].detach().cpu().numpy()
+        values[name] = getattr(boxes, name)[evaluation.order].detach().cpu().numpy()
     return values

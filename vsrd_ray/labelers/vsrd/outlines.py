@@ -59,10 +59,7 @@ def foot_rows(instance_map: np.ndarray) -> np.ndarray:
 
 def trace_outline(
     mask: np.ndarray,  # [H, W] bool, the instance's refined mask; not empty
-    *,
-    instance_id: int,
-    instance_map: np.ndarray,  # [H, W] uint16, semantic id * 1000 + instance id
-    feet: np.ndarray,  # [H, W], `foot_rows` of the instance map
+    may_hide: np.ndarray,  # [H, W] bool, from `may_hide_map`
     units: np.ndarray,  # [K, 2] from `directions`
 ) -> Outline:
     """The outline of one mask.
@@ -74,7 +71,6 @@ def trace_outline(
     points, normals = _contour(mask)
     extents = points @ units.T
     supports = extents.max(axis=0)
-    may_hide = may_hide_map(mask, instance_id=instance_id, instance_map=instance_map, feet=feet)
     hidden = _is_hidden(points, normals, may_hide)
     size = np.ptp(points, axis=0).max()
     open_to = (normals[hidden] @ units.T > _FACING) | (extents[hidden] > supports - _NEAR_EXTREME * size)
@@ -99,7 +95,14 @@ def may_hide_map(
     instance_map: np.ndarray,  # [H, W] uint16
     feet: np.ndarray,  # [H, W]
 ) -> np.ndarray:
-    """Pixels [H, W] bool of what may stand nearer than an instance, by its foot."""
+    """Pixels [H, W] bool of what may stand nearer than an instance, by its foot.
+
+    Args:
+        mask: the instance's refined mask.
+        instance_id: the instance.
+        instance_map: semantic id * 1000 + instance id.
+        feet: `foot_rows` of the instance map.
+    """
     foot = np.flatnonzero(mask.any(axis=1))[-1] + 1
     margin = np.where(instance_map % 1000 > 0, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
     return (instance_map != instance_id) & ~np.isin(instance_map // 1000, NEVER_IN_FRONT) & (feet > foot + margin)

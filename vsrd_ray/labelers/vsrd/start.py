@@ -89,6 +89,31 @@ def fit_hulls(targets: Targets, settings: StartSettings) -> HullFit:
     return HullFit(boxes=boxes, yaws=yaws, bodies=best // settings.headings, costs=costs[best, every])
 
 
+def misfits(targets: Targets, boxes: Boxes) -> Tensor:
+    """How badly boxes agree with the outlines of their instances over all views, [N]; 0 where no extent is trusted.
+
+    The upper quartile of the departures of a plain body's extents from the trusted ones, of the body that fits better,
+    in units of what bodies and masks explain. What stands still is seldom above 1; what moves between the views cannot
+    be matched by any one box.
+    """
+    problem = _Problem.of(targets, boxes.locations)
+    yaws = torch.atan2(boxes.R_ref_obj[..., 0, 2], boxes.R_ref_obj[..., 2, 2])
+    hulls = torch.stack([torch.as_tensor(body.vertices) for body in BODIES]).to(targets.K)
+    state = _State(
+        *(values.expand(len(BODIES), *values.shape) for values in (boxes.locations, boxes.half_extents, yaws))
+    )
+    num_extents = targets.supports.shape[-1]
+    departures = problem._observe(state, hulls).residuals[..., :num_extents].abs() * _repetition(targets)[:, None]
+    counts = (targets.trusted & problem.visible[..., None])[:, None].expand(departures.shape)
+    departures = torch.where(counts, departures, torch.nan).permute(1, 2, 0, 3).flatten(start_dim=2)  # [S, N, V K]
+    return departures.nanquantile(0.75, dim=-1).amin(dim=0).nan_to_num()
+
+
+def _repetition(targets: Targets) -> Tensor:
+    """By how much [N] each view counts less than one alone: views of one body share its misfit."""
+    return targets.visible.sum(dim=0).clamp(min=1).sqrt()
+
+
 def _locate(targets: Targets) -> Tensor:
     """Centres [N, 3] metres: the median of the places at which the best views put an object of a car's height.
 
@@ -164,8 +189,6 @@ class _Problem:
     def of(targets: Targets, locations: Tensor) -> "_Problem":
         boxes = targets.mask_boxes
         size = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
-        # Views of one body share its misfit, so that more of them do not outvote the prior without bound.
-        repeated = targets.visible.sum(dim=0).clamp(min=1).sqrt()
         extents, extents_spread = locations.new_tensor(TYPICAL_HALF_EXTENTS), locations.new_tensor(HALF_EXTENTS_SPREAD)
         location_spread = _LOCATION_SPREAD + _LOCATION_SHARE * locations.norm(dim=-1, keepdim=True)
         return _Problem(
@@ -177,7 +200,7 @@ class _Problem:
             visible=_usable(targets),
             clearances=targets.clearances,
             clearance_windows=targets.clearance_windows,
-            noise=(_NOISE_PX + _NOISE_SHARE * size) * repeated,
+            noise=(_NOISE_PX + _NOISE_SHARE * size) * _repetition(targets),
             prior_mean=torch.cat([locations, extents.expand_as(locations)], dim=-1),
             prior_spread=torch.cat([location_spread.expand_as(locations), extents_spread.expand_as(locations)], dim=-1),
         )

@@ -79,57 +79,69 @@ def build_targets(
 
     Instances whose refined mask is too small in the target view are left out (VSRD section 4.1).
     """
-    units = directions(settings.directions)
     T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
+    T_ref_cam = rigid.inverse(T_world_ref) @ np.stack([view.T_world_cam for view in group.views])
     refined = [_refined_masks(instances, group.plan.instance_ids, settings) for instances in group.instance_maps]
     kept = [n for n, mask in enumerate(refined[0]) if mask is not None and _is_target(mask, settings)]
-    shape = (len(group.views), len(kept))
-    visible = np.zeros(shape, dtype=bool)
-    supports, trusted = np.zeros((*shape, settings.directions)), np.zeros((*shape, settings.directions), dtype=bool)
-    clearances = np.zeros((*shape, CLEARANCE_SAMPLES, CLEARANCE_SAMPLES), dtype=np.float32)
-    windows = np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (*shape, 1))
-    soft_masks = []
-    for v, masks in enumerate(refined):
-        instance_map, feet = group.instance_maps[v], foot_rows(group.instance_maps[v])
-        row: list[SoftMask | None] = []
-        for column, n in enumerate(kept):
-            mask = masks[n]
-            if mask is None:
-                row.append(None)
-                continue
-            outline = trace_outline(
-                mask,
-                instance_id=group.plan.instance_ids[n],
-                instance_map=instance_map,
-                feet=feet,
-                units=units,
-            )
-            visible[v, column], supports[v, column], trusted[v, column] = True, outline.supports, outline.trusted
-            may_hide = may_hide_map(mask, instance_id=group.plan.instance_ids[n], instance_map=instance_map, feet=feet)
-            clearance = measure_clearance(mask, may_hide)
-            clearances[v, column], windows[v, column] = clearance.distances, clearance.window_xyxy
-            row.append(soft_mask_window(mask, settings.softness, settings.distance))
-        soft_masks.append(tuple(row))
+    instance_ids = tuple(group.plan.instance_ids[n] for n in kept)
+    seen = [
+        _observe_view(instance_map, [masks[n] for n in kept], instance_ids, settings)
+        for instance_map, masks in zip(group.instance_maps, refined, strict=True)
+    ]
 
     def to_tensor(array: np.ndarray) -> Tensor:
         return torch.as_tensor(array, device=device).to(dtype)
 
-    T_ref_cam = rigid.inverse(T_world_ref) @ np.stack([view.T_world_cam for view in group.views])
     return Targets(
-        instance_ids=tuple(group.plan.instance_ids[n] for n in kept),
+        instance_ids=instance_ids,
         class_names=tuple(group.class_names[n] for n in kept),
         T_world_ref=T_world_ref,
         image_size=group.views[0].image_size,
         K=to_tensor(np.stack([view.K for view in group.views])),
         T_ref_cam=to_tensor(T_ref_cam),
         T_cam_ref=to_tensor(rigid.inverse(T_ref_cam)),
-        visible=torch.as_tensor(visible, device=device),
-        supports=to_tensor(supports),
-        trusted=torch.as_tensor(trusted, device=device),
-        clearances=to_tensor(clearances),
-        clearance_windows=to_tensor(windows),
-        soft_masks=tuple(soft_masks),
+        visible=torch.as_tensor(np.stack([view.visible for view in seen]), device=device),
+        supports=to_tensor(np.stack([view.supports for view in seen])),
+        trusted=torch.as_tensor(np.stack([view.trusted for view in seen]), device=device),
+        clearances=to_tensor(np.stack([view.clearances for view in seen])),
+        clearance_windows=to_tensor(np.stack([view.windows for view in seen])),
+        soft_masks=tuple(view.soft_masks for view in seen),
     )
+
+
+@dataclass(frozen=True)
+class _ViewTargets:
+    """One view's part of the targets."""
+
+    visible: np.ndarray  # [N] bool
+    supports: np.ndarray  # [N, K] px
+    trusted: np.ndarray  # [N, K] bool
+    clearances: np.ndarray  # [N, G, G] px
+    windows: np.ndarray  # [N, 4] px
+    soft_masks: tuple[SoftMask | None, ...]  # [N]
+
+
+def _observe_view(
+    instance_map: np.ndarray,  # [H, W] uint16
+    masks: list[np.ndarray | None],  # [N] of [H, W] bool, refined
+    instance_ids: tuple[int, ...],  # [N]
+    settings: MaskSettings,
+) -> _ViewTargets:
+    units, feet, count = directions(settings.directions), foot_rows(instance_map), len(masks)
+    supports, trusted = np.zeros((count, len(units))), np.zeros((count, len(units)), dtype=bool)
+    clearances = np.zeros((count, CLEARANCE_SAMPLES, CLEARANCE_SAMPLES))
+    windows = np.tile([0.0, 0.0, 1.0, 1.0], (count, 1))
+    soft_masks: list[SoftMask | None] = [None] * count
+    for n, mask in enumerate(masks):
+        if mask is None:
+            continue
+        may_hide = may_hide_map(mask, instance_id=instance_ids[n], instance_map=instance_map, feet=feet)
+        outline, clearance = trace_outline(mask, may_hide, units), measure_clearance(mask, may_hide)
+        supports[n], trusted[n] = outline.supports, outline.trusted
+        clearances[n], windows[n] = clearance.distances, clearance.window_xyxy
+        soft_masks[n] = soft_mask_window(mask, settings.softness, settings.distance)
+    visible = np.array([mask is not None for mask in masks], dtype=bool)
+    return _ViewTargets(visible, supports, trusted, clearances, windows, tuple(soft_masks))
 
 
 def _refined_masks(
@@ -162,7 +174,7 @@ def draw_rays(
     No pixel is drawn twice in a step.
 
     A step's rays are the first distinct ones of a longer draw with repetition, which has the same distribution as a
-    draw without. Views that show fewer pixels than asked for give fewer rays.
+    draw without. There are fewer rays than asked for where they would take more than half of the pixels.
     """
     density = np.stack([largest_soft_mask(row, targets.image_size) for row in targets.soft_masks])
     cumulative = np.cumsum(density.ravel(), dtype=np.float64)

@@ -178,15 +178,21 @@ def test_boxes_are_given_to_the_instances_that_they_overlap(group, matching):
     assert (ious > 0.7).all() if matching == "hungarian" else (ious < 0.1).all()
 
 
-def test_what_cannot_have_stood_still_is_called_moving(group):
-    never, always = (
-        VSRDLabeler(
-            load_config("kitti360_vsrd", [f"labels.moving_iou_2d={limit}", "schedule.steps=1", "rendering.num_rays=8"])
-        )
-        for limit in (0.0, 1.0)
-    )
-    assert [fit.is_moving for fit in never.label(group, seed=0)] == [False, False]
-    assert [fit.is_moving for fit in always.label(group, seed=0)] == [True, True]
+def test_what_cannot_have_stood_still_is_called_moving(labeler):
+    poses = [camera_pose(x, 0.1 * x) for x in range(6)]
+    parked = replace(CARS[1], center_world=(16.0, -3.2, 0.75))
+    driving = [replace(CARS[0], center_world=(14.0 + 1.5 * v, 2.6, 0.75)) for v in range(len(poses))]
+    standing_still = make_group([driving[0], parked], poses)
+    seen = [make_group([car, parked], poses).instance_maps[v] for v, car in enumerate(driving)]
+    in_motion = replace(standing_still, instance_maps=np.stack(seen))
+    assert [fit.is_moving for fit in labeler.label(standing_still, seed=0)] == [False, False]
+    assert [fit.is_moving for fit in labeler.label(in_motion, seed=0)] == [True, False]
+
+
+def test_an_occluded_car_that_stands_is_not_called_moving(labeler):
+    wall = Thing(12001, (9.0, 2.2, 0.75), 0.0, (0.5, 0.8, 2.0))
+    group = make_group([CARS[0], wall], POSES, labelled=(26001,))
+    assert [fit.is_moving for fit in labeler.label(group, seed=0)] == [False]
 
 
 def test_no_instance_in_the_target_view_gives_no_boxes(labeler, group):

@@ -30,13 +30,9 @@ def draw(*layers):
 
 
 def trace(instance_map, instance_id=CAR, mask=None, count=4):
-    return trace_outline(
-        instance_map == instance_id if mask is None else mask,
-        instance_id=instance_id,
-        instance_map=instance_map,
-        feet=foot_rows(instance_map),
-        units=directions(count),
-    )
+    mask = instance_map == instance_id if mask is None else mask
+    may_hide = may_hide_map(mask, instance_id=instance_id, instance_map=instance_map, feet=foot_rows(instance_map))
+    return trace_outline(mask, may_hide, directions(count))
 
 
 def trusted(instance_map, instance_id=CAR, mask=None):

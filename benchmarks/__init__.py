@@ -1,0 +1,1 @@
+"""What is measured, and how. Each module runs with `python -m benchmarks.<name>`."""

@@ -1,0 +1,34 @@
+"""A group of real KITTI-360 frames, against a box that was fitted to LiDAR."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vsrd_ray.config import load_config
+from vsrd_ray.data.grouping import plan_groups
+from vsrd_ray.data.index import all_frames, index_frames
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.labelers.vsrd import VSRDLabeler
+
+MIDDLE_FRAME = 3025
+
+
+@pytest.mark.slow
+def test_car_stands_where_lidar_saw_it(shared):
+    root = shared / "data" / "kitti360_real"
+    config = load_config("demo")
+    sequence = open_sequence(root, "2013_05_28_drive_0008_sync")
+    index = index_frames(sequence, all_frames(sequence))
+    plans = plan_groups(index, sequence=sequence.name, camera="image_00", settings=config.grouping, classes=("car",))
+    assert sorted(frame for plan in plans for frame in plan.label_frames) == list(range(3000, 3050))
+    (plan,) = [plan for plan in plans if MIDDLE_FRAME in plan.label_frames]
+    fits = VSRDLabeler(config).label(load_group(group_task(sequence, plan, index)), seed=0)
+    (fit,) = [fit for fit in fits if fit.instance_id == 26001]
+    boxes = json.loads((root / "derived_boxes.json").read_text())["boxes"]
+    (box,) = [box for box in boxes if box["instance_id"] == 26001]
+    assert np.linalg.norm(fit.center_world - box["center_world"]) < 0.8
+    turn = np.rad2deg(abs((fit.yaw_world - box["yaw_world_mod_pi"] + np.pi / 2) % np.pi - np.pi / 2))
+    assert turn < 10
+    assert not fit.is_moving
