@@ -238,7 +238,9 @@ def visualize() -> None:
 @click.option(
     "--to", "destination", type=_path(), help="Folder for PNG, or an .mp4 or .gif.  [default: OUTPUT/pictures]"
 )
-@click.option("--sheet", type=_path(), help="Draw one PNG sheet of the whole run there instead.")
+@click.option(
+    "--sheet", type=_path(), help="Draw one PNG sheet of the whole run there; with --to, the pictures as well."
+)
 def visualize_labels(
     output: Path, root: Path, sequence: str | None, destination: Path | None, sheet: Path | None
 ) -> None:

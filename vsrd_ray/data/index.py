@@ -65,13 +65,15 @@ def index_frames(sequence: Sequence, frames: Iterable[int]) -> pa.Table:
 
 
 def fingerprint(sequence: Sequence) -> str:
-    """Hexadecimal digest of all that an index depends on: names, sizes and times of input files, its own version."""
-    folder = paths.mask_folder(sequence.root, sequence.name, sequence.camera)
-    with os.scandir(folder) as entries:
-        masks = sorted((entry.name, *_size_and_time(entry)) for entry in entries)
+    """Hexadecimal digest of all that an index depends on: names, sizes and times of input files, its own version.
+
+    Images count where there are any, since a damaged one costs its frame.
+    """
+    masks = _listing(paths.mask_folder(sequence.root, sequence.name, sequence.camera))
+    images = _listing(paths.image_folder(sequence.root, sequence.name, sequence.camera))
     files = (paths.calibration_file(sequence.root), paths.poses_file(sequence.root, sequence.name))
     others = [(path.name, *_size_and_time(path)) for path in files]
-    content = json.dumps([INDEX_VERSION, sequence.name, sequence.camera, others, masks])
+    content = json.dumps([INDEX_VERSION, sequence.name, sequence.camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -119,6 +121,14 @@ def is_any_of(column: pa.ChunkedArray, values: Iterable[int | str]) -> pa.Chunke
     """Which rows of a column hold one of some values; a null is none of them."""
     value_set = pa.array(list(values), column.type)
     return pc.is_in(column, value_set=value_set)  # pyright: ignore[reportAttributeAccessIssue]  # made at import
+
+
+def _listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every entry of a folder, sorted; none where it is not there."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted((entry.name, *_size_and_time(entry)) for entry in entries)
 
 
 def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:

@@ -7,13 +7,16 @@ from typing import Any
 
 import cv2
 import pyarrow as pa
+import ray
 import torch
+from ray.actor import ActorHandle
 
 from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.loading import GroupTask, load_group
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler
 from vsrd_ray.labels.rows import label_rows
+from vsrd_ray.pipeline.attempts import MAX_ATTEMPTS, Attempts
 from vsrd_ray.pipeline.factory import LabelerFactory
 from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.trace import TraceRecorder
@@ -28,7 +31,15 @@ class LabelGroups:
     it labelled before.
     """
 
-    def __init__(self, *, config: VSRDConfig, labeler_factory: LabelerFactory, device: str, trace: bool) -> None:
+    def __init__(
+        self,
+        *,
+        config: VSRDConfig,
+        labeler_factory: LabelerFactory,
+        device: str,
+        trace: bool,
+        attempts: ActorHandle[Attempts],
+    ) -> None:
         """Set up the labeler.
 
         Args:
@@ -36,12 +47,14 @@ class LabelGroups:
             labeler_factory: makes the labeler.
             device: torch device of the labeler; Ray shows an actor its own GPUs alone.
             trace: whether losses and boxes over the steps come back too.
+            attempts: counts how often a worker has begun a group.
         """
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         self._config = config
         self._config_hash = config.hash()
         self._trace = trace
+        self._attempts = attempts
         self._labeler: Labeler | None = None
         self._defect = ""
         try:
@@ -61,7 +74,14 @@ class LabelGroups:
         """
         if self._labeler is None:
             return {"result": b"", "defect": self._defect}
-        return {"result": pickle.dumps(self._attempt(self._labeler, pickle.loads(row["task"]))), "defect": ""}
+        task = pickle.loads(row["task"])
+        group_id = task.plan.group_id
+        if ray.get(self._attempts.begin.remote(group_id)) > MAX_ATTEMPTS:
+            error = f"the worker died {MAX_ATTEMPTS} times while it labelled this group"
+            result = GroupResult(group_id, error=error, seconds=0.0, labels=None, trace=None)
+        else:
+            result = self._attempt(self._labeler, task)
+        return {"result": pickle.dumps(result), "defect": ""}
 
     def _attempt(self, labeler: Labeler, task: GroupTask) -> GroupResult:
         started = time.perf_counter()

@@ -89,8 +89,7 @@ def begin(previous: dict[str, Any] | None, request: LabelRequest, plans: Iterabl
         name = plan.sequence.name
         if fingerprints.get(name, plan.fingerprint) != plan.fingerprint:
             logger.warning(
-                "The inputs of %s have changed since it was labelled into %s; only groups whose frames or instances "
-                "differ are labelled again.",
+                "The inputs of %s have changed since it was labelled into %s; all its groups are labelled again.",
                 name,
                 request.output,
             )

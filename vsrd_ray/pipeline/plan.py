@@ -61,14 +61,20 @@ class Earlier:
     attempts: dict[str, int]  # of the groups that failed, by id
 
 
-def earlier_results(groups: Iterable[GroupPlan], recorded: dict[str, dict]) -> Earlier:
-    """What is recorded of the groups just as they are planned now, with the same frames and instances.
+def earlier_results(
+    plans: Iterable[SequencePlan], recorded: dict[str, dict], *, fingerprints: dict[str, str]
+) -> Earlier:
+    """What is recorded of the groups just as they are planned now: of the same inputs, frames and instances.
 
     Args:
-        groups: the plan.
+        plans: what is to be done.
         recorded: rows of `GROUP_SCHEMA` by group id.
+        fingerprints: of the inputs that the records are of, by sequence.
     """
-    rows = [row for plan in groups if (row := recorded.get(plan.group_id)) and _is_record_of(row, plan)]
+    groups = [
+        group for plan in plans if fingerprints.get(plan.sequence.name) == plan.fingerprint for group in plan.groups
+    ]
+    rows = [row for group in groups if (row := recorded.get(group.group_id)) and _is_record_of(row, group)]
     return Earlier(
         committed=frozenset(row["group_id"] for row in rows if row["status"] == "ok"),
         attempts={row["group_id"]: row["attempts"] for row in rows if row["status"] != "ok"},

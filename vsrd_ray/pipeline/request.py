@@ -82,7 +82,8 @@ def format_summary(summary: Summary) -> str:
     rows += [("Note", note) for note in summary.notes]
     if counts.groups_failed:
         rows.append(("Note", "The same command tries the failed groups again."))
-    rows += zip(["Next", ""], _next_commands(summary), strict=False)
+    if counts.boxes:
+        rows += zip(["Next", ""], _next_commands(summary), strict=False)
     return "\n".join(f"{name:10}{text}" for name, text in rows)
 
 

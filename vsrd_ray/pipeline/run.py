@@ -14,6 +14,7 @@ from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTask, group_task
 from vsrd_ray.errors import InputError, VSRDRayError, one_line
 from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
+from vsrd_ray.pipeline.lock import locked
 from vsrd_ray.pipeline.manifest import (
     Status,
     begin,
@@ -47,35 +48,43 @@ def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labe
 
     Raises:
         InputError: an input that cannot be used, or a pool that could never be placed.
-        OutputError: the output folder holds other things, or a run with other settings, or cannot be written.
+        OutputError: the output folder holds other things, or a run with other settings, cannot be written, or is being
+            written by another run.
         WorkerError: no labeler can be set up, or Ray cannot go on.
         KeyboardInterrupt: the run was interrupted; the folder is whole, and the same request goes on from there.
     """
     started = time.monotonic()
     _check(request)
-    previous = read_manifest(request.output)
-    if previous is not None:
-        check_same_settings(previous, request)
+    _previous(request)  # refuse early
     check_writable(request.output)
     sequences = [open_sequence(request.root, name, request.camera) for name in request.sequences]
     machine = available_machine()
     pool = resolve_pool(request.pool, machine)
     with RayOnDemand(machine, dashboard=request.dashboard, verbose=request.verbose) as on_demand:
         plans = _plan(request, sequences, start_ray=on_demand.start)
-        run = _Run(request, plans, previous=previous, started=started)
-        try:
-            if tasks := run.pending_tasks():
-                on_demand.start()
-                run.commit_all(_results(tasks, request=request, pool=pool, labeler_factory=labeler_factory))
-        except KeyboardInterrupt:
-            counts = run.close("running").counts
-            done = f"{counts.groups_ok} of {counts.groups}"
-            logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
-            raise
-        except Exception as error:
-            run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
-            raise
-        return run.close()
+        with locked(request.output):
+            run = _Run(request, plans, previous=_previous(request), started=started)
+            try:
+                if tasks := run.pending_tasks():
+                    on_demand.start()
+                    run.commit_all(_results(tasks, request=request, pool=pool, labeler_factory=labeler_factory))
+            except KeyboardInterrupt:
+                counts = run.close("running").counts
+                done = f"{counts.groups_ok} of {counts.groups}"
+                logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
+                raise
+            except Exception as error:
+                run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
+                raise
+            return run.close()
+
+
+def _previous(request: LabelRequest) -> dict[str, Any] | None:
+    """The manifest of an earlier run into the output folder, with the same settings; None where there is none."""
+    manifest = read_manifest(request.output)
+    if manifest is not None:
+        check_same_settings(manifest, request)
+    return manifest
 
 
 def _check(request: LabelRequest) -> None:
@@ -138,19 +147,22 @@ class _Run:
         self._request, self._plans, self._started = request, plans, started
         self._sink = Sink(request.output)
         self._manifest = begin(previous, request, plans)
+        # The fingerprints of changed inputs stand in the file only when nothing of the earlier ones is left.
+        before = previous or self._manifest
+        write_manifest(request.output, {**before, "status": "running"})
+        self._earlier = self._take_over(before["inputs"].get("fingerprints", {}))
         write_manifest(request.output, self._manifest)
-        self._earlier = self._take_over()
         self._wanted = [group for plan in plans for group in plan.groups][: request.limit]
         self._pending = {
             group.group_id: group for group in self._wanted if group.group_id not in self._earlier.committed
         }
         self._notes = self._remarks()
 
-    def _take_over(self) -> Earlier:
-        """Keep what earlier runs left of the plan, and nothing else."""
+    def _take_over(self, fingerprints: dict[str, str]) -> Earlier:
+        """Keep what earlier runs left of the plan, made from inputs with these fingerprints, and nothing else."""
         self._sink.clear_debris()
         recorded = self._sink.recorded_groups()
-        earlier = earlier_results((group for plan in self._plans for group in plan.groups), recorded)
+        earlier = earlier_results(self._plans, recorded, fingerprints=fingerprints)
         for plan in self._plans:
             self._sink.write_index(plan)
             self._sink.prepare(plan, earlier=earlier, recorded=recorded)
@@ -160,7 +172,7 @@ class _Run:
         settings, classes = self._request.config.grouping, self._request.classes
         notes = [why_no_group(plan, settings=settings, classes=classes) for plan in self._plans if not plan.groups]
         if self._wanted and not self._pending:
-            notes.append("Nothing was left to do: every group had its labels.")
+            notes.append("Nothing was left to do: every wanted group has its labels.")
         return tuple(notes)
 
     def pending_tasks(self) -> list[GroupTask]:
@@ -193,6 +205,7 @@ class _Run:
             status: how the run ended; by default complete, with failures or without.
             error: what ended it, if it failed.
         """
+        self._sink.fill_empty_folders(self._plans)
         rows = self._sink.recorded_groups()
         failures = tuple(
             Failure(row["group_id"], row["sequence"], row["target_frame"], row["attempts"], row["error"])

@@ -3,6 +3,7 @@
 Every file is written whole or not at all, and of a group the row in groups/ last: it marks the group as done.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 from vsrd_ray.pipeline.plan import Earlier, SequencePlan
 from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.trace import write_trace
+
+_EMPTY = "empty.parquet"
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
+_FRAME = r"\d{10}"
 
 
 class Sink:
@@ -42,13 +47,15 @@ class Sink:
 
     def clear_debris(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""
-        for path in self.output.rglob(".*.tmp*"):
-            path.unlink()
+        for path in self.output.rglob(".*"):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
     def prepare(self, plan: SequencePlan, *, earlier: Earlier, recorded: dict[str, dict]) -> None:
         """Remove what no mark of the plan stands for, and write the label files of empty frames.
 
-        To be removed are files that a killed run wrote of a group before its mark, and groups of earlier inputs.
+        To be removed are files that a killed run wrote of a group before its mark, and groups of earlier inputs. Files
+        whose names no run would give stay.
 
         Args:
             plan: the sequence.
@@ -61,16 +68,17 @@ class Sink:
         empty = {self._text(name, camera, frame) for frame in plan.empty_frames}
         texts = {self._text(name, camera, frame) for group in done for frame in group.label_frames}
         pieces = {self._piece(group) for group in done}
-        _remove_others(self._text(name, camera, 0).parent, keep=texts | empty)
-        _remove_others(self._labels(name), keep=pieces)
+        _remove_others(self._text(name, camera, 0).parent, rf"{_FRAME}\.txt", keep=texts | empty)
+        _remove_others(self._labels(name), rf"{re.escape(f'{name}-{camera}')}-{_FRAME}\.parquet", keep=pieces)
+        if plan.groups:
+            for folder in (self._labels(name), self._groups):
+                (folder / _EMPTY).unlink(missing_ok=True)
         for group_id, row in recorded.items():
             if row["sequence"] == name and group_id not in earlier.committed | earlier.attempts.keys():
                 self._mark(group_id).unlink()
         for path in sorted(empty):
             if not path.exists():
                 write_frame(path, LABEL_SCHEMA.empty_table())
-        if not plan.groups:  # readers of datasets want at least one file, for its schema
-            write_piece(LABEL_SCHEMA.empty_table(), self._labels(name) / "empty.parquet")
 
     def commit(self, plan: GroupPlan, result: GroupResult, *, attempts: int) -> None:
         """Write a group's labels and label files where it has them, and in any case its mark.
@@ -101,6 +109,13 @@ class Sink:
         }
         write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), self._mark(plan.group_id))
 
+    def fill_empty_folders(self, plans: Iterable[SequencePlan]) -> None:
+        """Write an empty piece where there is none: readers of datasets want at least one file, for its schema."""
+        folders = {self._labels(plan.sequence.name): LABEL_SCHEMA for plan in plans}
+        for folder, schema in {**folders, self._groups: GROUP_SCHEMA}.items():
+            if not any(folder.glob("*.parquet")):
+                write_piece(schema.empty_table(), folder / _EMPTY)
+
     def count_boxes(self) -> int:
         """Rows of the labels dataset."""
         return ds.dataset(self.output / "labels", format="parquet").count_rows()
@@ -129,7 +144,9 @@ class Sink:
         return label_path(self.output / "kitti", sequence=sequence, camera=camera, frame=frame)
 
 
-def _remove_others(folder: Path, *, keep: Iterable[Path]) -> None:
+def _remove_others(folder: Path, name: str, *, keep: set[Path]) -> None:
+    """Remove the files of a folder that are named like `name`, a regular expression, but for those to keep."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in set(folder.iterdir()) - set(keep):
-        path.unlink()
+    for path in set(folder.iterdir()) - keep:
+        if re.fullmatch(name, path.name) and path.is_file():
+            path.unlink()

@@ -16,6 +16,7 @@ from vsrd_ray.data.index import all_frames
 from vsrd_ray.data.loading import GroupTask
 from vsrd_ray.errors import InputError, WorkerError, one_line
 from vsrd_ray.pipeline.actors import LabelGroups
+from vsrd_ray.pipeline.attempts import Attempts
 from vsrd_ray.pipeline.factory import LabelerFactory
 from vsrd_ray.pipeline.indexing import index_chunk
 from vsrd_ray.pipeline.pool import Pool
@@ -54,6 +55,8 @@ def label_groups(
 ) -> Iterator[GroupResult]:
     """Results of the groups, each as soon as it is there, in no fixed order.
 
+    Ray starts a worker that died anew, and gives it the same group; one that goes on killing its workers is failed.
+
     Args:
         tasks: the groups to label.
         pool: the actors.
@@ -64,6 +67,7 @@ def label_groups(
     Raises:
         WorkerError: the workers cannot go on.
     """
+    attempts = ray.remote(num_cpus=0)(Attempts).remote()
     rows = [{"task": pickle.dumps(task)} for task in tasks]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         LabelGroups,  # pyright: ignore[reportArgumentType] - Ray makes an instance in every actor
@@ -72,16 +76,20 @@ def label_groups(
             "labeler_factory": labeler_factory,
             "device": pool.device,
             "trace": trace,
+            "attempts": attempts,
         },
         compute=_strategy(pool, len(tasks)),
         num_cpus=1,
         num_gpus=pool.num_gpus,
     )
     dataset.set_name("label")
-    for row in _rows(dataset):
-        if row["defect"]:
-            raise WorkerError(f"the labeler cannot be set up on {pool.device}: {row['defect']}")
-        yield pickle.loads(row["result"])
+    try:
+        for row in _rows(dataset):
+            if row["defect"]:
+                raise WorkerError(f"the labeler cannot be set up on {pool.device}: {row['defect']}")
+            yield pickle.loads(row["result"])
+    finally:
+        ray.kill(attempts)
 
 
 def _strategy(pool: Pool, num_groups: int) -> ActorPoolStrategy:

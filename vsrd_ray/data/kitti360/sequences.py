@@ -37,7 +37,7 @@ def open_sequence(root: Path, name: str, camera: str = "image_00") -> Sequence:
     T_cam0_cam = inverse(calibration.T_cam_cam0)
     poses = read_poses(root, name)
     return Sequence(
-        root=root,
+        root=root.absolute(),  # workers may run elsewhere
         name=name,
         camera=camera,
         K=calibration.K,

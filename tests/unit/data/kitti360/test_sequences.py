@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import list_sequences, open_sequence
 from vsrd_ray.errors import InputError
 
@@ -91,3 +92,11 @@ def test_unknown_camera(write_sequence) -> None:
     root = write_sequence({0: EMPTY})
     with pytest.raises(InputError, match="unknown camera 'left'"):
         open_sequence(root, SEQUENCE, "left")
+
+
+def test_a_relative_root_can_be_read_from_anywhere(write_sequence, monkeypatch) -> None:
+    root = write_sequence({0: np.full((16, 20), 7000, np.uint16)})
+    monkeypatch.chdir(root.parent)
+    sequence = open_sequence(Path(root.name), SEQUENCE)
+    monkeypatch.chdir("/")
+    assert read_instance_map(sequence, 0).shape == (16, 20)
