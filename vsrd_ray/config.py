@@ -141,6 +141,13 @@ class StartSettings(Settings):
     kind: Literal["flat", "hull"] = "flat"  # 50 m ahead on the axis (published), or fitted to the masks' outlines
     steps: PositiveCount = 20  # damped Gauss-Newton steps
     headings: PositiveCount = 8  # tried over the full circle; the best one is kept
+    min_side: PositiveCount = 10  # px; masks less wide or high say little of where their object is
+    noise: Positive = 1.5  # px to which outlines are believed, plus ...
+    noise_share: NonNegative = 0.03  # ... this share of the instance's size in the view, since bodies differ
+    outlier: Positive = 3.0  # residuals beyond this many of those are let go (Geman-McClure)
+    clearance_weight: NonNegative = 0.4  # of a hull point where the object cannot be, against an extent as far off
+    location_spread: Positive = 2.0  # m to which the first guess of a location is believed, plus ...
+    location_share: NonNegative = 0.3  # ... this share of its distance
 
 
 class LabelSettings(Settings):

@@ -64,7 +64,7 @@ class VSRDLabeler:
         ious, order = self._match(group, targets, corners_world(centers, dimensions_lwh, yaws))
         visible = targets.visible.cpu().numpy()
         matched = Boxes(fit.boxes.locations[order], fit.boxes.half_extents[order], fit.boxes.R_ref_obj[order])
-        moving = (misfits(targets, matched) > self.config.labels.moving_misfit).cpu().numpy()
+        moving = (misfits(targets, matched, self.config.start) > self.config.labels.moving_misfit).cpu().numpy()
         cameras = np.stack([view.T_world_cam[:3, 3] for view in group.views])
         return [
             BoxFit(

@@ -19,18 +19,6 @@ from vsrd_ray.labelers.vsrd.outlines import directions
 from vsrd_ray.labelers.vsrd.parameters import Boxes, rotations_about_y
 from vsrd_ray.labelers.vsrd.targets import Targets
 
-# The first guess of a location is good to this share of its distance, and this much, metres.
-_LOCATION_SHARE = 0.3
-_LOCATION_SPREAD = 2.0
-# Masks less than this wide or high say little of where their object is.
-_MIN_SIDE_PX = 10
-# Outlines are trusted to this many pixels plus this share of the instance's size in the view: bodies differ.
-_NOISE_PX = 1.5
-_NOISE_SHARE = 0.03
-# A hull point that lies where the object cannot be counts this much of an extent that is off by as much.
-_CLEARANCE_WEIGHT = 0.4
-# Residuals beyond this many of those are outliers (Geman-McClure).
-_OUTLIER = 3.0
 # Points nearer to the camera's plane than this, or behind it, are seen as if they were here, metres.
 _MIN_DEPTH = 0.5
 
@@ -42,7 +30,6 @@ class HullFit:
     boxes: Boxes  # [N]
     yaws: Tensor  # [N] radians about y, 0 facing +z
     bodies: Tensor  # [N] int64, index into BODIES of the body that fits best
-    costs: Tensor  # [N] robust costs of the outlines and the prior
 
 
 @dataclass(frozen=True)
@@ -73,11 +60,11 @@ class _State:
 def fit_hulls(targets: Targets, settings: StartSettings) -> HullFit:
     """Boxes of all instances from their outlines alone: damped Gauss-Newton from many headings and plain bodies."""
     bodies = torch.stack([torch.as_tensor(body.vertices) for body in BODIES]).to(targets.K)  # [2, P, 3]
-    locations = _locate(targets)
+    locations = _locate(targets, settings)
     state = _initial_state(locations, num_bodies=len(bodies), num_headings=settings.headings)
     hulls = bodies.repeat_interleave(settings.headings, dim=0)  # [S, P, 3]
-    problem = _Problem.of(targets, locations)
-    state, costs = _optimise(problem, state, hulls, steps=settings.steps)
+    problem = _Problem.of(targets, locations, settings)
+    state, costs = _optimise(problem, state, hulls, settings)
     best = costs.argmin(dim=0)  # [N]
     every = torch.arange(len(best), device=best.device)
     yaws = state.yaws[best, every]
@@ -86,17 +73,17 @@ def fit_hulls(targets: Targets, settings: StartSettings) -> HullFit:
         state.half_extents[best, every],
         rotations_about_y(torch.stack([yaws.cos(), yaws.sin()], dim=-1)),
     )
-    return HullFit(boxes=boxes, yaws=yaws, bodies=best // settings.headings, costs=costs[best, every])
+    return HullFit(boxes=boxes, yaws=yaws, bodies=best // settings.headings)
 
 
-def misfits(targets: Targets, boxes: Boxes) -> Tensor:
+def misfits(targets: Targets, boxes: Boxes, settings: StartSettings) -> Tensor:
     """How badly boxes agree with the outlines of their instances over all views, [N]; 0 where no extent is trusted.
 
     The upper quartile of the departures of a plain body's extents from the trusted ones, of the body that fits better,
     in units of what bodies and masks explain. What stands still is seldom above 1; what moves between the views cannot
     be matched by any one box.
     """
-    problem = _Problem.of(targets, boxes.locations)
+    problem = _Problem.of(targets, boxes.locations, settings)
     yaws = torch.atan2(boxes.R_ref_obj[..., 0, 2], boxes.R_ref_obj[..., 2, 2])
     hulls = torch.stack([torch.as_tensor(body.vertices) for body in BODIES]).to(targets.K)
     state = _State(
@@ -114,7 +101,7 @@ def _repetition(targets: Targets) -> Tensor:
     return targets.visible.sum(dim=0).clamp(min=1).sqrt()
 
 
-def _locate(targets: Targets) -> Tensor:
+def _locate(targets: Targets, settings: StartSettings) -> Tensor:
     """Centres [N, 3] metres: the median of the places at which the best views put an object of a car's height.
 
     The best views are those with the most trusted sides, top and bottom first. No parallax is needed, and no single
@@ -127,18 +114,18 @@ def _locate(targets: Targets) -> Tensor:
     centers = torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, torch.ones_like(boxes[..., :1])], dim=-1)
     points_cam = torch.linalg.solve(targets.K[:, None], centers[..., None])[..., 0] * depths[..., None]
     points = (targets.T_ref_cam[:, None, :3, :3] @ points_cam[..., None])[..., 0] + targets.T_ref_cam[:, None, :3, 3]
-    usable = _usable(targets)
+    usable = _usable(targets, settings)
     score = torch.where(usable, sides, -1)
     good = (score == score.amax(dim=0)) & usable
     nan = torch.full_like(points, torch.nan)
     return torch.where(good[..., None], points, nan).nanmedian(dim=0).values
 
 
-def _usable(targets: Targets) -> Tensor:
+def _usable(targets: Targets, settings: StartSettings) -> Tensor:
     """Views [V, N] that show enough of an instance to measure it, or the largest of those that do not."""
     boxes = targets.mask_boxes
     sides = torch.where(targets.visible, (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1), -1)
-    return targets.visible & (sides >= sides.amax(dim=0).clamp(max=_MIN_SIDE_PX))
+    return targets.visible & (sides >= sides.amax(dim=0).clamp(max=settings.min_side))
 
 
 def _initial_state(locations: Tensor, *, num_bodies: int, num_headings: int) -> _State:
@@ -151,14 +138,14 @@ def _initial_state(locations: Tensor, *, num_bodies: int, num_headings: int) -> 
     )
 
 
-def _optimise(problem: "_Problem", state: _State, hulls: Tensor, *, steps: int) -> tuple[_State, Tensor]:
+def _optimise(problem: "_Problem", state: _State, hulls: Tensor, settings: StartSettings) -> tuple[_State, Tensor]:
     """Levenberg-Marquardt for every start and instance on its own; outliers are let go as the steps pass.
 
     Returns the states and their robust costs [S, N] at the strictest threshold.
     """
     damping = torch.full_like(state.yaws, 1e-2)
-    for step in range(steps):
-        outlier = _OUTLIER * 10 ** (1 - min(1.0, 2 * step / steps))
+    for step in range(settings.steps):
+        outlier = settings.outlier * 10 ** (1 - min(1.0, 2 * step / settings.steps))
         costs, gradient, hessian = problem.linearise(state, hulls, outlier=outlier)
         diagonal = torch.diag_embed(hessian.diagonal(dim1=-2, dim2=-1))
         move = torch.linalg.solve(hessian + damping[..., None, None] * diagonal, -gradient)
@@ -166,7 +153,7 @@ def _optimise(problem: "_Problem", state: _State, hulls: Tensor, *, steps: int) 
         better = problem.costs(moved, hulls, outlier=outlier) < costs
         state = state.chosen(better, moved)
         damping = torch.where(better, damping / 3, damping * 4).clamp(1e-6, 1e6)
-    return state, problem.costs(state, hulls, outlier=_OUTLIER)
+    return state, problem.costs(state, hulls, outlier=settings.outlier)
 
 
 @dataclass(frozen=True)
@@ -181,26 +168,28 @@ class _Problem:
     visible: Tensor  # [V, N] bool
     clearances: Tensor  # [V, N, G, G] px
     clearance_windows: Tensor  # [V, N, 4] px
+    clearance_weight: float
     noise: Tensor  # [V, N] px
     prior_mean: Tensor  # [N, 6] metres, location and half extents
     prior_spread: Tensor  # [N, 6] metres
 
     @staticmethod
-    def of(targets: Targets, locations: Tensor) -> "_Problem":
+    def of(targets: Targets, locations: Tensor, settings: StartSettings) -> "_Problem":
         boxes = targets.mask_boxes
         size = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
         extents, extents_spread = locations.new_tensor(TYPICAL_HALF_EXTENTS), locations.new_tensor(HALF_EXTENTS_SPREAD)
-        location_spread = _LOCATION_SPREAD + _LOCATION_SHARE * locations.norm(dim=-1, keepdim=True)
+        location_spread = settings.location_spread + settings.location_share * locations.norm(dim=-1, keepdim=True)
         return _Problem(
             K=targets.K,
             T_cam_ref=targets.T_cam_ref,
             units=torch.as_tensor(directions(targets.supports.shape[-1])).to(targets.K),
             supports=targets.supports + 0.5,  # masks end at pixel centres, objects at most half a pixel beyond
             trusted=targets.trusted,
-            visible=_usable(targets),
+            visible=_usable(targets, settings),
             clearances=targets.clearances,
             clearance_windows=targets.clearance_windows,
-            noise=(_NOISE_PX + _NOISE_SHARE * size) * _repetition(targets),
+            clearance_weight=settings.clearance_weight,
+            noise=(settings.noise + settings.noise_share * size) * _repetition(targets),
             prior_mean=torch.cat([locations, extents.expand_as(locations)], dim=-1),
             prior_spread=torch.cat([location_spread.expand_as(locations), extents_spread.expand_as(locations)], dim=-1),
         )
@@ -260,7 +249,7 @@ class _Problem:
 
         outside, slopes = self._clearance(pixels)  # [V, S, N, P], [V, S, N, P, 2]
         every = torch.arange(pixels.shape[3], device=pixels.device).expand(outside.shape)
-        share = _CLEARANCE_WEIGHT / noise
+        share = self.clearance_weight / noise
         return _Observations(
             residuals=torch.cat([reach, outside * share], dim=-1),
             counts=torch.cat([reach_counts, visible.expand(outside.shape)], dim=-1),

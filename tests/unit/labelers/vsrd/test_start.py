@@ -90,7 +90,7 @@ def test_an_instance_does_not_hang_on_the_others_in_its_group():
 def test_first_guesses_are_near():
     targets = build(CARS)
     truth = (np.array([car.center_world for car in CARS]) - targets.T_world_ref[:3, 3]) @ targets.T_world_ref[:3, :3]
-    distances = np.linalg.norm(_locate(targets).numpy() - truth, axis=-1)
+    distances = np.linalg.norm(_locate(targets, StartSettings()).numpy() - truth, axis=-1)
     assert (distances < 0.25 * np.linalg.norm(truth, axis=-1)).all()
 
 
@@ -99,10 +99,10 @@ def problem():
     """A problem of two cars, a state off their optimum, and hulls for each of four starts."""
     targets = build(CARS)
     hulls = torch.stack([torch.as_tensor(body.vertices) for body in BODIES]).repeat_interleave(2, dim=0)
-    locations = _locate(targets)
+    locations = _locate(targets, StartSettings())
     state = _initial_state(locations, num_bodies=2, num_headings=2)
     step = torch.as_tensor(np.random.default_rng(0).uniform(-0.3, 0.3, (4, 2, 7)))
-    return _Problem.of(targets, locations), state.moved(step), hulls
+    return _Problem.of(targets, locations, StartSettings()), state.moved(step), hulls
 
 
 def differentiated(function, state, width=1e-6):
@@ -154,7 +154,11 @@ def test_hull_points_off_the_mask_pull_as_far_as_they_are_off():
     ramp = torch.arange(targets.clearances.shape[-1], dtype=torch.float64).expand_as(targets.clearances)
     ends = torch.tensor([100.0, 50.0, 100.0, 50.0]) + torch.tensor([0.0, 0.0, 63.0, 63.0])
     windows = ends.to(torch.float64).expand_as(targets.clearance_windows)
-    problem = replace(_Problem.of(targets, _locate(targets)), clearances=ramp, clearance_windows=windows)
+    problem = replace(
+        _Problem.of(targets, _locate(targets, StartSettings()), StartSettings()),
+        clearances=ramp,
+        clearance_windows=windows,
+    )
     pixels = torch.tensor([[110.25, 60.5], [0.0, 60.0], [500.0, 60.0]], dtype=torch.float64)
     distances, slopes = problem._clearance(pixels.expand(len(targets.K), 1, len(CARS), 3, 2))
     torch.testing.assert_close(distances[0, 0, 0], torch.tensor([10.25, 0.0, 63.0], dtype=torch.float64))
@@ -165,6 +169,6 @@ def test_hull_points_off_the_mask_pull_as_far_as_they_are_off():
 def test_steps_never_raise_the_cost_at_their_threshold(problem):
     problem, state, hulls = problem
     before = problem.costs(state, hulls, outlier=3.0)
-    _, few = _optimise(problem, state, hulls, steps=4)
-    _, many = _optimise(problem, state, hulls, steps=20)
+    _, few = _optimise(problem, state, hulls, StartSettings(steps=4))
+    _, many = _optimise(problem, state, hulls, StartSettings(steps=20))
     assert many.sum() < few.sum() < before.sum()
