@@ -76,7 +76,7 @@ def test_one_group_then_all_then_nothing(labelled, label_street, files_in, tmp_p
     before = {path: path.stat().st_mtime_ns for folder in folders for path in (output / folder).rglob("*.*")}
     again = label_street(output)
     assert again.exit_code == 0
-    assert "Note      Nothing was left to do: every group had its labels." in again.stdout
+    assert "Note      Nothing was left to do: every wanted group has its labels." in again.stdout
     assert again.stderr == ""
     assert {path: path.stat().st_mtime_ns for folder in folders for path in (output / folder).rglob("*.*")} == before
 

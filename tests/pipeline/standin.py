@@ -1,6 +1,8 @@
 """A small labeler for tests: boxes of nearly fixed size where the target view shows the masks, without any fitting."""
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -51,3 +53,19 @@ class StandIn:
                 )
             )
         return fits
+
+
+class Deadly(StandIn):
+    """Kills its worker over some groups, each as often as `deaths` says, and keeps count in a file for each of them."""
+
+    def __init__(self, config: VSRDConfig, device: str, *, deaths: dict[str, int], folder: Path) -> None:
+        super().__init__(config, device)
+        self.deaths, self.folder = deaths, folder
+
+    def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+        count = self.folder / group.plan.group_id
+        died = count.stat().st_size if count.exists() else 0
+        if died < self.deaths.get(group.plan.group_id, 0):
+            count.write_bytes(b"x" * (died + 1))
+            os._exit(9)
+        return super().label(group, seed=seed, trace=trace)

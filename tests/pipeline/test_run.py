@@ -1,13 +1,16 @@
 """Runs on a real local Ray, with a labeler that needs no time."""
 
+import fcntl
 import json
 import shutil
 from functools import partial
 
+import cv2
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from standin import StandIn
+from standin import Deadly, StandIn
 
 from vsrd_ray.data.index import all_frames
 from vsrd_ray.data.kitti360 import paths
@@ -17,6 +20,7 @@ from vsrd_ray.labels.kitti import read_frame
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.labels.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.pipeline.request import format_summary
 from vsrd_ray.pipeline.run import label
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -51,7 +55,7 @@ def test_output_is_what_the_contract_says(finished, street, config):
     pieces = {path.stem for path in (output / "labels" / f"sequence={SEQUENCE}").iterdir()}
     assert pieces == {group["group_id"] for group in groups}
     assert (output / "index" / f"{SEQUENCE}.parquet").is_file()
-    assert not list(output.rglob(".*"))
+    assert [path.name for path in output.rglob(".*")] == [".lock"]
     for path in (output / "labels").rglob("*.parquet"):
         assert pq.read_schema(path).equals(LABEL_SCHEMA)
 
@@ -114,6 +118,24 @@ def test_failed_group_is_a_row_and_is_tried_again(finished, request_for, files_i
     assert set(attempts.values()) == {1}
 
 
+def test_group_that_kills_its_workers_fails_alone(finished, request_for, files_in, tmp_path):
+    """One group kills three workers, and is given up; another kills two, and is labelled by the third."""
+    request = request_for()
+    fatal, harsh = [group["group_id"] for group in read_groups(finished[0]).to_pylist()[:2]]
+    (tmp_path / "deaths").mkdir()
+    summary = label(request, labeler_factory=partial(Deadly, deaths={fatal: 99, harsh: 2}, folder=tmp_path / "deaths"))
+    assert {path.name: path.stat().st_size for path in (tmp_path / "deaths").iterdir()} == {fatal: 3, harsh: 2}
+    (failure,) = summary.failures
+    assert (failure.group_id, failure.attempts) == (fatal, 1)
+    assert failure.error == "the worker died 3 times while it labelled this group"
+    assert json.loads((request.output / "manifest.json").read_text())["status"] == "complete_with_failures"
+    whole, written = files_in(finished[0], *LABELS), files_in(request.output, *LABELS)
+    assert written.items() < whole.items()
+    assert len(whole) - len(written) == 1 + len(read_groups(finished[0]).to_pylist()[0]["frames"])
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == whole
+
+
 def test_other_settings_are_refused_and_named(finished, request_for, files_in, config):
     output = finished[0]
     before = files_in(output, "")
@@ -145,14 +167,91 @@ def test_debris_of_a_killed_run_is_removed(finished, request_for, files_in):
     group = read_groups(request.output).to_pylist()[0]
     (request.output / "groups" / f"{group['group_id']}.parquet").unlink()
     (request.output / "labels" / f"sequence={SEQUENCE}" / ".a.12.tmp.parquet").write_bytes(b"half")
-    (request.output / "labels" / f"sequence={SEQUENCE}" / "unknown.parquet").write_bytes(b"half")
+    unknown = f"{SEQUENCE}-image_00-0000000099.parquet"
+    (request.output / "labels" / f"sequence={SEQUENCE}" / unknown).write_bytes(b"half")
     factory = partial(StandIn, failing=frozenset({group["group_id"]}))
     label(request, labeler_factory=factory)
     names = files_in(request.output, "").keys()
-    assert not any("tmp" in name or "unknown" in name for name in names)
+    assert not any("tmp" in name or unknown in name for name in names)
     assert f"kitti/{SEQUENCE}/image_00/label_2/{group['frames'][0]:010d}.txt" not in names
     label(request, labeler_factory=StandIn)
     assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
+def test_other_files_in_the_output_stay(finished, request_for, files_in):
+    request = request_for()
+    shutil.copytree(finished[0], request.output)
+    pieces = request.output / "labels" / f"sequence={SEQUENCE}"
+    texts = request.output / "kitti" / SEQUENCE / "image_00" / "label_2"
+    shutil.copy(next(pieces.iterdir()), pieces / "corrected-by-human.parquet")
+    (texts / "notes.txt").write_text("mine")
+    (request.output / ".notes.tmp").write_text("mine")
+    for folder in (pieces / "old", texts / "old", texts / ".old.12.tmp"):
+        folder.mkdir()
+    before = files_in(request.output, *LABELS)
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == before
+    assert (request.output / ".notes.tmp").read_text() == "mine"
+    assert all(folder.is_dir() for folder in (pieces / "old", texts / "old", texts / ".old.12.tmp"))
+
+
+def test_output_that_another_run_writes_is_refused(request_for):
+    request = request_for()
+    request.output.mkdir()
+    with (request.output / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(OutputError, match=r"another vsrd-ray label is running into .*/output: wait until it has"):
+            label(request, labeler_factory=StandIn)
+        assert [path.name for path in request.output.iterdir()] == [".lock"]
+    assert label(request, labeler_factory=StandIn).counts.groups_failed == 0
+
+
+def edit_mask(root):
+    """Paint an instance over a little, so that its frames and ids stay, and its box does not."""
+    path = paths.mask_file(root, SEQUENCE, "image_00", 0)
+    instance_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    ids, areas = np.unique(instance_map[instance_map // 1000 == 26], return_counts=True)
+    rows, columns = np.nonzero(instance_map == ids[areas.argmax()])
+    instance_map[rows[:40], columns[:40]] = 0
+    cv2.imwrite(str(path), instance_map)
+
+
+def edit_pose(root):
+    path = paths.poses_file(root, SEQUENCE)
+    first, *lines = path.read_text().splitlines()
+    frame, *numbers = first.split()
+    numbers[3] = repr(float(numbers[3]) + 0.25)
+    path.write_text("\n".join([" ".join([frame, *numbers]), *lines]) + "\n")
+
+
+@pytest.mark.parametrize("edit", [edit_mask, edit_pose])
+def test_groups_of_edited_inputs_are_labelled_anew(finished, root, edit, *, request_for, files_in, tmp_path, caplog):
+    """Although frames and instances are those of before."""
+    old, new = request_for(root=root, output=tmp_path / "old"), request_for(root=root, output=tmp_path / "new")
+    label(old, labeler_factory=StandIn)
+    assert files_in(old.output, *LABELS) == files_in(finished[0], *LABELS)
+    edit(root)
+    label(old, labeler_factory=StandIn)
+    assert "all its groups are labelled again" in caplog.text
+    label(new, labeler_factory=StandIn)
+    assert without_times(old.output).equals(without_times(finished[0]))
+    assert files_in(old.output, *LABELS) == files_in(new.output, *LABELS) != files_in(finished[0], *LABELS)
+
+
+def test_kill_between_changed_inputs_and_their_groups_leaves_no_stale_labels(
+    root, request_for, files_in, tmp_path, monkeypatch
+):
+    old, new = request_for(root=root, output=tmp_path / "old"), request_for(root=root, output=tmp_path / "new")
+    label(old, labeler_factory=StandIn)
+    edit_pose(root)
+    with monkeypatch.context() as patch:
+        patch.setattr("vsrd_ray.pipeline.run.Sink.prepare", lambda *arguments, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            label(old, labeler_factory=StandIn)
+    assert json.loads((old.output / "manifest.json").read_text())["status"] == "running"
+    for request in (old, new):
+        label(request, labeler_factory=StandIn)
+    assert files_in(old.output, *LABELS) == files_in(new.output, *LABELS)
 
 
 def test_changed_inputs_leave_no_stale_labels(street, request_for, files_in, tmp_path, caplog):
@@ -170,6 +269,17 @@ def test_changed_inputs_leave_no_stale_labels(street, request_for, files_in, tmp
     assert manifest["inputs"]["skipped_frames"] == {SEQUENCE: {"no mask": 3}}
 
 
+def test_mended_image_is_used_at_the_next_run(finished, root, request_for, files_in):
+    path = paths.image_file(root, SEQUENCE, "image_00", 7)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200])
+    request = request_for(root=root)
+    assert label(request, labeler_factory=StandIn).counts.frames_skipped == 1
+    path.write_bytes(whole)
+    assert label(request, labeler_factory=StandIn).counts.frames_skipped == 0
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
 def test_truncated_mask_costs_its_frame_alone(street, request_for, tmp_path):
     root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
     path = paths.mask_file(root, SEQUENCE, "image_00", 7)
@@ -179,9 +289,6 @@ def test_truncated_mask_costs_its_frame_alone(street, request_for, tmp_path):
 
 
 def test_unusable_mask_ends_the_run_before_anything_is_written(street, request_for, tmp_path):
-    import cv2
-    import numpy as np
-
     root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
     for frame in (9, 15):
         cv2.imwrite(str(paths.mask_file(root, SEQUENCE, "image_00", frame)), np.zeros((96, 352), np.uint8))
@@ -199,8 +306,20 @@ def test_no_usable_group_is_no_error(street, request_for):
     assert json.loads((request.output / "manifest.json").read_text())["status"] == "complete"
     assert len(pd.read_parquet(request.output / "labels")) == 0
     assert read_groups(request.output).num_rows == 0
+    assert len(pd.read_parquet(request.output / "groups")) == 0
+    assert [path.name for path in (request.output / "groups").iterdir()] == ["empty.parquet"]
+    assert "Next" not in format_summary(summary)
     text = request.output / "kitti" / SEQUENCE / "image_00" / "label_2" / "0000000003.txt"
     assert text.read_bytes() == b""
+
+
+def test_labels_of_which_every_group_failed_can_be_read(finished, request_for, files_in):
+    request = request_for(limit=1)
+    first = read_groups(finished[0]).to_pylist()[0]["group_id"]
+    label(request, labeler_factory=partial(StandIn, failing=frozenset({first})))
+    assert len(pd.read_parquet(request.output / "labels")) == 0
+    label(request_for(), labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
 
 
 def test_several_sequences_make_one_output(finished, street, request_for, files_in, tmp_path):

@@ -3,13 +3,13 @@
 import logging
 import pickle
 import time
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import pyarrow as pa
 import ray
 import torch
-from ray.actor import ActorHandle
+from ray.actor import ActorProxy
 
 from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.loading import GroupTask, load_group
@@ -38,7 +38,7 @@ class LabelGroups:
         labeler_factory: LabelerFactory,
         device: str,
         trace: bool,
-        attempts: ActorHandle[Attempts],
+        attempts: ActorProxy[Attempts],
     ) -> None:
         """Set up the labeler.
 
@@ -76,7 +76,8 @@ class LabelGroups:
             return {"result": b"", "defect": self._defect}
         task = pickle.loads(row["task"])
         group_id = task.plan.group_id
-        if ray.get(self._attempts.begin.remote(group_id)) > MAX_ATTEMPTS:
+        begun = cast(int, ray.get(self._attempts.begin.remote(group_id)))
+        if begun > MAX_ATTEMPTS:
             error = f"the worker died {MAX_ATTEMPTS} times while it labelled this group"
             result = GroupResult(group_id, error=error, seconds=0.0, labels=None, trace=None)
         else:

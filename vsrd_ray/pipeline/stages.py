@@ -7,6 +7,7 @@ from typing import cast
 import pyarrow as pa
 import ray
 import ray.data
+from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, Dataset
 from ray.exceptions import RayError
 
@@ -89,7 +90,7 @@ def label_groups(
                 raise WorkerError(f"the labeler cannot be set up on {pool.device}: {row['defect']}")
             yield pickle.loads(row["result"])
     finally:
-        ray.kill(attempts)
+        ray.kill(cast(ActorHandle, attempts))
 
 
 def _strategy(pool: Pool, num_groups: int) -> ActorPoolStrategy:

@@ -165,14 +165,16 @@ def test_an_index_is_kept_until_its_inputs_change(sequence: Sequence, tmp_path: 
     assert load_index(path, fingerprint(sequence)) is None
 
 
-@pytest.mark.parametrize("which", ["poses", "calibration", "mask"])
+@pytest.mark.parametrize("which", ["poses", "calibration", "mask", "image"])
 def test_the_fingerprint_sees_every_input(sequence: Sequence, which: str) -> None:
     before = fingerprint(sequence)
     path = {
         "poses": paths.poses_file(sequence.root, SEQUENCE),
         "calibration": paths.calibration_file(sequence.root),
         "mask": paths.mask_file(sequence.root, SEQUENCE, "image_00", 9),
+        "image": paths.image_file(sequence.root, SEQUENCE, "image_00", 9),
     }[which]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write("\n")
     assert fingerprint(sequence) != before

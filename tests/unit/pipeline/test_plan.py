@@ -8,7 +8,7 @@ import pytest
 from vsrd_ray.config import GroupingSettings
 from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.pipeline.plan import earlier_results, plan_sequence, why_no_group
+from vsrd_ray.pipeline.plan import SequencePlan, earlier_results, plan_sequence, why_no_group
 
 PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007))
 
@@ -25,6 +25,11 @@ def index_of(*rows):
     return pa.Table.from_pylist(
         [dict(zip(names, row, strict=True)) | (box if row[2] else {}) for row in rows], schema=INDEX_SCHEMA
     )
+
+
+def plan_of(*groups):
+    sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
+    return SequencePlan(sequence, INDEX_SCHEMA.empty_table(), "f", groups, ())
 
 
 def planned(index, **settings):
@@ -44,12 +49,19 @@ def planned(index, **settings):
     ],
 )
 def test_records_count_for_the_same_frames_and_instances_alone(changes, committed, attempts):
-    earlier = earlier_results([PLAN], record(**changes))
+    earlier = earlier_results([plan_of(PLAN)], record(**changes), fingerprints={"a": "f"})
     assert (earlier.committed, earlier.attempts) == (committed, attempts)
 
 
 def test_unplanned_records_do_not_count():
-    assert not earlier_results([], record()).committed
+    assert not earlier_results([plan_of()], record(), fingerprints={"a": "f"}).committed
+
+
+@pytest.mark.parametrize("fingerprints", [{}, {"a": "other"}, {"b": "f"}])
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_records_of_other_inputs_do_not_count(fingerprints, status):
+    earlier = earlier_results([plan_of(PLAN)], record(status=status), fingerprints=fingerprints)
+    assert (earlier.committed, earlier.attempts) == (set(), {})
 
 
 def test_skipped_frames_are_counted_by_reason():

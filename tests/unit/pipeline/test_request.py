@@ -42,6 +42,11 @@ def test_summary_tells_counts_failures_and_what_comes_next():
     ]
 
 
+def test_without_boxes_nothing_comes_next():
+    lines = format_summary(summary_of(Counts(6, 0, 6, 0, 0, 0, 0))).splitlines()
+    assert [line.split()[0] for line in lines] == ["Frames", "Groups", "Boxes", "Time", "Output"]
+
+
 def test_without_truth_there_is_nothing_to_evaluate_and_paths_can_be_pasted():
     summary = summary_of(Counts(6, 0, 6, 1, 1, 0, 6), output="my out", has_truth=False)
     assert format_summary(summary).splitlines()[5:] == [
