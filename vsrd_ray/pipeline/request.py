@@ -99,5 +99,6 @@ def format_seconds(seconds: float) -> str:
 def _next_commands(summary: Summary) -> list[str]:
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
     sheet = shlex.quote(str(summary.request.output / "sheet.png"))
-    commands = [f"vsrd-ray visualize labels {output} --root {root} --sheet {sheet}"]
+    one = f" --sequence {summary.request.sequences[0]}" if len(summary.request.sequences) > 1 else ""
+    commands = [f"vsrd-ray visualize labels {output} --root {root}{one} --sheet {sheet}"]
     return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

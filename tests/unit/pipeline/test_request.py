@@ -19,8 +19,8 @@ def test_default_output_names_the_sequences():
     assert default_output(["a", "b", "c"]) == Path("outputs/a+2")
 
 
-def summary_of(counts, *, output="out", **changes):
-    request = LabelRequest(Path("root"), ("a",), Path(output), VSRDConfig())
+def summary_of(counts, *, output="out", sequences=("a",), **changes):
+    request = LabelRequest(Path("root"), sequences, Path(output), VSRDConfig())
     values = {"failures": (), "wall_seconds": 61.4, "notes": (), "has_truth": True}
     return Summary(request=request, counts=counts, **(values | changes))
 
@@ -68,3 +68,9 @@ def test_without_truth_there_is_nothing_to_evaluate_and_paths_can_be_pasted():
 )
 def test_durations_are_for_people(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_of_several_sequences_the_first_is_drawn():
+    summary = summary_of(Counts(6, 0, 6, 1, 1, 0, 6), sequences=("a", "b"))
+    last = format_summary(summary).splitlines()[-1].strip()
+    assert last == "vsrd-ray visualize labels out --root root --sequence a --sheet out/sheet.png"
