@@ -165,6 +165,10 @@ def label(
 @click.option("--frames", type=int, help="Frames of the drive.  [default: 60]")
 @click.option("--cars", type=int, help="Parked cars.  [default: 12]")
 @click.option("--moving", type=int, help="Cars that drive.  [default: 0]")
+@click.option("--trucks", type=int, help="Parked trucks.  [default: 0]")
+@click.option("--buses", type=int, help="Parked buses.  [default: 0]")
+@click.option("--caravans", type=int, help="Parked caravans.  [default: 0]")
+@click.option("--trailers", type=int, help="Parked trailers.  [default: 0]")
 @click.option("--seed", type=int, help="Another seed, another street.  [default: 0]")
 @click.option("--image-size", metavar="WxH", help="Pixels.  [default: 1408x376]")
 @click.option("--mask-noise", type=float, help="Roughness of mask outlines, pixels.  [default: 1]")
@@ -184,8 +188,10 @@ def synthesize(out: Path, image_size: str | None, **others: Any) -> None:
     except ValidationError as error:
         raise InputError("; ".join(map(_explain, error.errors()))) from error
     run(out, settings, _bar("frame"))
+    num_others = sum(settings.others.values())
     click.echo(
         f"{settings.sequence} written to {out}: {settings.frames} frames, {settings.cars + settings.moving} cars"
+        + (f", {num_others} other vehicles" if num_others else "")
     )
     click.echo(f"Next: vsrd-ray label --root {out} --sequence {settings.sequence}")
 

@@ -146,6 +146,7 @@ def test_output_that_holds_something_else(refuse, root, tmp_path):
         (("sample", "--root", "nowhere", "--sequence", SEQUENCE, "--config", "kitti360_vsrd"), "nowhere"),
         (("synthesize", "there", "--image-size", "12"), "--image-size 12: expected WIDTHxHEIGHT"),
         (("synthesize", "there", "--frames", "0"), "--frames"),
+        (("synthesize", "there", "--trucks", "1000"), "trucks must be at most 999, got 1000"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

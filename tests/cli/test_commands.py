@@ -6,6 +6,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.labels.kitti import read_frame
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -90,4 +91,13 @@ def test_synthesize(command, tmp_path):
     options = ("--frames", "2", "--cars", "2", "--moving", "1", "--seed", "4", "--image-size", "128x64")
     result = command("synthesize", tmp_path / "street", *options)
     assert result.exit_code == 0, result.output
-    assert f"{SEQUENCE} written to {tmp_path / 'street'}: 2 frames, 3 cars" in result.stdout
+    assert f"{SEQUENCE} written to {tmp_path / 'street'}: 2 frames, 3 cars\n" in result.stdout
+
+
+def test_synthesize_other_vehicles(command, tmp_path):
+    options = ("--trucks", "1", "--buses", "2", "--caravans", "1", "--trailers", "1", "--cars", "0")
+    result = command("synthesize", tmp_path / "street", *options, "--frames", "1", "--image-size", "64x32")
+    assert result.exit_code == 0, result.output
+    assert "1 frames, 0 cars, 5 other vehicles\n" in result.stdout
+    expected = ("truck", "bus", "bus", "caravan", "trailer")
+    assert read_boxes(tmp_path / "street", SEQUENCE).class_names == expected

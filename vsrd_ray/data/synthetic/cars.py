@@ -1,4 +1,4 @@
-"""Bodies of cars: rings of points lofted into a body and a cabin, and wheels; they touch all six sides of their box.
+"""Cars: rings of points lofted into a body and a cabin.
 
 Shares: x of the length, y of the width, z of the height; x and y from -0.5 to 0.5, z from 0 (ground) to 1 (roof).
 """
@@ -7,29 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.data.synthetic.meshes import (
-    Mesh,
-    facing_outward,
-    joined,
-    painted,
-    prism,
-    regular_polygon,
-    shifted,
-    split_quads,
-)
-
-GLASS, TYRE, RIM = (38, 46, 54), (26, 26, 28), (128, 130, 134)
-HEADLAMP, TAIL_LAMP, TRIM = (214, 218, 220), (150, 26, 24), (34, 34, 36)
+from vsrd_ray.data.synthetic.bodies import GLASS, HEADLAMP, TAIL_LAMP, TRIM, Color, Shape, assembled, loft, wheels
+from vsrd_ray.data.synthetic.meshes import Mesh
 
 
-@dataclass(frozen=True)
-class CarShape:
-    """A body style: ranges of its size, and where its outline bends (shares of length and height)."""
+@dataclass(frozen=True, kw_only=True)
+class CarShape(Shape):
+    """A body style: where its outline bends (shares of length and height)."""
 
-    name: str
-    length: tuple[float, float]  # m
-    width: tuple[float, float]  # m
-    height: tuple[float, float]  # m
+    class_name: str = "car"
+    axles: tuple[float, ...] = (0.31, -0.29)
     cowl: float  # x of the windscreen's base
     roof_front: float  # x
     roof_rear: float  # x
@@ -39,9 +26,14 @@ class CarShape:
     deck: float  # z of the body's rear edge
     rear_panels: bool = False  # closed sides behind the front doors
 
-    def random_dimensions(self, rng: np.random.Generator) -> np.ndarray:
-        """Length, width and height [3], metres."""
-        return np.array([rng.uniform(*side) for side in (self.length, self.width, self.height)])
+    def mesh(self, dimensions_lwh: np.ndarray, *, paint: Color, instance_id: int) -> Mesh:
+        """A car: it touches its box with its bumpers in x, its shoulders in y, its tyres and its roof in z."""
+        scale = np.asarray(dimensions_lwh, dtype=np.float64)
+        solids = [loft(_body_rings(self), _body_colors(paint)), loft(_cabin_rings(self), _cabin_colors(self, paint))]
+        radius = float(np.clip(0.22 * scale[2], 0.29, 0.35))
+        parts = [(faces * scale, colors) for faces, colors in solids]
+        parts += wheels(scale, self.axles, radius=radius, breadth=0.2)
+        return assembled(parts, scale[2], instance_id=instance_id)
 
 
 SHAPES = (
@@ -101,25 +93,6 @@ SHAPES = (
 )
 
 
-def car_mesh(
-    shape: CarShape,
-    dimensions_lwh: np.ndarray,  # [3] metres
-    *,
-    paint: tuple[float, float, float],  # RGB 0..255
-    instance_id: int,  # semantic id * 1000 + instance id
-) -> Mesh:
-    """A car in the frame of its box (x forward, y left, z up, origin at the box's centre), metres.
-
-    Its vertices' bounding box is the box: bumpers in x, shoulders in y, tyres and roof in z.
-    """
-    body = _loft(_body_rings(shape), _body_colors(paint))
-    cabin = _loft(_cabin_rings(shape), _cabin_colors(shape, paint))
-    scale = np.asarray(dimensions_lwh, dtype=np.float64)
-    parts = [painted(faces * scale, colors, instance_id=instance_id) for faces, colors in (body, cabin)]
-    car = joined([*parts, _wheels(scale, instance_id)])
-    return car.placed(0.0, np.array([0.0, 0.0, -scale[2] / 2]))
-
-
 def _body_rings(shape: CarShape) -> np.ndarray:
     """Left halves of five rings [5, 6, 3], shares, from the sill up: nose, corner, cowl, deck, corner, tail."""
     middle, rear = shape.cowl, shape.cabin_rear + 0.02
@@ -161,7 +134,7 @@ def _cabin_rings(shape: CarShape) -> np.ndarray:
     return np.stack([np.stack(x, axis=-1), np.stack(y, axis=-1), z], axis=-1)
 
 
-def _body_colors(paint: tuple[float, float, float]) -> np.ndarray:
+def _body_colors(paint: Color) -> np.ndarray:
     """Colours [5, 7, 3] of the body's four bands and its deck; columns: five along the side, then tail and nose."""
     colors = np.broadcast_to(np.asarray(paint, dtype=np.float64), (5, 7, 3)).copy()
     colors[0] = TRIM
@@ -171,51 +144,9 @@ def _body_colors(paint: tuple[float, float, float]) -> np.ndarray:
     return colors
 
 
-def _cabin_colors(shape: CarShape, paint: tuple[float, float, float]) -> np.ndarray:
+def _cabin_colors(shape: CarShape, paint: Color) -> np.ndarray:
     """Colours [5, 7, 3] of the cabin's four bands and its roof, in the columns of `_body_colors`."""
     colors = np.broadcast_to(np.asarray(paint, dtype=np.float64), (5, 7, 3)).copy()
     panes = [1, 5, 6] if shape.rear_panels else [1, 3, 5, 6]
     colors[1, panes] = GLASS
     return colors
-
-
-def _loft(
-    half_rings: np.ndarray,  # [R, P, 3] left halves from front to rear, from the bottom up
-    colors: np.ndarray,  # [R, P + 1, 3] of R - 1 bands and the deck; P - 1 columns along the side, then rear and front
-) -> tuple[np.ndarray, np.ndarray]:
-    """Faces [F, 4, 3] and colours [F, 3] of the mirrored solid through the rings, closed at the bottom and the top."""
-    columns = half_rings.shape[1]
-    right = half_rings * [1, -1, 1]
-    loops = np.concatenate([half_rings, right[:, ::-1]], axis=1)
-    following = np.roll(loops, -1, axis=1)
-    quads = np.stack([loops[:-1], following[:-1], following[1:], loops[1:]], axis=2)
-    along = [*range(columns - 1), columns - 1, *range(columns - 2, -1, -1), columns]
-    sides = split_quads(quads.reshape(-1, 4, 3))
-    side_colors = colors[:-1][:, along].reshape(-1, 3).repeat(2, axis=0)
-    decks = [np.stack([half_rings[r, :-1], half_rings[r, 1:], right[r, 1:], right[r, :-1]], axis=1) for r in (0, -1)]
-    faces = np.concatenate([sides, *decks])
-    deck_colors = [np.broadcast_to(TRIM, (columns - 1, 3)), colors[-1, : columns - 1]]
-    return facing_outward(faces, loops.mean(axis=(0, 1))), np.concatenate([side_colors, *deck_colors])
-
-
-def _wheels(dimensions_lwh: np.ndarray, instance_id: int) -> Mesh:
-    """Four wheels that stand on the ground, metres, origin on the ground below the car's centre."""
-    length, width, height = dimensions_lwh
-    radius = float(np.clip(0.22 * height, 0.29, 0.35))
-    parts = []
-    for x in (0.31 * length, -0.29 * length):
-        for side in (1, -1):
-            tyre = _disc(radius, 0.490 * width * side, 0.490 * width * side - 0.2 * side, x=x, z=radius)
-            rim = _disc(0.58 * radius, 0.495 * width * side, 0.470 * width * side, x=x, z=radius)
-            parts += [
-                painted(tyre, TYRE, instance_id=instance_id),
-                painted(rim, RIM, instance_id=instance_id),
-            ]
-    return joined(parts)
-
-
-def _disc(radius: float, outer: float, inner: float, *, x: float, z: float) -> np.ndarray:
-    """Faces of a wheel about the axis through (x, z), between two values of y, metres."""
-    circle = regular_polygon(12, radius)
-    flat = np.stack([circle[:, 0] + x, np.zeros(12), circle[:, 1] + z], axis=-1)
-    return prism(shifted(flat, y=inner), shifted(flat, y=outer))

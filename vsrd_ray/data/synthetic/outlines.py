@@ -6,7 +6,7 @@ import numpy as np
 from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS
 
 _GRAIN = 7  # px over which outlines wander
-_BITES_PER_CAR_AND_PIXEL = 1.0  # small bites and bumps for each px of noise
+_BITES_PER_VEHICLE_AND_PIXEL = 1.0  # small bites and bumps for each px of noise
 
 
 def roughened(
@@ -37,11 +37,11 @@ def _smooth_noise(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarra
 
 
 def _bite(instance_map: np.ndarray, noise: float, rng: np.random.Generator) -> None:
-    """Let small discs of one label reach into its neighbour's, at random places of the cars' side outlines."""
+    """Let small discs of one label reach into its neighbour's, at random places of the vehicles' side outlines."""
     first, second = instance_map[:, :-1], instance_map[:, 1:]
     rows, columns = np.nonzero((first != second) & ((first % IDS_PER_CLASS > 0) | (second % IDS_PER_CLASS > 0)))
-    num_cars = np.count_nonzero(np.unique(instance_map) % IDS_PER_CLASS)
-    count = min(len(rows), round(_BITES_PER_CAR_AND_PIXEL * noise * num_cars))
+    num_vehicles = np.count_nonzero(np.unique(instance_map) % IDS_PER_CLASS)
+    count = min(len(rows), round(_BITES_PER_VEHICLE_AND_PIXEL * noise * num_vehicles))
     for choice in rng.choice(len(rows), size=count, replace=False):
         row, column = int(rows[choice]), int(columns[choice])
         label = int(instance_map[row, column + int(rng.integers(2))])

@@ -1,4 +1,4 @@
-"""Everything on the street that is no car: ground, houses, walls, trees, poles. Metres, in the frame of the street."""
+"""All on the street that is no vehicle: ground, houses, walls, trees, poles. Metres, in the frame of the street."""
 
 from collections.abc import Callable
 
@@ -25,6 +25,7 @@ ROAD, SIDEWALK, BUILDING, WALL, POLE, TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY = (
 
 KERB = 5.7  # m from the centreline, where cars park along the road
 BAY_KERB = 9.2  # m, where they park across
+LAY_BY_KERB = 6.6  # m, where other vehicles park along the road
 POLE_LATERAL = 2.95  # m, between the lane and the parked cars
 _KERB_HEIGHT = 0.12  # m
 _SIDEWALK_WIDTH = 2.0  # m

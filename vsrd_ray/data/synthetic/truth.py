@@ -1,13 +1,13 @@
-"""The boxes of a street's cars as KITTI-360 keeps them: an OpenCV storage in XML."""
+"""The boxes of a street's vehicles as KITTI-360 keeps them: an OpenCV storage in XML."""
 
 import numpy as np
 
-from vsrd_ray.data.kitti360.boxes import STATIC
-from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, SEMANTIC_IDS
+from vsrd_ray.data.kitti360.boxes import STATIC, XML_CLASSES
+from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, class_name
 from vsrd_ray.data.synthetic.street import Street
-from vsrd_ray.data.synthetic.traffic import Car
+from vsrd_ray.data.synthetic.traffic import Vehicle
 
-_XML_CAR = 13  # the box XML numbers classes in its own way
+_XML_NUMBERS = {name: number for number, name in XML_CLASSES.items()}
 # Corners of the unit box and its twelve triangles, in the dataset's order.
 _VERTICES = 0.5 * np.array(
     [[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1], [-1, 1, -1], [-1, 1, 1], [-1, -1, -1], [-1, -1, 1]]
@@ -25,33 +25,33 @@ _FACES = np.array(
 
 
 def boxes_xml(street: Street) -> str:
-    """The document: an entry for each parked car, and one a frame for each car that drives."""
+    """The document: an entry for each parked vehicle, and one a frame for each car that drives."""
     lines = ['<?xml version="1.0"?>', "<opencv_storage>"]
     index = 0
-    for car in street.cars:
-        for frame in range(len(car.yaws)):
+    for vehicle in street.vehicles:
+        for frame in range(len(vehicle.yaws)):
             index += 1
-            lines += _entry(street, car, frame, index)
+            lines += _entry(street, vehicle, frame, index)
     lines.append("</opencv_storage>")
     return "\n".join(lines) + "\n"
 
 
-def _entry(street: Street, car: Car, frame: int, index: int) -> list[str]:
-    last = street.settings.frames - 1
-    center, yaw = car.pose_at(frame)
+def _entry(street: Street, vehicle: Vehicle, frame: int, index: int) -> list[str]:
+    last, label = street.settings.frames - 1, class_name(vehicle.instance_id)
+    center, yaw = vehicle.pose_at(frame)
     cos, sin = np.cos(yaw), np.sin(yaw)
     T_world_obj = np.eye(4)
-    T_world_obj[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) * car.dimensions_lwh
+    T_world_obj[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) * vehicle.dimensions_lwh
     T_world_obj[:3, 3] = center + street.origin_world
     values = {
         "index": index,
-        "label": "car",
-        "semanticId_orig": SEMANTIC_IDS["car"],
-        "semanticId": _XML_CAR,
-        "instanceId": car.instance_id % IDS_PER_CLASS,
+        "label": label,
+        "semanticId_orig": vehicle.instance_id // IDS_PER_CLASS,
+        "semanticId": _XML_NUMBERS[label],
+        "instanceId": vehicle.instance_id % IDS_PER_CLASS,
         "category": "vehicle",
-        "timestamp": frame if car.is_moving else STATIC,
-        "dynamic": int(car.is_moving),
+        "timestamp": frame if vehicle.is_moving else STATIC,
+        "dynamic": int(vehicle.is_moving),
         "dynamicSeq": 0,
         "start_frame": 0,
         "end_frame": last,

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from vsrd_ray.data.synthetic.cars import GLASS, SHAPES, TYRE, CarShape, car_mesh
+from vsrd_ray.data.synthetic.bodies import GLASS, TYRE
+from vsrd_ray.data.synthetic.cars import SHAPES, CarShape
 from vsrd_ray.data.synthetic.meshes import face_normals
 
 PAINT = (200.0, 10.0, 10.0)
@@ -11,7 +12,7 @@ SHAPE_PARAMETERS = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: sh
 def car(shape: CarShape, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices as shares of the box [P, 3] (-.5 to .5), the faces' colours and the dimensions."""
     dimensions = shape.random_dimensions(np.random.default_rng(seed))
-    mesh = car_mesh(shape, dimensions, paint=PAINT, instance_id=26001)
+    mesh = shape.mesh(dimensions, paint=PAINT, instance_id=26001)
     return mesh.faces / dimensions, mesh.colors, dimensions
 
 
@@ -19,7 +20,7 @@ def car(shape: CarShape, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
 @pytest.mark.parametrize("seed", range(5))
 def test_cars_touch_all_six_sides_of_their_boxes(shape: CarShape, seed: int) -> None:
     dimensions = shape.random_dimensions(np.random.default_rng(seed))
-    vertices = car_mesh(shape, dimensions, paint=PAINT, instance_id=26001).faces.reshape(-1, 3)
+    vertices = shape.mesh(dimensions, paint=PAINT, instance_id=26001).faces.reshape(-1, 3)
     assert vertices.max(axis=0) == pytest.approx(dimensions / 2, abs=1e-9)
     assert vertices.min(axis=0) == pytest.approx(-dimensions / 2, abs=1e-9)
 
@@ -64,7 +65,7 @@ def test_left_and_right_are_alike_and_front_and_rear_are_not(shape: CarShape) ->
 @SHAPE_PARAMETERS
 def test_faces_form_closed_surfaces(shape: CarShape) -> None:
     dimensions = np.array([4.0, 1.8, 1.5])
-    faces = car_mesh(shape, dimensions, paint=PAINT, instance_id=26001).faces
+    faces = shape.mesh(dimensions, paint=PAINT, instance_id=26001).faces
     normals = face_normals(faces)
     assert normals.sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-9)
     assert (np.linalg.norm(normals, axis=1) > 1e-6).all()

@@ -15,6 +15,10 @@ def small() -> Street:
     return build_street(SMALL)
 
 
+def test_every_class_may_have_all_its_ids() -> None:
+    StreetSettings(cars=900, moving=99, trucks=999, buses=999, caravans=999, trailers=999)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_camera_looks_down_and_rolls(seed: int) -> None:
     street = build_street(StreetSettings(seed=seed))
@@ -91,6 +95,9 @@ def test_a_frame_does_not_depend_on_the_frames_before_it(small: Street) -> None:
     [
         ({"frames": 0}, "frames"),
         ({"cars": 600, "moving": 400}, "at most 999"),
+        ({"trucks": 1000}, "trucks must be at most 999, got 1000"),
+        ({"trailers": 1200}, "trailers must be at most 999, got 1200"),
+        ({"buses": -1}, "buses"),
         ({"image_size": (16, 376)}, "image_size"),
         ({"mask_noise": -1.0}, "mask_noise"),
         ({"sequence": "drive_1"}, "sequence"),

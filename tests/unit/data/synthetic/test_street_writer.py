@@ -19,6 +19,9 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 
 SETTINGS = StreetSettings(frames=6, cars=8, moving=2, seed=7, image_size=(704, 188), frame_spacing=3.0)
+MIXED = StreetSettings(
+    frames=8, cars=3, trucks=1, buses=2, caravans=1, trailers=1, image_size=(352, 96), frame_spacing=8.0, mask_noise=0.0
+)
 SEQUENCE, CAMERA = SETTINGS.sequence, "image_00"
 
 
@@ -26,6 +29,13 @@ SEQUENCE, CAMERA = SETTINGS.sequence, "image_00"
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("street") / "deep" / "root"
     synthesize(folder, SETTINGS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mixed_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mixed")
+    synthesize(folder, MIXED)
     return folder
 
 
@@ -73,7 +83,7 @@ def test_the_calibration_opens_with_its_date_and_has_a_right_camera(root: Path) 
 def test_the_box_file_is_the_truth_of_the_scene(root: Path) -> None:
     street, boxes = build_street(SETTINGS), read_boxes(root, SEQUENCE)
     assert boxes.num_skipped == 0
-    expected = [(car, frame) for car in street.cars for frame in range(len(car.yaws))]
+    expected = [(car, frame) for car in street.vehicles for frame in range(len(car.yaws))]
     assert len(expected) == 8 + 2 * 6
     assert boxes.instance_ids.tolist() == [car.instance_id for car, _ in expected]
     assert boxes.timestamps.tolist() == [frame if car.is_moving else -1 for car, frame in expected]
@@ -125,6 +135,33 @@ def test_masks_name_stuff_and_cars_only(root: Path) -> None:
     assert {7000, 8000, 11000, 21000, 23000} <= labels
     assert cars <= set(range(26001, 26011))
     assert len(cars) >= 7
+
+
+def test_the_box_file_names_the_class_of_every_vehicle(mixed_root: Path) -> None:
+    street, boxes = build_street(MIXED), read_boxes(mixed_root, SEQUENCE)
+    assert boxes.num_skipped == 0
+    assert boxes.class_names == ("car",) * 3 + ("truck", "bus", "bus", "caravan", "trailer")
+    assert boxes.instance_ids.tolist() == [26001, 26002, 26003, 27001, 28001, 28002, 29001, 30001]
+    dimensions = np.stack([vehicle.dimensions_lwh for vehicle in street.vehicles])
+    assert boxes.dimensions_lwh == pytest.approx(dimensions, abs=1e-6)
+    labels = [entry.findtext("label") for entry in ElementTree.parse(paths.boxes_file(mixed_root, SEQUENCE)).getroot()]
+    assert labels == list(boxes.class_names)
+
+
+def test_masks_show_every_vehicle_with_its_class(mixed_root: Path) -> None:
+    sequence, boxes = open_sequence(mixed_root, SEQUENCE), read_boxes(mixed_root, SEQUENCE)
+    seen = dict.fromkeys(boxes.instance_ids.tolist(), 0)
+    for frame in sequence.mask_frames:
+        mask = cv2.imread(str(paths.mask_file(mixed_root, SEQUENCE, CAMERA, frame)), cv2.IMREAD_UNCHANGED)
+        instances, counts = np.unique(mask[mask % 1000 > 0], return_counts=True)
+        for instance, count in zip(instances.tolist(), counts.tolist(), strict=True):
+            seen[instance] += count
+    assert min(seen.values()) > 100
+
+
+def test_other_vehicles_are_the_same_every_time(mixed_root: Path, tmp_path: Path) -> None:
+    synthesize(tmp_path, MIXED)
+    assert digests(tmp_path) == digests(mixed_root)
 
 
 def test_equal_settings_write_equal_bytes_in_any_process(root: Path, tmp_path: Path) -> None:
