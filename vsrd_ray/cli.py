@@ -112,6 +112,11 @@ def main() -> None:
 @_config_options
 @_classes_option
 @_camera_option
+@click.option(
+    "--grouping",
+    type=click.Choice(["vsrd", "scene"]),
+    help="Fit frame groups as published, or each instance once over the scene: short for --set grouping.kind=…",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Label the first LIMIT frame groups alone.")
 @click.option("--num-actors", metavar="N|MIN:MAX", help="Workers.  [default: one a GPU, or without one, one a core]")
 @click.option("--num-gpus", type=float, help="GPUs of a worker, such as 0.5.  [default: 1 where there are GPUs]")
@@ -128,6 +133,7 @@ def label(
     output: Path | None,
     config: str,
     overrides: tuple[str, ...],
+    grouping: str | None,
     classes: tuple[str, ...],
     camera: str,
     num_actors: str | None,
@@ -144,6 +150,8 @@ def label(
     from vsrd_ray.pipeline.request import LabelRequest, default_output, format_summary
     from vsrd_ray.pipeline.run import label as run
 
+    if grouping is not None:
+        overrides = (*overrides, f"grouping.kind={grouping}")
     request = LabelRequest(
         root=root,
         sequences=sequences,
@@ -222,7 +230,7 @@ def sample(
 ) -> None:
     """Write VSRD's text files of frame groups to ROOT/filenames.
 
-    Of the configuration, `grouping` alone counts.
+    Of the configuration, `grouping` alone counts; groups are the published ones whatever its kind.
     """
     from vsrd_ray.config import load_config
     from vsrd_ray.data.kitti360.filenames import sample as run

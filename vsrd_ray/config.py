@@ -32,12 +32,16 @@ class Settings(BaseModel):
 
 
 class GroupingSettings(Settings):
-    """Which frames are seen together (VSRD's R50-N16-M128-B16)."""
+    """Which frames are seen together: in VSRD's groups (R50-N16-M128-B16), or in windows over the scene's instances."""
 
+    kind: Literal["vsrd", "scene"] = "vsrd"  # groups around target frames (published), or each instance fitted once
     min_shared: Share = 0.5  # share of the target's instances that a source frame must show
     num_sources: PositiveCount = 16  # source frames of a group; fewer candidates make no target
     min_area: PositiveCount = 128  # px of mask for an instance to count in a frame
     min_box_side: Count = 16  # px of the smaller side of its mask box
+    num_views: PositiveCount = 24  # scene: views of an instance at most
+    window_instances: PositiveCount = 6  # scene: instances that are fitted together at most
+    min_view_side: Count = 10  # scene: px of the smaller side of a mask box for a view to be of use
 
     @property
     def name(self) -> str:

@@ -106,6 +106,33 @@ def test_environment_and_working_folder_stand_in_for_root_and_output(command, st
     assert Path("outputs", SEQUENCE, "manifest.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ((), "vsrd"),
+        (("--grouping", "scene"), "scene"),
+        (("--set", "grouping.kind=scene"), "scene"),
+        (("--grouping", "vsrd", "--set", "grouping.kind=scene"), "vsrd"),
+    ],
+)
+def test_grouping_is_short_for_a_setting(label_street, tmp_path, options, kind):
+    """On a street without trucks, so that there is nothing to fit."""
+    result = label_street(tmp_path / "output", "--classes", "truck", *options)
+    assert result.exit_code == 0, result.output
+    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
+    assert manifest["config"]["grouping"]["kind"] == kind
+
+
+def test_scene_is_labelled_in_windows(label_street, tmp_path):
+    result = label_street(tmp_path / "output", "--grouping", "scene", "--set", "grouping.window_instances=4")
+    assert result.exit_code == 0, result.output
+    assert "Groups    2 of 2 labelled, 0 failed" in result.stdout
+    labels = read_labels(tmp_path / "output")
+    assert labels.num_rows > 24
+    fits = labels.select(["instance_id", "x_world", "y_world", "yaw_world", "target_frame"]).to_pandas()
+    assert len(fits.drop_duplicates()) == fits["instance_id"].nunique() > 4
+
+
 def test_failed_groups_make_it_exit_with_3(label_street, tmp_path, monkeypatch):
     def make_broken(config, device):
         class Broken:

@@ -90,8 +90,8 @@ def start(street, quick, tmp_path_factory) -> Iterator[Callable[..., Started]]:
 def stop_after_first_group(start) -> Callable[..., Started]:
     """Starts a run and sends it a signal once a group is done: Ctrl-C to the whole session, as a terminal does."""
 
-    def run(kind: signal.Signals) -> Started:
-        started = start()
+    def run(kind: signal.Signals, *options: str) -> Started:
+        started = start(*options)
         wait_until(lambda: list(started.output.glob("groups/*.parquet")), seconds=240, what="a group")
         started.look()
         (os.killpg if kind == signal.SIGINT else os.kill)(started.process.pid, kind)
@@ -107,12 +107,12 @@ def killed(stop_after_first_group) -> Started:
     return started
 
 
-def check_rest_is_labelled(started: Started, labelled, label_street, files_in) -> None:
+def check_rest_is_labelled(started: Started, labelled, label_street, files_in, *options: str) -> None:
     """The run was stopped in between, and the same command ends with the labels of an undisturbed run."""
     assert json.loads((started.output / "manifest.json").read_text())["status"] == "running"
     done = files_in(started.output, "groups")
     assert 1 <= len(done) < 6
-    result = label_street(started.output)
+    result = label_street(started.output, *options)
     assert result.exit_code == 0, result.output
     assert "Groups    6 of 6 labelled, 0 failed" in result.stdout
     assert files_in(started.output, *LABELS) == files_in(labelled[1], *LABELS)
@@ -122,6 +122,15 @@ def check_rest_is_labelled(started: Started, labelled, label_street, files_in) -
 def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_in):
     assert killed.process.returncode == -signal.SIGKILL
     check_rest_is_labelled(killed, labelled, label_street, files_in)
+
+
+def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, label_street, files_in, tmp_path):
+    """Its windows share frames, whose texts wait for all of them."""
+    options = ("--grouping", "scene", "--set", "grouping.window_instances=1")
+    started = stop_after_first_group(signal.SIGKILL, *options)
+    started.process.communicate(timeout=60)
+    undisturbed = label_street(tmp_path / "output", *options)
+    check_rest_is_labelled(started, (undisturbed, tmp_path / "output"), label_street, files_in, *options)
 
 
 def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, label_street, files_in):

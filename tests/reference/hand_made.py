@@ -90,6 +90,8 @@ def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_siz
         source_frames=tuple(range(1, len(views))),
         label_frames=tuple(range(len(views))),
         instance_ids=labelled,
+        instance_views=(tuple(range(len(views))),) * len(labelled),
+        best_frames=(0,) * len(labelled),
     )
     label_frames = tuple(_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
     return FrameGroup(plan, ("car",) * len(labelled), views, maps, label_frames)

@@ -169,7 +169,7 @@ def changed(value):
             return 1.0
         case list():
             return [item if i else (item * 0.9 or 0.1) for i, item in enumerate(value)]
-    return {"exact": "transform", "hungarian": "identity", "flat": "hull", "random": "car"}.get(value)
+    return {"exact": "transform", "hungarian": "identity", "flat": "hull", "random": "car", "vsrd": "scene"}.get(value)
 
 
 def test_the_hash_changes_with_every_value() -> None:

@@ -30,7 +30,9 @@ class GroupPlan:
     target_frame: int
     source_frames: tuple[int, ...]  # ascending, without the target
     label_frames: tuple[int, ...]  # ascending; the frames that the group's boxes are written for
-    instance_ids: tuple[int, ...]  # ascending; semantic id * 1000 + instance id
+    instance_ids: tuple[int, ...]  # [N] ascending; semantic id * 1000 + instance id
+    instance_views: tuple[tuple[int, ...], ...]  # [N] the frames, ascending, in which each instance is fitted
+    best_frames: tuple[int, ...]  # [N] the frame with the best view of each instance
 
 
 @dataclass(frozen=True)

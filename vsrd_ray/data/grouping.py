@@ -4,7 +4,7 @@ An instance counts in a frame if its class is wanted and its mask is large enoug
 around it, up to the first one on either side that shows too few of its instances. Targets that show the same instances
 form one instance group; its middle target is optimised, and the labels serve them all.
 
-Shapes: F readable frames, in positions 0 .. F - 1; frame numbers may have gaps.
+Shapes: F readable frames, in positions 0 .. F - 1; frame numbers may have gaps. R index rows of instances.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from vsrd_ray.config import GroupingSettings
 from vsrd_ray.data.frames import GroupPlan
-from vsrd_ray.data.index import is_any_of, readable_frames
+from vsrd_ray.data.index import SIDES, is_any_of, readable_frames
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,28 @@ def plan_groups(
     """Plans of a sequence's frame groups, in the order of `instance_groups`.
 
     The candidates of each group's target are split into `num_sources` runs of nearly equal length, and the middle
-    frame of each run is a source.
+    frame of each run is a source. Every instance is fitted in all of the group's frames.
     """
     return [
-        GroupPlan(
-            group_id=f"{sequence}-{camera}-{group.target_frame:010d}",
-            sequence=sequence,
-            camera=camera,
-            target_frame=group.target_frame,
-            source_frames=choose_sources(group.candidates, settings.num_sources),
-            label_frames=group.frames,
-            instance_ids=group.instance_ids,
-        )
+        _group_plan(group, sequence=sequence, camera=camera, num_sources=settings.num_sources)
         for group in instance_groups(index, settings, classes)
     ]
+
+
+def _group_plan(group: InstanceGroup, *, sequence: str, camera: str, num_sources: int) -> GroupPlan:
+    sources = choose_sources(group.candidates, num_sources)
+    num_instances = len(group.instance_ids)
+    return GroupPlan(
+        group_id=f"{sequence}-{camera}-{group.target_frame:010d}",
+        sequence=sequence,
+        camera=camera,
+        target_frame=group.target_frame,
+        source_frames=sources,
+        label_frames=group.frames,
+        instance_ids=group.instance_ids,
+        instance_views=(tuple(sorted((group.target_frame, *sources))),) * num_instances,
+        best_frames=(group.target_frame,) * num_instances,
+    )
 
 
 def choose_sources(candidates: tuple[int, ...], num_sources: int) -> tuple[int, ...]:
@@ -95,18 +103,25 @@ def empty_frames(index: pa.Table, classes: Iterable[str]) -> list[int]:
     return sorted(set(readable_frames(index)) - set(wanted["frame"].to_pylist()))
 
 
+def is_counting(rows: pa.Table, settings: GroupingSettings) -> np.ndarray:
+    """Whether the mask of each index row of an instance, [R] bool, is large enough for the instance to count there."""
+    return (rows["area"].to_numpy() >= settings.min_area) & (smaller_sides(rows) >= settings.min_box_side)
+
+
+def smaller_sides(rows: pa.Table) -> np.ndarray:
+    """The smaller side [R] of the mask box of each index row of an instance: px from its first to its last pixel."""
+    left, top, right, bottom = (rows[f"box_{side}"].to_numpy() for side in SIDES)
+    return np.minimum(right - left, bottom - top)
+
+
 def _counting_instances(
     index: pa.Table, settings: GroupingSettings, classes: Iterable[str]
 ) -> dict[int, tuple[int, ...]]:
     """For every readable frame the ids, ascending, of the instances that count in it."""
     rows = index.filter(is_any_of(index["class_name"], classes))
-    columns = {name: rows[name].to_numpy() for name in ("frame", "instance_id", "area")}
-    left, top, right, bottom = (rows[f"box_{side}"].to_numpy() for side in ("left", "top", "right", "bottom"))
-    large = (columns["area"] >= settings.min_area) & (np.minimum(right - left, bottom - top) >= settings.min_box_side)
+    rows = rows.filter(pa.array(is_counting(rows, settings)))
     counting: dict[int, list[int]] = {frame: [] for frame in readable_frames(index)}
-    for frame, instance_id in zip(
-        columns["frame"][large].tolist(), columns["instance_id"][large].tolist(), strict=True
-    ):
+    for frame, instance_id in zip(rows["frame"].to_pylist(), rows["instance_id"].to_pylist(), strict=True):
         counting[frame].append(instance_id)
     return {frame: tuple(sorted(ids)) for frame, ids in counting.items()}
 

@@ -16,7 +16,7 @@ from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.kitti import label_path, write_frame
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.labels.rows import camera_columns
-from vsrd_ray.labels.run import group_frames, read_index, read_inputs, sequence_labels
+from vsrd_ray.labels.run import group_frames, read_index, read_inputs, rows_by_frame, sequence_labels
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 def labels_to_kitti(output: Path, destination: Path) -> int:
     """Write a run's labels as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
 
-    Files are written for the frames of every group that succeeded, and empty ones for frames in which no instance of
-    the wanted classes is visible at all. Frames that show such instances but have no labels get no file.
+    Files are written for the frames of every group that succeeded, unless another group that labels the frame failed;
+    and empty ones for frames in which no instance of the wanted classes is visible at all. Frames that show such
+    instances but lack their labels get no file.
 
     Raises:
         InputError: `output` is no folder of a labelling run.
@@ -35,8 +36,9 @@ def labels_to_kitti(output: Path, destination: Path) -> int:
     for sequence in inputs.sequences:
         rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
         frames = set(group_frames(groups, sequence=sequence, status="ok"))
+        frames.difference_update(group_frames(groups, sequence=sequence, status="failed"))
         frames.update(empty_frames(read_index(output, sequence), inputs.classes))
-        for frame, rows_of_frame in _by_frame(rows, sorted(frames)):
+        for frame, rows_of_frame in rows_by_frame(rows, sorted(frames)):
             path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
             write_frame(path, rows_of_frame)
         num_files += len(frames)
@@ -71,13 +73,6 @@ def truth_to_kitti(
         write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
         num_files += 1
     return num_files
-
-
-def _by_frame(rows: pa.Table, frames: list[int]) -> list[tuple[int, pa.Table]]:
-    """Rows that are sorted by frame, cut up by frame; empty for frames without any."""
-    numbers = rows["frame"].to_numpy()
-    starts, ends = (np.searchsorted(numbers, frames, side=side) for side in ("left", "right"))
-    return [(frame, rows.slice(start, end - start)) for frame, start, end in zip(frames, starts, ends, strict=True)]
 
 
 def _truth_rows(truth: TruthBoxes, chosen: np.ndarray, *, view: View, areas: np.ndarray) -> pa.Table:

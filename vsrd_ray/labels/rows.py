@@ -40,10 +40,10 @@ def label_rows(fits: Sequence[BoxFit], group: FrameGroup, *, labeler: str, confi
     if strangers:
         raise ValueError(f"group {group.plan.group_id} has fits of instances that are not in it: {sorted(strangers)}")
     positions = [group.plan.instance_ids.index(fit.instance_id) for fit in fits]
+    best_frames = np.array(group.plan.best_frames)[positions]
     constants = {
         "camera": group.plan.camera,
         "group_id": group.plan.group_id,
-        "target_frame": group.plan.target_frame,
         "labeler": labeler,
         "config_hash": config_hash,
         "seed": seed,
@@ -57,6 +57,7 @@ def label_rows(fits: Sequence[BoxFit], group: FrameGroup, *, labeler: str, confi
             columns = _fit_columns(seen) | _camera_columns_of(seen, label_frame.view, areas[areas > 0])
             columns |= {name: [value] * len(seen) for name, value in constants.items()}
             columns["frame"] = [label_frame.view.frame] * len(seen)
+            columns["target_frame"] = best_frames[areas > 0]
             tables.append(pa.table(columns, schema=LABEL_SCHEMA))
     return pa.concat_tables(tables).combine_chunks()
 

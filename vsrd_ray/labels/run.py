@@ -1,9 +1,11 @@
 """The output folder of a labelling run, for what reads it: conversion, evaluation, pictures."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -64,3 +66,16 @@ def group_frames(groups: pa.Table, *, sequence: str, status: str | None = None) 
 def sequence_labels(labels: pa.Table, *, sequence: str, camera: str) -> pa.Table:
     """The labels of one camera of a sequence, in their order."""
     return labels.filter((pc.field("sequence") == sequence) & (pc.field("camera") == camera))
+
+
+def rows_by_frame(rows: pa.Table, frames: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each of some frames, none where a frame has none.
+
+    Args:
+        rows: label rows of one camera of a sequence, sorted by frame.
+        frames: the wanted ones.
+    """
+    numbers = rows["frame"].to_numpy()
+    starts, ends = (np.searchsorted(numbers, frames, side=side).tolist() for side in ("left", "right"))
+    for frame, start, end in zip(frames, starts, ends, strict=True):
+        yield frame, rows.slice(start, end - start)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from vsrd_ray.config import GroupingSettings
 from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.grouping import empty_frames, plan_groups
+from vsrd_ray.data.scene import plan_windows
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def plan_sequence(
     classes: tuple[str, ...],
 ) -> SequencePlan:
     """The groups of a sequence, and the frames that have no object to label."""
-    groups = plan_groups(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=classes)
+    plan_of_kind = {"vsrd": plan_groups, "scene": plan_windows}[settings.kind]
+    groups = plan_of_kind(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=classes)
     return SequencePlan(
         sequence=sequence,
         index=index,
@@ -94,8 +96,10 @@ def why_no_group(plan: SequencePlan, *, settings: GroupingSettings, classes: tup
         return f"No usable group in {name}: none of its {plan.num_frames} frames can be used ({reasons})."
     if len(plan.empty_frames) == plan.num_frames - skipped:
         return f"No usable group in {name}: no frame shows a {wanted}; --classes chooses others."
+    size = f"a {wanted} of at least {settings.min_area} px and {settings.min_box_side} px across"
+    if settings.kind == "scene":
+        return f"No usable group in {name}: no frame shows {size}; --set grouping.min_area=N asks for less."
     return (
-        f"No usable group in {name}: no frame with a {wanted} of at least {settings.min_area} px and "
-        f"{settings.min_box_side} px across has {settings.num_sources} frames around it that share its instances; "
-        f"--set grouping.num_sources=N asks for fewer."
+        f"No usable group in {name}: no frame with {size} has {settings.num_sources} frames around it that share its "
+        f"instances; --set grouping.num_sources=N asks for fewer."
     )

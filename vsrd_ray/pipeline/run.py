@@ -145,6 +145,7 @@ class _Run:
             started: when the run began, on the monotonic clock.
         """
         self._request, self._plans, self._started = request, plans, started
+        self._wanted = [group for plan in plans for group in plan.groups][: request.limit]
         self._sink = Sink(request.output)
         self._manifest = begin(previous, request, plans)
         # The fingerprints of changed inputs stand in the file only when nothing of the earlier ones is left.
@@ -152,7 +153,6 @@ class _Run:
         write_manifest(request.output, {**before, "status": "running"})
         self._earlier = self._take_over(before["inputs"].get("fingerprints", {}))
         write_manifest(request.output, self._manifest)
-        self._wanted = [group for plan in plans for group in plan.groups][: request.limit]
         self._pending = {
             group.group_id: group for group in self._wanted if group.group_id not in self._earlier.committed
         }
@@ -163,9 +163,10 @@ class _Run:
         self._sink.clear_debris()
         recorded = self._sink.recorded_groups()
         earlier = earlier_results(self._plans, recorded, fingerprints=fingerprints)
+        wanted = {group.group_id for group in self._wanted}
         for plan in self._plans:
             self._sink.write_index(plan)
-            self._sink.prepare(plan, earlier=earlier, recorded=recorded)
+            self._sink.prepare(plan, wanted=wanted, earlier=earlier, recorded=recorded)
         return earlier
 
     def _remarks(self) -> tuple[str, ...]:

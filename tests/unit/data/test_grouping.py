@@ -74,6 +74,8 @@ def test_a_plan() -> None:
     assert plan.label_frames == tuple(range(10, 45))
     # 34 candidates in 2 runs of 3 and 14 of 2.
     assert plan.source_frames == (11, 14, 17, 19, 21, 23, 25, 28, 30, 32, 34, 36, 38, 40, 42, 44)
+    assert plan.instance_views == (tuple(sorted((27, *plan.source_frames))),) * 2
+    assert plan.best_frames == (27, 27)
 
 
 def test_sources_of_as_many_candidates_are_all_of_them() -> None:

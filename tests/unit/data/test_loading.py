@@ -12,6 +12,7 @@ from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -26,6 +27,8 @@ def plan_of(**changes) -> GroupPlan:
         "source_frames": (1, 4),
         "label_frames": (2, 4),
         "instance_ids": (26001, 27003),
+        "instance_views": ((1, 2, 4), (2, 4)),
+        "best_frames": (2, 4),
     }
     return GroupPlan(**{**values, **changes})
 
@@ -105,3 +108,18 @@ def test_a_real_group(shared: Path) -> None:
     for label_frame in group.label_frames:
         assert (label_frame.mask_areas >= 128).all()
         assert np.isfinite(label_frame.mask_boxes_xyxy).all()
+
+
+def test_a_real_window(shared: Path) -> None:
+    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    index = index_frames(sequence, all_frames(sequence))
+    grouping = GroupingSettings(kind="scene")
+    plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=grouping, classes=["car"])
+    group = load_group(group_task(sequence, plans[0], index))
+    frames = [view.frame for view in group.views]
+    assert frames[0] == group.plan.target_frame and frames[1:] == list(group.plan.source_frames)
+    for instance_id, views in zip(group.plan.instance_ids, group.plan.instance_views, strict=True):
+        maps = dict(zip(frames, group.instance_maps, strict=True))
+        assert all((maps[frame] == instance_id).any() for frame in views)
+    areas = np.stack([label_frame.mask_areas for label_frame in group.label_frames])
+    assert (areas > 0).any(axis=0).all() and (areas > 0).any(axis=1).all()

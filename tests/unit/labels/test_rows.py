@@ -55,6 +55,8 @@ def group():
         source_frames=(4,),
         label_frames=(5, 6),
         instance_ids=(26001, 26002),
+        instance_views=((4, 5), (5,)),
+        best_frames=(5, 4),
     )
     nan = np.full(4, np.nan)
     label_frames = (
@@ -113,10 +115,11 @@ def test_rows_for_each_frame_in_which_an_instance_is_seen():
     first = rows.to_pylist()[0]
     assert first["x_world"] == 12 and first["length"] == 4 and first["width"] == 2 and first["height"] == 1.5
     assert first["confidence"] == 0.9 and first["num_views"] == 17 and first["is_moving"] is False
-    assert first["group_id"] == "g" and first["target_frame"] == 5 and first["labeler"] == "vsrd"
+    assert first["group_id"] == "g" and first["labeler"] == "vsrd"
     assert first["config_hash"] == "abc" and first["seed"] == 3 and first["source"] == "auto"
     assert first["camera"] == "image_00" and first["class_name"] == "car"
     assert rows["z_cam"].to_pylist() == pytest.approx([12, 20, 11])
+    assert rows["target_frame"].to_pylist() == [5, 4, 5]
     assert all(column.null_count == 0 for column in rows.columns)
 
 

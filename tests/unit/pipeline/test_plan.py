@@ -10,7 +10,8 @@ from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.pipeline.plan import SequencePlan, earlier_results, plan_sequence, why_no_group
 
-PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007))
+VIEWS = (3, 4, 5, 6)
+PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007), (VIEWS, VIEWS), (5, 5))
 
 
 def record(**changes):
@@ -21,7 +22,7 @@ def record(**changes):
 def index_of(*rows):
     """Index rows (frame, skipped, instance id, class), with masks of 40 x 40 px."""
     names = ("frame", "skipped", "instance_id", "class_name")
-    box = {"area": 1600, "box_left": 10, "box_top": 10, "box_right": 49, "box_bottom": 49}
+    box = {"area": 1600, "box_left": 10, "box_top": 10, "box_right": 49, "box_bottom": 49, "touches_border": False}
     return pa.Table.from_pylist(
         [dict(zip(names, row, strict=True)) | (box if row[2] else {}) for row in rows], schema=INDEX_SCHEMA
     )
@@ -95,3 +96,26 @@ def test_reason_for_no_group_is_named(index, sentence):
     plan, settings = planned(index, num_sources=9)
     assert plan.groups == ()
     assert re.search(sentence, why_no_group(plan, settings=settings, classes=("car",)))
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        (index_of((0, None, 24001, "person")), "no frame shows a car; --classes"),
+        (index_of((0, None, 26001, "car")), "no frame shows a car of at least 9999 px and 16 px across; .*min_area=N"),
+    ],
+)
+def test_reason_for_no_window_is_named(index, sentence):
+    plan, settings = planned(index, kind="scene", min_area=9999)
+    assert plan.groups == ()
+    assert re.search(sentence, why_no_group(plan, settings=settings, classes=("car",)))
+
+
+def test_scene_is_planned_in_windows():
+    index = index_of((0, None, 26001, "car"), (1, None, 26001, "car"), (1, None, 26002, "car"), (2, None, None, None))
+    plan, _ = planned(index, kind="scene", window_instances=1)
+    assert [(group.group_id, group.instance_ids, group.label_frames) for group in plan.groups] == [
+        ("a-image_00-w00000", (26001,), (0, 1)),
+        ("a-image_00-w00001", (26002,), (1,)),
+    ]
+    assert plan.empty_frames == (2,)
