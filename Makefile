@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed
 	test -d $(DEMO)/street/data_2d_raw || $(BIN)/vsrd-ray synthesize $(DEMO)/street --frames 60 --cars 12 --seed $(SEED)
-	$(BIN)/vsrd-ray label --root $(DEMO)/street --sequence 2013_05_28_drive_0000_sync --config demo --output $(DEMO)/labels
+	$(BIN)/vsrd-ray label --root $(DEMO)/street --sequence 2013_05_28_drive_0000_sync --output $(DEMO)/labels
 	$(BIN)/vsrd-ray evaluate $(DEMO)/labels --root $(DEMO)/street
 	$(BIN)/vsrd-ray visualize labels $(DEMO)/labels --root $(DEMO)/street --sheet $(DEMO)/sheet.png
 	@echo

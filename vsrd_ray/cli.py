@@ -84,7 +84,7 @@ def _config_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--config",
-        default="demo",
+        default="fast",
         show_default=True,
         metavar="NAME|FILE",
         help="Settings: a YAML file, or the name of a configuration that comes with vsrd-ray.",
@@ -337,6 +337,26 @@ def evaluate(output: Path, root: Path, max_range: float, official: bool, as_json
 
     report = evaluate_run(output, root, max_range=max_range, official=official)
     click.echo((output / "evaluation.json").read_text().rstrip() if as_json else format_report(report))
+
+
+@main.command("train-prior")
+@click.argument("family", type=click.Choice(["car", "box"]))
+@click.argument("out", type=_path())
+@click.option("--samples", type=click.IntRange(min=100), default=4000, show_default=True, help="Random bodies.")
+@click.option("--latents", type=click.IntRange(1, 32), default=8, show_default=True, help="Components that are kept.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random bodies.")
+def train_prior(family: str, out: Path, samples: int, latents: int, seed: int) -> None:
+    """Learn the shapes of a FAMILY of vehicle bodies, and write them to OUT (.npz).
+
+    `car` is for passenger cars, `box` for trucks, buses, caravans and trailers. The priors that ship with the package
+    are what this command makes with its defaults. Use another with --set box.sizes.car.body=OUT.
+    """
+    from vsrd_ray.labelers.vsrd.priors import save_prior
+    from vsrd_ray.labelers.vsrd.priors import train_prior as run
+
+    prior = run(family, samples=samples, latents=latents, seed=seed)
+    save_prior(prior, out)
+    click.echo(f"{latents} shapes of {samples} bodies of the family {family} written to {out}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:

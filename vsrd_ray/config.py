@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vsrd_ray.errors import ConfigError
 
@@ -59,22 +59,72 @@ class MaskSettings(Settings):
     min_target_side: Count = 16  # px of the smaller side of its box
     softness: Positive = 10.0  # px of signed distance over which the soft mask changes by one logistic unit
     distance: Literal["exact", "transform"] = "exact"  # to the contour's polyline, or by a distance transform
-    directions: Annotated[int, Field(ge=4, multiple_of=4)] = 16  # in which outlines are measured
+
+
+def _check_range(lows: Triple, highs: Triple) -> None:
+    if any(low >= high for low, high in zip(lows, highs, strict=True)):
+        raise ValueError("every minimum must lie below its maximum")
+
+
+class SizeSettings(Settings):
+    """How large the boxes of a class are: half of width, height and length, metres."""
+
+    half_extents_min: Triple
+    half_extents_max: Triple
+    half_extents_mean: Triple  # what is expected of an object that shows too little to measure, and ...
+    half_extents_spread: Triple  # ... by how much objects differ from it (standard deviation)
+    body: str = "car"  # the shape prior: one that ships (car, box), or a file of `vsrd-ray train-prior`
+
+    @model_validator(mode="after")
+    def _ranges_are_not_empty(self) -> "SizeSettings":
+        _check_range(self.half_extents_min, self.half_extents_max)
+        if min(self.half_extents_min + self.half_extents_spread) <= 0:
+            raise ValueError("extents and spreads must be greater than 0")
+        inside = zip(self.half_extents_min, self.half_extents_mean, self.half_extents_max, strict=True)
+        if any(not low <= mean <= high for low, mean, high in inside):
+            raise ValueError("every mean must lie between its minimum and its maximum")
+        return self
+
+
+def _size(low: Triple, high: Triple, mean: Triple, spread: Triple, body: str = "box") -> SizeSettings:
+    return SizeSettings(
+        half_extents_min=low, half_extents_max=high, half_extents_mean=mean, half_extents_spread=spread, body=body
+    )
+
+
+# Cars as published; the others' are the usual dimensions on European roads.
+_SIZES = {
+    "car": _size((0.75, 0.75, 1.5), (1.0, 1.0, 2.5), (0.87, 0.77, 2.1), (0.06, 0.07, 0.25), "car"),
+    "truck": _size((0.85, 0.9, 2.3), (1.35, 2.1, 7.0), (1.18, 1.55, 3.9), (0.1, 0.25, 0.8)),
+    "bus": _size((1.0, 1.2, 3.0), (1.4, 2.2, 9.5), (1.26, 1.55, 5.6), (0.06, 0.12, 0.8)),
+    "caravan": _size((0.8, 0.9, 1.8), (1.35, 1.7, 4.5), (1.13, 1.3, 3.1), (0.1, 0.1, 0.45)),
+    "trailer": _size((0.5, 0.35, 0.9), (1.35, 2.1, 7.0), (0.95, 0.85, 2.1), (0.22, 0.35, 0.6)),
+}
 
 
 class BoxSettings(Settings):
-    """Ranges in which boxes move, in the gravity-aligned frame at the target camera (x right, y down, z forward)."""
+    """Where boxes can be, in the gravity-aligned frame at the target camera (x right, y down, z forward); their sizes.
+
+    `sizes` are by class; classes and values that are not given keep their defaults.
+    """
 
     location_min: Triple = (-50.0, -4.325, 0.0)  # m
     location_max: Triple = (50.0, 5.675, 100.0)  # m
-    half_extents_min: Triple = (0.75, 0.75, 1.5)  # m; half of width, height, length
-    half_extents_max: Triple = (1.0, 1.0, 2.5)  # m
+    sizes: dict[str, SizeSettings] = _SIZES
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        sizes: dict[str, Any] = {name: size.model_dump() for name, size in _SIZES.items()}
+        for name, size in given.items():
+            sizes[name] = {**sizes.get(name, {}), **size} if isinstance(size, dict) else size
+        return sizes
 
     @model_validator(mode="after")
     def _ranges_are_not_empty(self) -> "BoxSettings":
-        pairs = ((self.location_min, self.location_max), (self.half_extents_min, self.half_extents_max))
-        if any(low >= high for lows, highs in pairs for low, high in zip(lows, highs, strict=True)):
-            raise ValueError("every minimum must lie below its maximum")
+        _check_range(self.location_min, self.location_max)
         return self
 
 
@@ -90,7 +140,7 @@ class FieldSettings(Settings):
     logit_offset: float = -1.0  # added before the sigmoid, so that the surface starts close to the box
     mirror: bool = True  # fields are symmetric about the length axis
     scale_with_box: bool = False  # a field is stretched with its box instead of staying in metres
-    start: Literal["random", "car"] = "random"  # what fields look like before the first step
+    start: Literal["random", "body"] = "random"  # what fields look like before the first step
 
 
 class RenderingSettings(Settings):
@@ -117,16 +167,15 @@ class LossSettings(Settings):
     eikonal: NonNegative = 0.01  # counts only once the residual field is on
     projection: NonNegative = 1.0  # smooth L1, px
     diou: NonNegative = 0.1
-    trusted_sides_only: bool = False  # projection losses skip mask-box sides at the image border or an occluder
     matching: Literal["hungarian", "identity"] = (
         "hungarian"  # of boxes to instances: on DIoU at each step, or as started
     )
 
 
 class ScheduleSettings(Settings):
-    """Steps, learning rates and annealing."""
+    """Steps, learning rates and annealing of the volumetric optimisation."""
 
-    steps: PositiveCount = 3000
+    steps: Count = 3000  # 0 leaves the boxes where they start
     residual_from: Count = 1000  # first step with the residual field
     learning_rate_location: Positive = 1e-2
     learning_rate_extent: Positive = 1e-2
@@ -140,24 +189,35 @@ class ScheduleSettings(Settings):
 
 
 class StartSettings(Settings):
-    """Where the boxes start."""
+    """Where the boxes start: flat, or at a fit of bodies to the masks' outlines.
 
-    kind: Literal["flat", "hull"] = "flat"  # 50 m ahead on the axis (published), or fitted to the masks' outlines
-    steps: PositiveCount = 20  # damped Gauss-Newton steps
+    Such a fit has two stages of damped Gauss-Newton steps from several headings: the first holds the extents of a
+    body's hull against those of the masks in a few directions, the second the body's exact silhouette against points
+    of the masks' contours.
+    """
+
+    kind: Literal["flat", "body"] = "flat"  # 50 m ahead on the axis (published), or fitted
     headings: PositiveCount = 8  # tried over the full circle; the best one is kept
     min_side: PositiveCount = 10  # px; masks less wide or high say little of where their object is
-    noise: Positive = 1.5  # px to which outlines are believed, plus ...
-    noise_share: NonNegative = 0.03  # ... this share of the instance's size in the view, since bodies differ
-    outlier: Positive = 3.0  # residuals beyond this many of those are let go (Geman-McClure)
-    clearance_weight: NonNegative = 0.4  # of a hull point where the object cannot be, against an extent as far off
+    outlier: Positive = 3.0  # departures beyond this many times their noise are let go (Geman-McClure)
+    clearance_weight: NonNegative = 0.4  # of a body's point where the object cannot be, against an extent as far off
     location_spread: Positive = 2.0  # m to which the first guess of a location is believed, plus ...
     location_share: NonNegative = 0.3  # ... this share of its distance
+    extent_steps: PositiveCount = 20
+    extent_noise: Positive = 1.5  # px to which extents are believed, plus ...
+    extent_noise_share: NonNegative = 0.03  # ... this share of the instance's size in the view
+    contour_steps: Count = 20
+    contour_points: PositiveCount = 48  # of each mask
+    contour_noise: Positive = 1.0  # px, plus ...
+    contour_noise_share: NonNegative = 0.005  # ... this share
+    hidden_weight: NonNegative = 0.1  # of contour points that something hides, which a body may only reach beyond
 
 
 class LabelSettings(Settings):
     """From a fit to a label."""
 
-    moving_misfit: Positive = 1.5  # a box that departs by more from its masks' outlines cannot have stood still
+    moving_misfit: Positive = 0.8  # a body that is further off its masks, times what is usual, has not stood still
+    moving_confidence: Share = 0.1  # at most, of a box that is marked as moving; where bodies are fitted
 
 
 class VSRDConfig(Settings):
@@ -174,6 +234,12 @@ class VSRDConfig(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     start: StartSettings = StartSettings()
     labels: LabelSettings = LabelSettings()
+
+    @model_validator(mode="after")
+    def _boxes_do_not_stay_flat(self) -> "VSRDConfig":
+        if self.start.kind == "flat" and not self.schedule.steps:
+            raise ValueError("schedule.steps 0 leaves boxes where they start: start.kind must be body")
+        return self
 
     def hash(self) -> str:
         """Hexadecimal digest (12 characters) of all values: equal for equal settings, however they were written."""
@@ -254,6 +320,6 @@ def _explain(error: Any) -> str:
     *parents, key = (str(part) for part in error["loc"])
     model: Any = VSRDConfig
     for parent in parents:
-        model = model.model_fields[parent].annotation
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[parent].annotation
     nearest = difflib.get_close_matches(key, model.model_fields, n=1, cutoff=0.0)
     return f"unknown key {location!r}; did you mean {'.'.join([*parents, *nearest])!r}?"

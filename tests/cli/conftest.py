@@ -15,7 +15,13 @@ SEQUENCE = "2013_05_28_drive_0000_sync"
 @pytest.fixture(scope="session")
 def quick() -> list[str]:
     """Options of the demo's configuration with few steps and rays, and groups for a drive as short as the street."""
-    settings = ("schedule.steps=6", "rendering.num_rays=32", "start.steps=8", "start.headings=4")
+    settings = (
+        "schedule.steps=6",
+        "rendering.num_rays=32",
+        "start.extent_steps=8",
+        "start.contour_steps=4",
+        "start.headings=4",
+    )
     settings += ("grouping.num_sources=4", "grouping.min_area=32", "grouping.min_box_side=4")
     return ["--config", "demo", *(word for setting in settings for word in ("--set", setting))]
 

@@ -106,6 +106,12 @@ def test_pool_that_cannot_be(refuse, root, options):
     assert options[1] in refuse(root, *options)
 
 
+def test_a_class_of_unknown_size(refuse, root):
+    message = refuse(root, "--classes", "car,trash bin")
+    assert "nothing says how large a trash bin is: give a configuration with box.sizes.trash bin" in message
+    assert "sizes for car, truck, bus, caravan, trailer" in message
+
+
 @pytest.mark.parametrize("classes", ["", " , "])
 def test_no_class(refuse, root, classes):
     assert "--classes names no class" in refuse(root, "--classes", classes)

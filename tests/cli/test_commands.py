@@ -3,11 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from vsrd_ray.data.kitti360.boxes import read_boxes
+from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labels.kitti import read_frame
+from vsrd_ray.labels.parquet import read_labels
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
@@ -101,3 +104,24 @@ def test_synthesize_other_vehicles(command, tmp_path):
     assert "1 frames, 0 cars, 5 other vehicles\n" in result.stdout
     expected = ("truck", "bus", "bus", "caravan", "trailer")
     assert read_boxes(tmp_path / "street", SEQUENCE).class_names == expected
+
+
+def test_train_prior_makes_the_prior_that_ships(command, tmp_path):
+    out = tmp_path / "made" / "box.npz"
+    result = command("train-prior", "box", out)
+    assert result.exit_code == 0, result.output
+    assert f"8 shapes of 4000 bodies of the family box written to {out}" in result.stdout
+    made, shipped = load_prior(str(out)), load_prior("box")
+    np.testing.assert_allclose(made.mean, shipped.mean, atol=1e-6)
+    np.testing.assert_allclose(made.basis, shipped.basis, atol=1e-5)
+
+
+@pytest.mark.ray
+def test_labels_by_a_prior_of_ones_own(command, street, local_ray, tmp_path):
+    out = tmp_path / "mine.npz"
+    assert command("train-prior", "car", out, "--samples", 100, "--latents", 2).exit_code == 0
+    arguments = ["label", "--root", street, "--sequence", SEQUENCE, "--output", tmp_path / "output", "--limit", 1]
+    settings = ("grouping.min_area=32", "grouping.min_box_side=4", f"box.sizes.car.body={out}")
+    result = command(*arguments, "--num-actors", 1, *(word for one in settings for word in ("--set", one)))
+    assert result.exit_code == 0, result.output
+    assert read_labels(tmp_path / "output").num_rows > 0

@@ -1,7 +1,7 @@
-"""Frame groups made by hand: convex things on a plane, seen by a few cameras, with what is true of them known.
+"""Frame groups made by hand: boxes and bodies on a plane, seen by a few cameras, with what is true of them known.
 
-A pixel shows a thing if its centre lies in the hull of the thing's projected vertices; nearer things are painted over
-farther ones.
+A pixel shows a thing if its centre lies in the hull of the projected vertices of one of the thing's solids; nearer
+things are painted over farther ones.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, View
+from vsrd_ray.data.kitti360.instances import class_name
 from vsrd_ray.data.masks import mask_box
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
 from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.labelers.vsrd.bodies import Body
 
 ROAD = 7000
 K = np.array([[180.0, 0, 176], [0, 180, 50], [0, 0, 1]])
@@ -23,17 +25,21 @@ SEDAN_LWH = (4.2, 1.74, 1.5)
 
 @dataclass(frozen=True)
 class Thing:
-    """A box, or a hull inside it that touches its sides."""
+    """A box, or a body inside it that touches its sides."""
 
     instance_id: int
     center_world: tuple[float, float, float]
     yaw_world: float = 0.0
     dimensions_lwh: tuple[float, float, float] = SEDAN_LWH
-    hull: np.ndarray | None = None  # [P, 3] vertices in the unit box (x right, y down, z forward); the box by default
+    body: Body | None = None  # the box itself by default
 
-    def vertices_world(self):
-        signs = CORNER_SIGNS_RDF if self.hull is None else self.hull
-        right, down, forward = (signs * np.array(self.dimensions_lwh)[[1, 2, 0]] / 2).T
+    def solids_world(self):
+        """Vertices [P, 3] of each convex solid."""
+        solids = [CORNER_SIGNS_RDF] if self.body is None else self.body.solids
+        return [self._in_world(solid * np.array(self.dimensions_lwh)[[1, 2, 0]] / 2) for solid in solids]
+
+    def _in_world(self, points_obj):
+        right, down, forward = points_obj.T
         cos, sin = np.cos(self.yaw_world), np.sin(self.yaw_world)
         x, y = cos * forward + sin * right, sin * forward - cos * right
         return np.stack([x, y, -down], axis=-1) + self.center_world
@@ -56,25 +62,31 @@ def camera_pose(x, y, *, heading=0.0, pitch=0.0, roll=0.0, height=1.6):
 
 def paint(things, T_world_cam, K=K, image_size=IMAGE_SIZE):
     """Instance map [H, W] of what a camera sees; things must lie before it."""
-    width, height = image_size
-    u, v = np.meshgrid(np.arange(width), np.arange(height))
-    pixels = np.stack([u.ravel(), v.ravel()], axis=-1)
     T_cam_world = rigid.inverse(T_world_cam)
-    points = [rigid.apply(T_cam_world, thing.vertices_world()) for thing in things]
-    instance_map = np.full((height, width), ROAD, dtype=np.uint16)
-    for n in sorted(range(len(things)), key=lambda n: -points[n][:, 2].mean()):
-        assert points[n][:, 2].min() > 0.1
-        homogeneous = points[n] @ K.T
-        planes = ConvexHull(homogeneous[:, :2] / homogeneous[:, 2:]).equations
-        inside = (pixels @ planes[:, :2].T + planes[:, 2] <= 0).all(axis=-1)
-        instance_map[inside.reshape(height, width)] = things[n].instance_id
+    instance_map = np.full(image_size[::-1], ROAD, dtype=np.uint16)
+    for thing in sorted(things, key=lambda thing: -rigid.apply(T_cam_world, np.array([thing.center_world]))[0, 2]):
+        for solid in thing.solids_world():
+            points_cam = rigid.apply(T_cam_world, solid)
+            assert points_cam[:, 2].min() > 0.1
+            homogeneous = points_cam @ K.T
+            _fill_hull(instance_map, homogeneous[:, :2] / homogeneous[:, 2:], thing.instance_id)
     return instance_map
+
+
+def _fill_hull(instance_map, vertices, instance_id):
+    low = np.ceil(vertices.min(axis=0)).astype(int).clip(min=0)
+    high = np.floor(vertices.max(axis=0)).astype(int).clip(max=np.array(instance_map.shape[::-1]) - 1)
+    u, v = np.meshgrid(*map(np.arange, low, high + 1))
+    planes = ConvexHull(vertices).equations
+    inside = (np.stack([u, v], axis=-1) @ planes[:, :2].T + planes[:, 2] <= 0).all(axis=-1)
+    instance_map[v[inside], u[inside]] = instance_id
 
 
 def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_size=IMAGE_SIZE):
     """A group that sees things from poses (the first one's is the target); its views are its labelled frames too.
 
-    `labelled` are the instances of the group, in the order of their ids; all things by default.
+    `labelled` are the instances of the group, in the order of their ids; all things by default. Each is fitted in all
+    views.
     """
     labelled = tuple(sorted(thing.instance_id for thing in things)) if labelled is None else labelled
     views = tuple(
@@ -94,7 +106,7 @@ def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_siz
         best_frames=(0,) * len(labelled),
     )
     label_frames = tuple(_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
-    return FrameGroup(plan, ("car",) * len(labelled), views, maps, label_frames)
+    return FrameGroup(plan, tuple(map(class_name, labelled)), views, maps, label_frames)
 
 
 def _label_frame(view, instance_map, instance_ids):

@@ -8,12 +8,12 @@ def smooth_l1(difference):
     return 0.5 * difference**2 if difference < 1 else difference - 0.5
 
 
-def projection_loss(boxes, mask_boxes, trusted):
+def projection_loss(boxes, mask_boxes, visible):
     total, count = 0.0, 0
-    for v, n, side in itertools.product(*map(range, boxes.shape)):
-        if trusted[v, n, side]:
-            total = total + smooth_l1(boxes[v, n, side] - mask_boxes[v, n, side])
-            count += 1
+    for v, n in itertools.product(*map(range, visible.shape)):
+        if visible[v, n]:
+            total = total + sum(smooth_l1(boxes[v, n, side] - mask_boxes[v, n, side]) for side in range(4))
+            count += 4
     return total / max(count, 1)
 
 
@@ -27,15 +27,11 @@ def distance_iou(a, b):
     return intersection / union - apart / diagonal
 
 
-def distance_iou_loss(boxes, mask_boxes, trusted):
-    """Sides that are not trusted are constants in both boxes, the projected box's own."""
+def distance_iou_loss(boxes, mask_boxes, visible):
     total, count = 0.0, 0
-    for v, n in itertools.product(*map(range, boxes.shape[:2])):
-        if trusted[v, n].any():
-            own = boxes[v, n].detach()
-            box = [boxes[v, n, side] if trusted[v, n, side] else own[side] for side in range(4)]
-            target = [mask_boxes[v, n, side] if trusted[v, n, side] else own[side] for side in range(4)]
-            total = total + 1 - distance_iou(box, target)
+    for v, n in itertools.product(*map(range, visible.shape)):
+        if visible[v, n]:
+            total = total + 1 - distance_iou(boxes[v, n], mask_boxes[v, n])
             count += 1
     return total / max(count, 1)
 

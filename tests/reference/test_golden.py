@@ -12,7 +12,7 @@ import torch
 from vsrd_ray.config import BoxSettings, FieldSettings
 from vsrd_ray.geometry.cameras import project_boxes
 from vsrd_ray.labelers.vsrd.losses import eikonal_loss, silhouette_loss
-from vsrd_ray.labelers.vsrd.parameters import BoxParameters
+from vsrd_ray.labelers.vsrd.parameters import BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, encode_positions, layer_shapes, residual_distances
 from vsrd_ray.rendering.rays import cast_rays
 from vsrd_ray.rendering.sampling import stratified_distances
@@ -74,9 +74,13 @@ def variant(request, golden):
     )
 
 
+def published_ranges(num_instances=4):
+    return BoxRanges.of(BoxSettings(), ["car"] * num_instances, like=torch.zeros(1, dtype=torch.float64))
+
+
 def field_of(model, variant):
     def field(points):
-        boxes = model.parameters.decode(BoxSettings())
+        boxes = model.parameters.decode(published_ranges())
         points_obj = boxes.to_local(points)
         distances = box_distance(points_obj, boxes.half_extents)
         if variant.has_residual:
@@ -105,13 +109,14 @@ def assert_equal(actual, expected):
 
 
 def test_the_published_ranges_are_the_defaults(golden):
-    settings, like = BoxSettings(), golden["location_range"]
-    assert_equal(like.new_tensor([settings.location_min, settings.location_max]), golden["location_range"])
-    assert_equal(like.new_tensor([settings.half_extents_min, settings.half_extents_max]), golden["dimension_range"])
+    ranges = published_ranges(num_instances=1)
+    assert_equal(torch.stack([ranges.location_min, ranges.location_max]), golden["location_range"])
+    half_extents = torch.cat([ranges.half_extents_min, ranges.half_extents_max])
+    assert_equal(half_extents, golden["dimension_range"])
 
 
 def test_parameters(golden, model):
-    boxes = model.parameters.decode(BoxSettings())
+    boxes = model.parameters.decode(published_ranges())
     assert_equal(boxes.locations, golden["locations"])
     assert_equal(boxes.half_extents, golden["half_dimensions_whl"])
     assert_equal(boxes.R_ref_obj, golden["rotations"])

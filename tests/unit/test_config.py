@@ -22,7 +22,7 @@ def config_file(tmp_path: Path):
 
 
 def test_what_ships() -> None:
-    assert shipped_configs() == ["demo", "kitti360_vsrd"]
+    assert shipped_configs() == ["demo", "fast", "kitti360_vsrd"]
 
 
 def test_the_published_configuration_is_the_default() -> None:
@@ -37,8 +37,8 @@ def test_published_numbers() -> None:
     assert config.masks.min_source_area == 1 and config.masks.refine and config.masks.distance == "exact"
     assert config.box.location_min == (-50, 0.675 - 5, 0)
     assert config.box.location_max == (50, 0.675 + 5, 100)
-    assert config.box.half_extents_min == (0.75, 0.75, 1.5)
-    assert config.box.half_extents_max == (1, 1, 2.5)
+    assert config.box.sizes["car"].half_extents_min == (0.75, 0.75, 1.5)
+    assert config.box.sizes["car"].half_extents_max == (1, 1, 2.5)
     field = config.field
     assert (field.embedding_size, field.hyper_width, field.hyper_layers) == (256, 256, 4)
     assert (field.hidden_sizes, field.frequencies, field.position_scale) == ((16, 16, 16, 16), 8, 100)
@@ -48,7 +48,7 @@ def test_published_numbers() -> None:
     assert (rendering.near, rendering.far, rendering.bounds_margin) == (0, 100, None)
     losses = config.losses
     assert (losses.silhouette, losses.eikonal, losses.projection, losses.diou) == (1, 0.01, 1, 0.1)
-    assert losses.matching == "hungarian" and not losses.trusted_sides_only
+    assert losses.matching == "hungarian"
     schedule = config.schedule
     assert (schedule.steps, schedule.residual_from, schedule.final_learning_rate) == (3000, 1000, 0.01)
     rates = (schedule.learning_rate_location, schedule.learning_rate_extent, schedule.learning_rate_yaw)
@@ -76,6 +76,20 @@ def test_single_values_are_overridden(config_file) -> None:
     assert config.schedule.sigma == (1.0, 0.1)
 
 
+def test_sizes_of_a_class_are_laid_over_the_defaults(config_file) -> None:
+    text = "box: {sizes: {car: {half_extents_max: [1.2, 1.2, 3.0]}}}"
+    sizes, defaults = load_config(config_file(text), ["box.sizes.bus.body=car"]).box.sizes, VSRDConfig().box.sizes
+    assert sizes["car"] == defaults["car"].model_copy(update={"half_extents_max": (1.2, 1.2, 3.0)})
+    assert sizes["bus"] == defaults["bus"].model_copy(update={"body": "car"})
+    assert list(sizes) == list(defaults) == ["car", "truck", "bus", "caravan", "trailer"]
+    assert sizes["trailer"] == defaults["trailer"]
+
+
+def test_the_defaults_are_not_changed_by_a_configuration(config_file) -> None:
+    load_config(config_file(""), ["box.sizes.car.half_extents_max=[3, 3, 9]"])
+    assert VSRDConfig().box.sizes["car"].half_extents_max == (1, 1, 2.5)
+
+
 def test_the_last_override_wins(config_file) -> None:
     assert load_config(config_file(""), ["seed=1", "seed=2"]).seed == 2
 
@@ -85,14 +99,32 @@ def test_the_last_override_wins(config_file) -> None:
     [
         ("schedule.stepz=3", "unknown key 'schedule.stepz'; did you mean 'schedule.steps'?"),
         ("shedule.steps=3", "unknown key 'shedule'; did you mean 'schedule'?"),
-        ("schedule.steps=0", "schedule.steps: Input should be greater than or equal to 1 (got 0)"),
+        ("schedule.steps=-1", "schedule.steps: Input should be greater than or equal to 0 (got -1)"),
         ("schedule.steps=many", "schedule.steps: Input should be a valid integer"),
         ("losses.matching=nearest", "losses.matching: Input should be 'hungarian' or 'identity' (got 'nearest')"),
-        ("masks.directions=6", "masks.directions: Input should be a multiple of 4 (got 6)"),
         ("schedule.sigma=[1.0, -0.1]", "schedule.sigma.1: Input should be greater than 0 (got -0.1)"),
         ("rendering.far=-1", "rendering.far: Input should be greater than 0 (got -1)"),
         ("rendering.near=200", "rendering: Value error, far (100.0) must be greater than near (200.0)"),
         ("box.location_min=[0, 9, 0]", "box: Value error, every minimum must lie below its maximum"),
+        (
+            "schedule.steps=0",
+            "configuration: Value error, schedule.steps 0 leaves boxes where they start: start.kind must",
+        ),
+        (
+            "box.sizes.car.half_extents_min=[1, 1, 9]",
+            "box.sizes.car: Value error, every minimum must lie below its max",
+        ),
+        (
+            "box.sizes.car.half_extents_mean=[1, 1, 9]",
+            "box.sizes.car: Value error, every mean must lie between its mini",
+        ),
+        (
+            "box.sizes.bus.half_extents_spread=[0, 1, 1]",
+            "box.sizes.bus: Value error, extents and spreads must be greater",
+        ),
+        ("box.sizes.car.body_=car", "unknown key 'box.sizes.car.body_'; did you mean 'box.sizes.car.body'?"),
+        ("box.sizes.tram.body=box", "box.sizes.tram.half_extents_min: Field required"),
+        ("start.kind=hull", "start.kind: Input should be 'flat' or 'body' (got 'hull')"),
         ("schedule.steps", "--set schedule.steps: expected KEY=VALUE, such as schedule.steps=200"),
         ("seed.x=1", "--set seed.x=1: seed is a value, not a section"),
         ("seed=[1", "--set seed=[1: '[1' is not valid YAML"),
@@ -123,7 +155,9 @@ def test_a_file_that_is_no_yaml_is_refused(config_file) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no configuration 'demmo': give a YAML file or one of demo, kitti360_vsrd"):
+    with pytest.raises(
+        ConfigError, match="no configuration 'demmo': give a YAML file or one of demo, fast, kitti360_vsrd"
+    ):
         load_config("demmo")
 
 
@@ -169,7 +203,15 @@ def changed(value):
             return 1.0
         case list():
             return [item if i else (item * 0.9 or 0.1) for i, item in enumerate(value)]
-    return {"exact": "transform", "hungarian": "identity", "flat": "hull", "random": "car", "vsrd": "scene"}.get(value)
+    return {
+        "exact": "transform",
+        "hungarian": "identity",
+        "flat": "body",
+        "random": "body",
+        "vsrd": "scene",
+        "car": "box",
+        "box": "car",
+    }.get(value)
 
 
 def test_the_hash_changes_with_every_value() -> None:

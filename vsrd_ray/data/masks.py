@@ -53,6 +53,22 @@ def refine_mask(
     return refined.astype(bool)
 
 
+def without_specks(
+    mask: np.ndarray,  # [H, W] bool
+    min_share: float = 0.05,
+) -> np.ndarray:
+    """The mask's outer contours, filled, but for those smaller than a share of the largest: [H, W] bool.
+
+    Unlike `refine_mask` it keeps what a pole or a trunk cuts off. An empty mask stays empty.
+    """
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    areas = [cv2.contourArea(contour) for contour in contours]
+    kept = [contour for contour, area in zip(contours, areas, strict=True) if area >= min_share * max(areas)]
+    filled = np.zeros(mask.shape, dtype=np.uint8)
+    cv2.drawContours(filled, kept, contourIdx=-1, color=1, thickness=cv2.FILLED)
+    return filled.astype(bool)
+
+
 def mask_box(
     mask: np.ndarray,  # [H, W] bool
 ) -> tuple[int, int, int, int] | None:

@@ -1,6 +1,6 @@
 """What every labeler is: set up once, then label many frame groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from vsrd_ray.data.frames import FrameGroup
@@ -19,5 +19,12 @@ class Labeler(Protocol):
         """Fit the group's instances.
 
         The result depends on the group, the configuration and the seed alone, and never on what was labelled before.
+        """
+        ...
+
+    def label_many(self, groups: Sequence[FrameGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
+        """What `label` makes of each group, to rounding, but sooner where a device does many at once.
+
+        Of a group that fails, the error.
         """
         ...

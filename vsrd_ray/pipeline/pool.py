@@ -6,6 +6,8 @@ from typing import Literal
 
 from vsrd_ray.errors import InputError
 
+GPU_BATCH = 16  # groups that an actor takes at once on a GPU; how many instances it fits at a time, its memory says
+
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -34,6 +36,11 @@ class Pool:
     max_size: int
     num_gpus: float  # of an actor
     device: Literal["cpu", "cuda"]
+
+    @property
+    def groups_per_batch(self) -> int:
+        """Groups that an actor is given at once: on a GPU many, which it fits together."""
+        return GPU_BATCH if self.device == "cuda" else 1
 
 
 def parse_num_actors(text: str) -> tuple[int, int]:

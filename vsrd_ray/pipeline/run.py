@@ -96,6 +96,12 @@ def _check(request: LabelRequest) -> None:
         if name not in SEMANTIC_IDS:
             nearest = get_close_matches(name, SEMANTIC_IDS, n=1, cutoff=0.0)[0]
             raise InputError(f"--classes: no class {name!r} in KITTI-360; did you mean {nearest!r}?")
+        if name not in request.config.box.sizes:
+            known = ", ".join(request.config.box.sizes)
+            raise InputError(
+                f"--classes: nothing says how large a {name} is: give a configuration with box.sizes.{name} "
+                f"(there are sizes for {known})"
+            )
 
 
 def _plan(request: LabelRequest, sequences: list[Sequence], *, start_ray: Callable[[], None]) -> list[SequencePlan]:

@@ -54,9 +54,9 @@ def index_sequences(sequences: list[Sequence]) -> dict[str, pa.Table]:
 def label_groups(
     tasks: list[GroupTask], *, pool: Pool, config: VSRDConfig, labeler_factory: LabelerFactory, trace: bool
 ) -> Iterator[GroupResult]:
-    """Results of the groups, each as soon as it is there, in no fixed order.
+    """Results of the groups, each batch of them as soon as it is there, in no fixed order.
 
-    Ray starts a worker that died anew, and gives it the same group; one that goes on killing its workers is failed.
+    Ray starts a worker that died anew, and gives it the same groups; one that goes on killing its workers is failed.
 
     Args:
         tasks: the groups to label.
@@ -69,7 +69,8 @@ def label_groups(
         WorkerError: the workers cannot go on.
     """
     attempts = ray.remote(num_cpus=0)(Attempts).remote()
-    rows = [{"task": pickle.dumps(task)} for task in tasks]
+    size = pool.groups_per_batch
+    rows = [{"tasks": pickle.dumps(tasks[start : start + size])} for start in range(0, len(tasks), size)]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         LabelGroups,  # pyright: ignore[reportArgumentType] - Ray makes an instance in every actor
         fn_constructor_kwargs={
@@ -79,7 +80,7 @@ def label_groups(
             "trace": trace,
             "attempts": attempts,
         },
-        compute=_strategy(pool, len(tasks)),
+        compute=_strategy(pool, len(rows)),
         num_cpus=1,
         num_gpus=pool.num_gpus,
     )
@@ -88,18 +89,18 @@ def label_groups(
         for row in _rows(dataset):
             if row["defect"]:
                 raise WorkerError(f"the labeler cannot be set up on {pool.device}: {row['defect']}")
-            yield pickle.loads(row["result"])
+            yield from pickle.loads(row["results"])
     finally:
         ray.kill(cast(ActorHandle, attempts))
 
 
-def _strategy(pool: Pool, num_groups: int) -> ActorPoolStrategy:
-    """A pool no larger than there are groups, filled at once.
+def _strategy(pool: Pool, num_batches: int) -> ActorPoolStrategy:
+    """A pool no larger than there are batches of groups, filled at once.
 
-    A fixed pool holds no group back behind a busy actor; one that may grow needs two tasks in flight, since Ray Data
+    A fixed pool holds no batch back behind a busy actor; one that may grow needs two tasks in flight, since Ray Data
     grows a pool only when its actors have more to do than they can.
     """
-    max_size = min(pool.max_size, num_groups)
+    max_size = min(pool.max_size, num_batches)
     min_size = min(pool.min_size, max_size)
     if min_size == max_size:
         return ActorPoolStrategy(size=max_size, max_tasks_in_flight_per_actor=1)

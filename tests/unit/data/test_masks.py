@@ -18,6 +18,7 @@ from vsrd_ray.data.masks import (
     signed_distance,
     soft_mask,
     soft_mask_window,
+    without_specks,
 )
 
 METHODS = ("exact", "transform")
@@ -105,6 +106,47 @@ def test_refinement_by_hand() -> None:
     expected[2:12, 2:12] = True
     np.testing.assert_array_equal(refine_mask(mask), expected)
     assert not refine_mask(np.zeros((4, 5), dtype=bool)).any()
+
+
+def parted_mask() -> np.ndarray:
+    """100 px in one part with a hole, 36 px in another, one pixel in a third."""
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[2:12, 2:12] = True
+    mask[5:8, 5:8] = False
+    mask[2:8, 14:20] = True
+    mask[18, 28] = True
+    return mask
+
+
+def test_without_specks_keeps_what_a_pole_cuts_off() -> None:
+    expected = parted_mask()
+    expected[5:8, 5:8] = True
+    expected[18, 28] = False
+    np.testing.assert_array_equal(without_specks(parted_mask()), expected)
+    # The parts' contours enclose 81 and 25 px^2.
+    np.testing.assert_array_equal(without_specks(parted_mask(), min_share=0.35), refine_mask(parted_mask()))
+    np.testing.assert_array_equal(without_specks(parted_mask(), min_share=0.25), expected)
+    expected[18, 28] = True
+    np.testing.assert_array_equal(without_specks(parted_mask(), min_share=0.0), expected)
+
+
+def test_masks_of_nothing_but_specks_stay() -> None:
+    assert not without_specks(np.zeros((4, 5), dtype=bool)).any()
+    line = np.zeros((9, 9), dtype=bool)
+    line[4, 2:7] = line[0, 0] = True  # contours without any area
+    np.testing.assert_array_equal(without_specks(line), line)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_without_specks_lies_between_refinement_and_filling(seed: int) -> None:
+    mask = blobs(seed)
+    kept = without_specks(mask)
+    assert (kept >= refine_mask(mask)).all()
+    filled = ndimage.binary_fill_holes(mask)
+    assert (kept <= filled).all()
+    np.testing.assert_array_equal(without_specks(kept), kept)
+    np.testing.assert_array_equal(without_specks(mask, min_share=0.0), filled)
 
 
 def test_mask_box_includes_the_last_pixel() -> None:

@@ -1,10 +1,16 @@
-"""The VSRD labeler: a frame group in, one box an instance out."""
+"""The VSRD labeler: frame groups in, one box an instance out."""
 
 import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from torch import Tensor
 
 from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.frames import FrameGroup
@@ -12,40 +18,121 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.base import TraceSink
-from vsrd_ray.labelers.vsrd.optimise import Fit, Start, optimise
-from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters
-from vsrd_ray.labelers.vsrd.residual import car_start, random_start
-from vsrd_ray.labelers.vsrd.start import fit_hulls, misfits
+from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
+from vsrd_ray.labelers.vsrd.confidence import body_confidences
+from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, observe, stacked
+from vsrd_ray.labelers.vsrd.optimise import Start, optimise
+from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
+from vsrd_ray.labelers.vsrd.priors import load_prior
+from vsrd_ray.labelers.vsrd.residual import body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labels.fits import BoxFit
 
+T = TypeVar("T")
+
+# What a fit of bodies takes at most for each start, instance and view, bytes, and the share of free GPU memory to use.
+_BYTES_A_VIEW = 120_000
+_MEMORY_SHARE = 0.5
+
 
 class VSRDLabeler:
-    """Fits boxes to the instance masks of a group by volumetric silhouette rendering (VSRD, CVPR 2024)."""
+    """Fits boxes to instance masks: bodies to their outlines, and on that or alone volumetric silhouettes (VSRD)."""
 
     name = "vsrd"
 
     def __init__(self, config: VSRDConfig, device: str = "cpu") -> None:
         self.config = config
         self.device = torch.device(device)
-        start_fields = car_start if config.field.start == "car" else random_start
-        self._fields = start_fields(config.field, seed=config.seed)
+        self._priors = {size.body: load_prior(size.body) for size in config.box.sizes.values()}
+        bodies = [prior.body for prior in self._priors.values()]
+        if config.schedule.steps and config.field.start == "body":
+            self._fields = body_start(config.field, bodies, seed=config.seed)
+        else:
+            self._fields = random_start(config.field, num_bodies=len(bodies), seed=config.seed)
 
     def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
-        """Fit the group's instances; those that the target view shows too little of get no box.
+        """Fit the group's instances; those that no view shows well enough get no box.
 
         Args:
             group: frames with pixels.
             seed: of the run; together with the group's id it decides every random number.
-            trace: called at each step with losses and boxes.
+            trace: called with losses and boxes at each volumetric step or, without such steps, with costs and bodies
+                at each step of their fit.
 
         Raises:
             FloatingPointError: if the optimisation ended in numbers that are not finite.
         """
+        observations, expectations = self._observe(group)
+        fit = self._fit(observations, expectations, trace=None if self.config.schedule.steps else trace)
+        return self._label(group, GroupBodies.of(fit, observations), seed=seed, trace=trace)
+
+    def label_many(self, groups: Sequence[FrameGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
+        """What `label` makes of each group, but with the bodies of all groups fitted at once where that is faster.
+
+        On a GPU, with as many instances at a time as its free memory takes; on the CPU group by group, so that not even
+        rounding depends on a group's company. Of a group that fails, the error.
+        """
+        if self.device.type == "cpu":
+            return [_outcome(self.label, group, seed=seed) for group in groups]
+        # Outlines are traced on the CPU: by many threads, so that the device need not wait.
+        with ThreadPoolExecutor() as threads:
+            observed = list(threads.map(partial(_outcome, self._observe), groups))
+        fits = iter(self._fit_together([one for one in observed if not isinstance(one, Exception)]))
+        return [
+            one
+            if isinstance(one, Exception)
+            else _outcome(self._label, group, GroupBodies.of(next(fits), one[0]), seed=seed, trace=None)
+            for group, one in zip(groups, observed, strict=True)
+        ]
+
+    def bodies(self, group: FrameGroup) -> "GroupBodies":
+        """The bodies of a group's instances, in the order of its plan; the first step of `label`."""
+        observations, expectations = self._observe(group)
+        return GroupBodies.of(self._fit(observations, expectations), observations)
+
+    def _observe(self, group: FrameGroup) -> tuple[Observations, Expectations]:
+        sizes = [self.config.box.sizes[name] for name in group.class_names]
+        observations = observe(
+            group,
+            group.plan.instance_ids,
+            self.config.start,
+            T_world_ref=rigid.levelled_at(group.views[0].T_world_cam),
+            device=self.device,
+        )
+        priors = [self._priors[size.body] for size in sizes]
+        return observations, Expectations.of(sizes, priors, device=self.device)
+
+    def _fit(self, observations: Observations, expectations: Expectations, trace: TraceSink | None = None) -> BodyFit:
+        softness = self.config.masks.softness
+        return fit_bodies(observations, expectations, self.config.start, softness=softness, trace=trace)
+
+    def _fit_together(self, observed: list[tuple[Observations, Expectations]]) -> list[BodyFit]:
+        if not observed:
+            return []
+        most = max(observations.seen.shape[1] for observations, _ in observed)
+        observations = stacked([one.with_views(most) for one, _ in observed])
+        expectations = stacked([one for _, one in observed])
+        at_once = max(self._free_bytes() // (_BYTES_A_VIEW * self.config.start.headings * most), 1)
+        parts = [slice(start, start + at_once) for start in range(0, len(observations.seen), at_once)]
+        fit = stacked([self._fit(observations.part(part), expectations.part(part)) for part in parts])
+        ends = np.cumsum([len(one.seen) for one, _ in observed]).tolist()
+        return [fit.part(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def _free_bytes(self) -> int:
+        """Memory that a fit may take."""
+        return int(_MEMORY_SHARE * torch.cuda.mem_get_info(self.device)[0])
+
+    def _label(self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
+        found = self._optimise(group, bodies, seed=seed, trace=trace) if self.config.schedule.steps else bodies.found()
+        return self._fits(group, bodies, found)
+
+    def _optimise(self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None) -> "_Found":
+        """Boxes after volumetric optimisation, of the instances that the target view shows well enough."""
         group_seed = zlib.crc32(f"{seed}/{group.plan.group_id}".encode())
         targets = build_targets(group, self.config.masks, device=self.device, dtype=torch.float32)
-        if not targets.instance_ids:
-            return []
+        rows = [group.plan.instance_ids.index(instance_id) for instance_id in targets.instance_ids]
+        if not rows:
+            return _Found(rows, *(np.empty(shape) for shape in ((0, 3), (0, 3), (0, 3, 3), 0)))
         schedule, rendering = self.config.schedule, self.config.rendering
         rays = draw_rays(
             targets,
@@ -53,75 +140,125 @@ class VSRDLabeler:
             num_rays=rendering.num_rays,
             generator=np.random.default_rng(group_seed),
         )
-        fit = optimise(targets, rays, self._start(targets), self.config, seed=group_seed, trace=trace)
-        return self._fits(group, targets, fit)
+        start = self._start(targets, bodies.fit, rows)
+        fit = optimise(targets, rays, start, self.config, seed=group_seed, trace=trace)
+        return _Found.of(rows, fit.boxes, fit.silhouette_losses)
 
-    def _fits(self, group: FrameGroup, targets: Targets, fit: Fit) -> list[BoxFit]:
-        centers, dimensions_lwh, yaws = _to_world(fit.boxes, targets.T_world_ref)
-        silhouette_losses = fit.silhouette_losses.double().cpu().numpy()
-        if not all(np.isfinite(values).all() for values in (centers, dimensions_lwh, yaws, silhouette_losses)):
-            raise FloatingPointError("the optimisation ended in numbers that are not finite")
-        ious, order = self._match(group, targets, corners_world(centers, dimensions_lwh, yaws))
-        visible = targets.visible.cpu().numpy()
-        matched = Boxes(fit.boxes.locations[order], fit.boxes.half_extents[order], fit.boxes.R_ref_obj[order])
-        moving = (misfits(targets, matched, self.config.start) > self.config.labels.moving_misfit).cpu().numpy()
-        cameras = np.stack([view.T_world_cam[:3, 3] for view in group.views])
-        return [
-            BoxFit(
-                instance_id=instance_id,
-                class_name=targets.class_names[n],
-                center_world=centers[box],
-                dimensions_lwh=dimensions_lwh[box],
-                yaw_world=float(yaws[box]),
-                confidence=float(iou),
-                mean_iou_2d=float(iou),
-                num_views=int(visible[:, n].sum()),
-                bearing_spread_deg=bearing_spread_deg(centers[box], cameras[visible[:, n]]),
-                silhouette_loss=float(silhouette_losses[box]),
-                is_moving=bool(moving[n]),
-            )
-            for n, (instance_id, iou, box) in enumerate(zip(targets.instance_ids, ious, order, strict=True))
-        ]
-
-    def _start(self, targets: Targets) -> Start:
+    def _start(self, targets: Targets, bodies: BodyFit, rows: list[int]) -> Start:
         if self.config.start.kind == "flat":
-            boxes = BoxParameters.flat(len(targets.instance_ids), like=targets.K)
-            bodies = torch.zeros(len(targets.instance_ids), dtype=torch.int64)
+            boxes = BoxParameters.flat(len(rows), like=targets.K)
         else:
-            hulls = fit_hulls(targets, self.config.start)
-            boxes = BoxParameters.encode(
-                self.config.box, locations=hulls.boxes.locations, half_extents=hulls.boxes.half_extents, yaws=hulls.yaws
-            )
-            bodies = hulls.bodies.cpu()
-        return Start(boxes, self._fields.hypernetwork, self._fields.embeddings[bodies])
+            ranges = BoxRanges.of(self.config.box, targets.class_names, like=targets.K)
+            values = {name: getattr(bodies, name)[rows].to(targets.K) for name in ("locations", "half_extents", "yaws")}
+            boxes = BoxParameters.encode(ranges, **values)
+        kinds = list(self._priors)
+        which = [kinds.index(self.config.box.sizes[name].body) for name in targets.class_names]
+        return Start(boxes, self._fields.hypernetwork, self._fields.embeddings[which])
 
-    def _match(self, group: FrameGroup, targets: Targets, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _fits(self, group: FrameGroup, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
+        if not all(np.isfinite(values).all() for values in found.arrays()):
+            raise FloatingPointError("the optimisation ended in numbers that are not finite")
+        T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
+        centers, dimensions_lwh, yaws = found.in_world(T_world_ref)
+        ious, order = self._match(group, found.rows, corners_world(centers, dimensions_lwh, yaws))
+        confidences = body_confidences(bodies.fit).numpy()
+        cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
+        fits = []
+        for row, iou, box in zip(found.rows, ious, order, strict=True):
+            views = np.stack([cameras[frame] for frame in group.plan.instance_views[row]])
+            is_moving = bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
+            fits.append(
+                BoxFit(
+                    instance_id=group.plan.instance_ids[row],
+                    class_name=group.class_names[row],
+                    center_world=centers[box],
+                    dimensions_lwh=dimensions_lwh[box],
+                    yaw_world=float(yaws[box]),
+                    confidence=self._confidence(iou, confidences[row], is_moving=is_moving),
+                    mean_iou_2d=float(iou),
+                    num_views=int(bodies.fit.num_views[row]),
+                    bearing_spread_deg=bearing_spread_deg(centers[box], views[bodies.seen[row][: len(views)]]),
+                    silhouette_loss=float(found.silhouette_losses[box]),
+                    is_moving=is_moving,
+                )
+            )
+        return fits
+
+    def _confidence(self, iou: float, confidence: float, *, is_moving: bool) -> float:
+        """The mean 2D IoU as published where boxes start flat, else what the body fit says; little of what moves."""
+        if self.config.start.kind == "flat":
+            return float(iou)
+        return float(min(confidence, self.config.labels.moving_confidence) if is_moving else confidence)
+
+    def _match(self, group: FrameGroup, rows: list[int], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each instance's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.
 
         A Hungarian assignment on that mean, unless boxes keep their instances throughout (VSRD, label export).
         """
-        columns = [group.plan.instance_ids.index(instance_id) for instance_id in targets.instance_ids]
         T_cam_world = np.stack([rigid.inverse(frame.view.T_world_cam) for frame in group.label_frames])
         corners_cam = rigid.apply(T_cam_world[:, None], corners[None])  # [F, N, 8, 3]
         K = torch.as_tensor(np.stack([frame.view.K for frame in group.label_frames]))
-        boxes = clip_boxes(project_boxes(torch.as_tensor(corners_cam), K[:, None]), targets.image_size)
-        mask_boxes = torch.as_tensor(np.stack([frame.mask_boxes_xyxy[columns] for frame in group.label_frames]))
+        boxes = clip_boxes(project_boxes(torch.as_tensor(corners_cam), K[:, None]), group.views[0].image_size)
+        mask_boxes = torch.as_tensor(np.stack([frame.mask_boxes_xyxy[rows] for frame in group.label_frames]))
         ious = box_iou(boxes[:, None], mask_boxes[:, :, None])  # [F, instances, boxes]
         mean = ious.nanmean(dim=0).nan_to_num().numpy()
-        order = np.arange(len(columns))
+        order = np.arange(len(rows))
         if self.config.losses.matching == "hungarian":
             _, order = linear_sum_assignment(mean, maximize=True)
-        return mean[np.arange(len(columns)), order], order
+        return mean[np.arange(len(rows)), order], order
 
 
-def _to_world(boxes: Boxes, T_world_ref: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres [N, 3], dimensions_lwh [N, 3] and yaws [N] in the world, float64."""
-    locations, half_extents, R_ref_obj = (
-        tensor.double().cpu().numpy() for tensor in (boxes.locations, boxes.half_extents, boxes.R_ref_obj)
-    )
-    forward = R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
-    yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
-    return rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws
+def _outcome(function: Callable[..., T], *arguments: Any, **options: Any) -> T | Exception:
+    """What a function returns, or the error that it raises."""
+    try:
+        return function(*arguments, **options)
+    except Exception as error:  # whatever it is, it concerns one group alone
+        return error
+
+
+@dataclass(frozen=True)
+class GroupBodies:
+    """The bodies of all instances of a group's plan."""
+
+    fit: BodyFit  # [N]
+    seen: np.ndarray  # [N, V] bool, of each instance's views those that show it
+
+    @staticmethod
+    def of(fit: BodyFit, observations: Observations) -> "GroupBodies":
+        """The fit of a group's observations, on the CPU."""
+        return GroupBodies(fit.to("cpu"), observations.seen.cpu().numpy())
+
+    def found(self) -> "_Found":
+        """The boxes of those that any view shows."""
+        rows = np.flatnonzero(self.seen.any(axis=1)).tolist()
+        boxes = self.fit.boxes
+        chosen = Boxes(boxes.locations[rows], boxes.half_extents[rows], boxes.R_ref_obj[rows])
+        return _Found.of(rows, chosen, self.fit.silhouette_losses[rows])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Boxes in the reference frame, float64."""
+
+    rows: list[int]  # [N] their instances' places in the plan
+    locations: np.ndarray  # [N, 3] metres
+    half_extents: np.ndarray  # [N, 3] metres
+    R_ref_obj: np.ndarray  # [N, 3, 3]
+    silhouette_losses: np.ndarray  # [N]
+
+    @staticmethod
+    def of(rows: list[int], boxes: Boxes, silhouette_losses: Tensor) -> "_Found":
+        tensors = (boxes.locations, boxes.half_extents, boxes.R_ref_obj, silhouette_losses)
+        return _Found(rows, *(tensor.double().cpu().numpy() for tensor in tensors))
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.locations, self.half_extents, self.R_ref_obj, self.silhouette_losses
+
+    def in_world(self, T_world_ref: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centres [N, 3], dimensions_lwh [N, 3] and yaws [N] in the world."""
+        forward = self.R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
+        yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
+        return rigid.apply(T_world_ref, self.locations), 2 * self.half_extents[:, [2, 0, 1]], yaws
 
 
 def bearing_spread_deg(

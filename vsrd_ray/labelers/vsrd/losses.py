@@ -30,11 +30,11 @@ def eikonal_loss(
 def projection_loss(
     boxes: Tensor,  # [V, N, 4] px, projected and clipped to the image
     mask_boxes: Tensor,  # [V, N, 4] px
-    trusted: Tensor,  # [V, N, 4] bool, sides that count
+    visible: Tensor,  # [V, N] bool, boxes that count
 ) -> Tensor:
-    """Smooth L1 (px) of the sides that count, averaged over them; 0 where none does."""
-    losses = smooth_l1_loss(boxes, torch.where(trusted, mask_boxes, boxes.detach()), reduction="none")
-    return losses.sum() / trusted.sum().clamp(min=1)
+    """Smooth L1 (px) of the sides of boxes that count, averaged over them; 0 where none does."""
+    losses = smooth_l1_loss(boxes, torch.where(visible[..., None], mask_boxes, boxes.detach()), reduction="none")
+    return losses.sum() / (4 * visible.sum()).clamp(min=1)
 
 
 def distance_iou(
@@ -55,12 +55,7 @@ def distance_iou(
 def distance_iou_loss(
     boxes: Tensor,  # [V, N, 4] px, projected and clipped to the image
     mask_boxes: Tensor,  # [V, N, 4] px
-    trusted: Tensor,  # [V, N, 4] bool, sides that count
+    visible: Tensor,  # [V, N] bool, boxes that count
 ) -> Tensor:
-    """Mean of 1 - DIoU over the views and instances with a side that counts.
-
-    A side that does not count is the projected box's own in both boxes, and a constant, so that it is not pulled.
-    """
-    counts, own = trusted.any(dim=-1), boxes.detach()
-    losses = 1 - distance_iou(torch.where(trusted, boxes, own), torch.where(trusted, mask_boxes, own))
-    return (losses * counts).sum() / counts.sum().clamp(min=1)
+    """Mean of 1 - DIoU over the boxes that count; 0 where none does."""
+    return ((1 - distance_iou(boxes, mask_boxes)) * visible).sum() / visible.sum().clamp(min=1)

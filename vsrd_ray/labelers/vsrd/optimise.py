@@ -15,7 +15,7 @@ from vsrd_ray.config import FieldSettings, RenderingSettings, ScheduleSettings, 
 from vsrd_ray.geometry.cameras import clip_boxes, project_boxes
 from vsrd_ray.labelers.base import TraceSink
 from vsrd_ray.labelers.vsrd import losses
-from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters
+from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, residual_distances
 from vsrd_ray.labelers.vsrd.targets import RayPlan, Targets
 from vsrd_ray.rendering.rays import cast_rays, intersect_boxes
@@ -187,13 +187,10 @@ def evaluate_step(
         projected, mask_boxes = project(boxes, targets), targets.mask_boxes
         if weights.matching == "hungarian":
             order = match_boxes(projected[0], mask_boxes[0])
-        trusted = targets.visible[..., None].expand_as(mask_boxes)
-        if weights.trusted_sides_only:
-            trusted = trusted & targets.trusted_sides
         if weights.projection:
-            values["projection"] = losses.projection_loss(projected[:, order], mask_boxes, trusted)
+            values["projection"] = losses.projection_loss(projected[:, order], mask_boxes, targets.visible)
         if weights.diou:
-            values["diou"] = losses.distance_iou_loss(projected[:, order], mask_boxes, trusted)
+            values["diou"] = losses.distance_iou_loss(projected[:, order], mask_boxes, targets.visible)
     field = instance_field(
         boxes,
         hyper_weights=hyper_weights,
@@ -233,6 +230,7 @@ def optimise(
     Deterministic for a seed and a device.
     """
     schedule = config.schedule
+    ranges = BoxRanges.of(config.box, targets.class_names, like=targets.K)
     parameters = BoxParameters(*(raw.clone().requires_grad_() for raw in start.boxes.tensors()))
     hypernetwork = HyperNetwork(config.field).to(targets.K)
     hypernetwork.load_state_dict(start.hypernetwork)
@@ -242,7 +240,7 @@ def optimise(
     generator = torch.Generator(targets.K.device).manual_seed(seed)
     evaluation: Evaluation | None = None
     for step in range(schedule.steps):
-        boxes = parameters.decode(config.box)
+        boxes = parameters.decode(ranges)
         evaluation = evaluate_step(
             boxes,
             hypernetwork(embeddings) if step >= schedule.residual_from else None,
@@ -263,7 +261,7 @@ def optimise(
     assert evaluation is not None  # there is at least one step
     order = evaluation.order
     with torch.no_grad():
-        boxes = parameters.decode(config.box)
+        boxes = parameters.decode(ranges)
     ordered = Boxes(boxes.locations[order], boxes.half_extents[order], boxes.R_ref_obj[order])
     return Fit(boxes=ordered, silhouette_losses=evaluation.ray_losses.mean(dim=0))
 

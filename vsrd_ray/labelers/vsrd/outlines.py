@@ -1,7 +1,7 @@
-"""Outlines of masks by their extent in a number of directions, and whether each extent is the object's own.
+"""What one mask says about the outline of its object: extents, contour points, and where the object cannot be.
 
 A mask ends where the object ends, where the image ends, or where something nearer hides the object; only the first says
-where the object is. Shapes: K directions, C contour points, H x W pixels. Directions turn from +u (right) to +v (down).
+where the object is. Shapes: K directions, C contour points, G grid points, H x W pixels.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,13 @@ from vsrd_ray.data.masks import mask_box
 # Cityscapes ids that lie on the ground or behind everything: unlabeled, out of roi and the like, ground, road,
 # sidewalk, parking, rail track, terrain, sky. Whatever else borders a mask may stand in front of it.
 NEVER_IN_FRONT = (0, 2, 3, 6, 7, 8, 9, 10, 22, 23)
+_IS_INSTANCE = np.arange(np.iinfo(np.uint16).max + 1) % 1000 > 0
 # The outside of a contour is looked up this far from it; contours are ragged by about a pixel.
 _LOOK_OUT_PX = 3
-# A contour's normal is that of the chord between the points this many before and after.
+# A contour's normal is that of the chord between the points this many before and after; a smooth one is that of a chord
+# over this share of the contour on either side.
 _CHORD_POINTS = 4
+_SMOOTH_CHORD_SHARE = 0.04
 # Feet are compared to within this. Stuff must be lower by more than that to stand nearer than a mask; of two instances
 # whose feet are level either may be the nearer one.
 _FOOT_MARGIN_PX = 2
@@ -31,118 +34,157 @@ _NEAR_EXTREME = 0.1
 
 
 @dataclass(frozen=True)
+class Scene:
+    """One view's instance map, and for each pixel how near what it shows may stand."""
+
+    instance_map: np.ndarray  # [H, W] uint16, semantic id * 1000 + instance id
+    feet: np.ndarray  # [H, W] int32, the row below what a pixel belongs to: an instance, or stuff's run in the column
+
+    @staticmethod
+    def of(instance_map: np.ndarray) -> "Scene":
+        """The scene of an instance map: on the ground, what is nearer has its foot lower in the image."""
+        height = len(instance_map)
+        is_last = np.ones(instance_map.shape, dtype=bool)
+        np.not_equal(instance_map[:-1], instance_map[1:], out=is_last[:-1])
+        below = np.arange(1, height + 1, dtype=np.int32)[:, None]
+        feet = np.minimum.accumulate(np.where(is_last, below, height)[::-1], axis=0)[::-1]
+        rows, columns = np.nonzero(is_last)
+        instance_feet = np.zeros(np.iinfo(np.uint16).max + 1, dtype=np.int32)
+        instance_feet[instance_map[rows, columns]] = rows + 1  # of an id's rows, the last one stays
+        of_instances = instance_feet[instance_map]
+        return Scene(instance_map, np.where(_IS_INSTANCE[instance_map], of_instances, feet))
+
+
+@dataclass(frozen=True)
 class Outline:
-    """How far one instance's mask extends in each direction in one view."""
+    """One instance in one view."""
 
     supports: np.ndarray  # [K] px: largest u cos + v sin over the mask's pixel centres
     trusted: np.ndarray  # [K] bool: the extent is the object's own, not the image border's or an occluder's
+    points: np.ndarray  # [C, 2] px, on the mask's edge: half a pixel beyond its outermost pixels' centres
+    normals: np.ndarray  # [C, 2] outward unit normals of the smoothed contour
+    hidden: np.ndarray  # [C] bool: the mask ends here at the image's border or at something that may stand nearer
+    clearances: np.ndarray  # [G, G] px, how far from where the object can be: its mask, what may hide it, off the image
+    window_xyxy: np.ndarray  # [4] px, the centres of the first and last clearances
 
 
 def directions(count: int) -> np.ndarray:
-    """Unit vectors (u, v), [K, 2], evenly spaced over the circle from +u; right, down, left, up lie a quarter apart."""
+    """Unit vectors (u, v), [K, 2], evenly spaced over the circle from +u (right) to +v (down)."""
     angles = 2 * np.pi * np.arange(count) / count
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
-def foot_rows(instance_map: np.ndarray) -> np.ndarray:
-    """For each pixel the row below what it belongs to, [H, W]: a whole instance, or stuff's run in the column."""
-    height = len(instance_map)
-    feet = np.empty(instance_map.shape, dtype=np.int64)
-    instance_feet = np.zeros(np.iinfo(np.uint16).max + 1, dtype=np.int64)
-    feet[-1] = height
-    for row in range(height - 2, -1, -1):
-        feet[row] = np.where(instance_map[row] == instance_map[row + 1], feet[row + 1], row + 1)
-    for row in range(height):
-        instance_feet[instance_map[row]] = row + 1
-    return np.where(instance_map % 1000 > 0, instance_feet[instance_map], feet)
-
-
 def trace_outline(
-    mask: np.ndarray,  # [H, W] bool, the instance's refined mask; not empty
-    may_hide: np.ndarray,  # [H, W] bool, from `may_hide_map`
-    units: np.ndarray,  # [K, 2] from `directions`
-) -> Outline:
-    """The outline of one mask.
-
-    A stretch of contour is hidden if it lies at the image's border or beside something that stands nearer: on the
-    ground what is nearer has its foot lower in the image. A direction is trusted if no hidden stretch faces it, and
-    none reaches nearly as far as the mask does: there the object may go on unseen.
-    """
-    points, normals = _contour(mask)
-    extents = points @ units.T
-    supports = extents.max(axis=0)
-    hidden = _is_hidden(points, normals, may_hide)
-    size = np.ptp(points, axis=0).max()
-    open_to = (normals[hidden] @ units.T > _FACING) | (extents[hidden] > supports - _NEAR_EXTREME * size)
-    return Outline(supports=supports, trusted=~open_to.any(axis=0))
-
-
-def _contour(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points [C, 2] px of the mask's outer contours and their outward unit normals [C, 2]."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    points = [contour[:, 0].astype(np.float64) for contour in contours]
-    chords = [np.roll(p, -_CHORD_POINTS, axis=0) - np.roll(p, _CHORD_POINTS, axis=0) for p in points]
-    # cv2 goes round outer contours with the inside on the left hand as seen in the image (u right, v down).
-    du, dv = np.concatenate(chords).T
-    normals = np.stack([-dv, du], axis=-1)
-    return np.concatenate(points), normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
-
-
-def may_hide_map(
-    mask: np.ndarray,  # [H, W] bool, not empty
+    mask: np.ndarray,  # [H, W] bool, the instance's mask without specks and holes; not empty
     *,
     instance_id: int,
-    instance_map: np.ndarray,  # [H, W] uint16
-    feet: np.ndarray,  # [H, W]
-) -> np.ndarray:
-    """Pixels [H, W] bool of what may stand nearer than an instance, by its foot.
+    scene: Scene,
+    units: np.ndarray,  # [K, 2] from `directions`
+    num_points: int,
+) -> Outline:
+    """The outline of one mask, with `num_points` points spread evenly over its contours; fewer where it has fewer.
 
-    Args:
-        mask: the instance's refined mask.
-        instance_id: the instance.
-        instance_map: semantic id * 1000 + instance id.
-        feet: `foot_rows` of the instance map.
+    A stretch of contour is hidden if it lies at the image's border or beside something that may stand nearer. A
+    direction is trusted if no hidden stretch faces it, and none reaches nearly as far as the mask does: there the
+    object may go on unseen.
     """
-    foot = np.flatnonzero(mask.any(axis=1))[-1] + 1
-    margin = np.where(instance_map % 1000 > 0, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
-    return (instance_map != instance_id) & ~np.isin(instance_map // 1000, NEVER_IN_FRONT) & (feet > foot + margin)
-
-
-def _is_hidden(points: np.ndarray, normals: np.ndarray, may_hide: np.ndarray) -> np.ndarray:
-    height, width = may_hide.shape
-    u, v = np.rint(points + _LOOK_OUT_PX * normals).astype(np.int64).T
-    in_image = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    return ~in_image | may_hide[np.where(in_image, v, 0), np.where(in_image, u, 0)]
+    window = _Window.around(mask)
+    inside = window.cut(mask)
+    may_hide = _may_hide(inside, instance_id=instance_id, scene=scene, window=window)
+    contour = _contour(inside)
+    hidden = _is_hidden(contour.points, contour.normals, may_hide)
+    extents = contour.points @ units.T
+    supports = extents.max(axis=0)
+    size = np.ptp(contour.points, axis=0).max()
+    open_to = (contour.normals[hidden] @ units.T > _FACING) | (extents[hidden] > supports - _NEAR_EXTREME * size)
+    hidden |= _is_hidden(contour.points, contour.smooth_normals, may_hide)
+    chosen = np.unique(np.linspace(0, len(extents), num_points, endpoint=False).astype(np.int64))
+    origin = np.array([window.left, window.top])
+    return Outline(
+        supports=supports + units @ origin,
+        trusted=~open_to.any(axis=0),
+        points=contour.points[chosen] + 0.5 * contour.normals[chosen] + origin,
+        normals=contour.smooth_normals[chosen],
+        hidden=hidden[chosen],
+        clearances=_clearances(inside | may_hide, window),
+        window_xyxy=np.array([window.left, window.top, window.right, window.bottom], dtype=np.float64),
+    )
 
 
 @dataclass(frozen=True)
-class Clearance:
-    """How far pixels around an instance are from where it can be in a view: its mask and what may hide it."""
+class _Window:
+    """The surroundings of a mask, which may reach beyond the image; all sides included, px."""
 
-    window_xyxy: np.ndarray  # [4] px, the centres of the first and last samples
-    distances: np.ndarray  # [G, G] px, 0 where the instance can be
+    left: int
+    top: int
+    right: int
+    bottom: int
+    foot: int  # the row below the mask
+
+    @staticmethod
+    def around(mask: np.ndarray) -> "_Window":
+        left, top, right, bottom = mask_box(mask) or (0, 0, 0, 0)
+        pad = max(right - left, bottom - top) // 2 + _CLEARANCE_PAD_PX
+        return _Window(left - pad, top - pad, right + pad, bottom + pad, foot=bottom + 1)
+
+    def cut(self, image: np.ndarray, fill: int = 0) -> np.ndarray:
+        """The part of an image in the window, with `fill` where the window leaves the image."""
+        height, width = image.shape
+        rows = slice(max(self.top, 0), min(self.bottom + 1, height))
+        columns = slice(max(self.left, 0), min(self.right + 1, width))
+        beyond = (
+            (rows.start - self.top, self.bottom + 1 - rows.stop),
+            (columns.start - self.left, self.right + 1 - columns.stop),
+        )
+        return np.pad(image[rows, columns], beyond, constant_values=fill)
 
 
-def measure_clearance(mask: np.ndarray, may_hide: np.ndarray) -> Clearance:
-    """The clearance around one mask; beyond the image's border the instance can be anywhere.
+def _may_hide(inside: np.ndarray, *, instance_id: int, scene: Scene, window: _Window) -> np.ndarray:
+    """Pixels of the window [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
+    ids, feet = window.cut(scene.instance_map), window.cut(scene.feet, fill=-1)
+    margin = np.where(ids % 1000 > 0, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
+    others = (ids != instance_id) & ~np.isin(ids // 1000, NEVER_IN_FRONT) & ~inside
+    return (others & (feet > window.foot + margin)) | (feet < 0)
 
-    Args:
-        mask: [H, W] bool, the instance's mask; not empty.
-        may_hide: [H, W] bool from `may_hide_map`.
-    """
-    left, top, right, bottom = mask_box(mask) or (0, 0, 0, 0)
-    pad = max(right - left, bottom - top) // 2 + _CLEARANCE_PAD_PX
-    height, width = mask.shape
-    canvas = np.zeros((bottom - top + 1 + 2 * pad, right - left + 1 + 2 * pad), dtype=np.uint8)
-    x0, y0 = left - pad, top - pad
-    rows, columns = slice(max(y0, 0), min(bottom + pad + 1, height)), slice(max(x0, 0), min(right + pad + 1, width))
-    free = ~(mask[rows, columns] | may_hide[rows, columns])
-    canvas[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0] = free
-    # Squared distances are whole numbers; rounded, they are the same wherever in memory the canvas lay.
-    squared = np.rint(cv2.distanceTransform(canvas, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64) ** 2)
-    v = np.linspace(0, canvas.shape[0] - 1, CLEARANCE_SAMPLES)
-    u = np.linspace(0, canvas.shape[1] - 1, CLEARANCE_SAMPLES)
-    return Clearance(
-        window_xyxy=np.array([x0, y0, right + pad, bottom + pad], dtype=np.float64),
-        distances=np.sqrt(squared[np.ix_(np.rint(v).astype(np.int64), np.rint(u).astype(np.int64))]),
-    )
+
+@dataclass(frozen=True)
+class _Contour:
+    """Points on a mask's outer contours, in the window's pixels."""
+
+    points: np.ndarray  # [P, 2] px
+    normals: np.ndarray  # [P, 2] outward
+    smooth_normals: np.ndarray  # [P, 2] outward
+
+
+def _contour(mask: np.ndarray) -> _Contour:
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    loops = [contour[:, 0].astype(np.float64) for contour in contours]
+    smooth = [
+        _normals(p, chord=min(len(p) // 3, max(_CHORD_POINTS, round(_SMOOTH_CHORD_SHARE * len(p))))) for p in loops
+    ]
+    normals = [_normals(p, chord=_CHORD_POINTS) for p in loops]
+    return _Contour(np.concatenate(loops), np.concatenate(normals), np.concatenate(smooth))
+
+
+def _normals(loop: np.ndarray, *, chord: int) -> np.ndarray:
+    """Outward unit normals [P, 2] of a closed loop of points [P, 2]; 0 where it is too small to have any."""
+    # cv2 goes round outer contours with the inside on the left hand as seen in the image (u right, v down).
+    du, dv = (np.roll(loop, -chord, axis=0) - np.roll(loop, chord, axis=0)).T
+    normals = np.stack([-dv, du], axis=-1)
+    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+
+
+def _is_hidden(points: np.ndarray, normals: np.ndarray, may_hide: np.ndarray) -> np.ndarray:
+    """Whether something that may hide the object lies just beyond each point [P] bool."""
+    height, width = may_hide.shape
+    u, v = np.rint(points + _LOOK_OUT_PX * normals).astype(np.int64).T
+    return may_hide[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
+
+
+def _clearances(possible: np.ndarray, window: _Window) -> np.ndarray:
+    """Distances [G, G] px of a grid over the window to the nearest pixel where the object can be."""
+    distances = cv2.distanceTransform((~possible).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    v = np.rint(np.linspace(0, window.bottom - window.top, CLEARANCE_SAMPLES)).astype(np.int64)
+    u = np.rint(np.linspace(0, window.right - window.left, CLEARANCE_SAMPLES)).astype(np.int64)
+    # Squared distances are whole numbers; rounded, they are the same wherever in memory the window lay.
+    return np.sqrt(np.rint(distances[np.ix_(v, u)].astype(np.float64) ** 2))

@@ -4,6 +4,7 @@ Shapes: ... batch axes, N instances. Frame `ref`: gravity-aligned at the target 
 Box axes: x right (width), y down (height), z forward (length).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,27 @@ class Boxes:
         return (points - self.locations[:, None]) @ self.R_ref_obj
 
 
+@dataclass(frozen=True)
+class BoxRanges:
+    """Where boxes can be and how large."""
+
+    location_min: Tensor  # [3] metres
+    location_max: Tensor  # [3] metres
+    half_extents_min: Tensor  # [N, 3] metres
+    half_extents_max: Tensor  # [N, 3] metres
+
+    @staticmethod
+    def of(settings: BoxSettings, class_names: Sequence[str], *, like: Tensor) -> "BoxRanges":
+        """The ranges of boxes of some classes."""
+        sizes = [settings.sizes[name] for name in class_names]
+        return BoxRanges(
+            like.new_tensor(settings.location_min),
+            like.new_tensor(settings.location_max),
+            like.new_tensor([size.half_extents_min for size in sizes]),
+            like.new_tensor([size.half_extents_max for size in sizes]),
+        )
+
+
 @dataclass
 class BoxParameters:
     """Unconstrained parameters; sigmoids keep what they stand for in range."""
@@ -49,7 +71,7 @@ class BoxParameters:
 
     @staticmethod
     def encode(
-        settings: BoxSettings,
+        ranges: BoxRanges,
         *,
         locations: Tensor,  # [..., N, 3] metres
         half_extents: Tensor,  # [..., N, 3] metres
@@ -57,16 +79,16 @@ class BoxParameters:
     ) -> "BoxParameters":
         """Parameters that decode to given boxes; what lies outside the ranges is brought just inside."""
         return BoxParameters(
-            _unsquash(locations, settings.location_min, settings.location_max),
-            _unsquash(half_extents, settings.half_extents_min, settings.half_extents_max),
+            _unsquash(locations, ranges.location_min, ranges.location_max),
+            _unsquash(half_extents, ranges.half_extents_min, ranges.half_extents_max),
             torch.stack([yaws.cos(), yaws.sin()], dim=-1),
         )
 
-    def decode(self, settings: BoxSettings) -> Boxes:
+    def decode(self, ranges: BoxRanges) -> Boxes:
         """The boxes these parameters stand for."""
         return Boxes(
-            _squash(self.raw_locations, settings.location_min, settings.location_max),
-            _squash(self.raw_extents, settings.half_extents_min, settings.half_extents_max),
+            _squash(self.raw_locations, ranges.location_min, ranges.location_max),
+            _squash(self.raw_extents, ranges.half_extents_min, ranges.half_extents_max),
             rotations_about_y(self.raw_yaws),
         )
 
@@ -85,10 +107,9 @@ def rotations_about_y(
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def _squash(raw: Tensor, low: tuple[float, ...], high: tuple[float, ...]) -> Tensor:
-    return torch.lerp(raw.new_tensor(low), raw.new_tensor(high), torch.sigmoid(raw))
+def _squash(raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.lerp(low, high, torch.sigmoid(raw))
 
 
-def _unsquash(values: Tensor, low: tuple[float, ...], high: tuple[float, ...]) -> Tensor:
-    minimum, maximum = values.new_tensor(low), values.new_tensor(high)
-    return torch.logit(((values - minimum) / (maximum - minimum)), eps=1e-3)
+def _unsquash(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.logit((values - low) / (high - low), eps=1e-3)

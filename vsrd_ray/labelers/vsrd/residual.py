@@ -3,6 +3,7 @@
 Shapes: N instances, P points, K frequencies, D encoded size (6 K).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,8 +14,11 @@ from torch.nn.functional import gelu, layer_norm
 from torch.nn.utils.parametrizations import weight_norm
 
 from vsrd_ray.config import FieldSettings
-from vsrd_ray.labelers.vsrd.bodies import BODIES, TYPICAL_HALF_EXTENTS
+from vsrd_ray.labelers.vsrd.bodies import Body
 from vsrd_ray.rendering.sdf import box_distance
+
+# Half of width, height and length, metres, of the box that fields which scale with theirs are measured in: a car's.
+TYPICAL_HALF_EXTENTS = (0.87, 0.77, 2.1)
 
 
 def encode_positions(
@@ -85,39 +89,41 @@ class FieldStart:
     """What the residual fields of every group start from."""
 
     hypernetwork: dict[str, Tensor]  # state
-    embeddings: Tensor  # [B, E], one for each body of BODIES
+    embeddings: Tensor  # [B, E], one for each kind of body
 
 
-def random_start(settings: FieldSettings, *, seed: int) -> FieldStart:
-    """The published start: a fresh hypernetwork, and one embedding for all instances."""
+def random_start(settings: FieldSettings, *, num_bodies: int = 1, seed: int) -> FieldStart:
+    """The published start: a fresh hypernetwork, and one embedding for all instances, whatever their body."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hypernetwork = HyperNetwork(settings)
         embedding = torch.rand(settings.embedding_size)
-    return FieldStart(hypernetwork.state_dict(), embedding.expand(len(BODIES), -1).clone())
+    return FieldStart(hypernetwork.state_dict(), embedding.expand(num_bodies, -1).clone())
 
 
-def car_start(settings: FieldSettings, *, seed: int, steps: int = 400, num_points: int = 2048) -> FieldStart:
-    """Fields that carve plain car bodies out of boxes: one embedding for each of BODIES, fitted with the hypernetwork.
+def body_start(
+    settings: FieldSettings, bodies: Sequence[Body], *, seed: int, steps: int = 400, num_points: int = 2048
+) -> FieldStart:
+    """Fields that carve bodies out of boxes: an embedding for each body, fitted together with the hypernetwork.
 
     Supervised by the difference of the body's and the box's signed distance, around a box of typical size.
     """
-    start = random_start(settings, seed=seed)
+    start = random_start(settings, num_bodies=len(bodies), seed=seed)
     hypernetwork = HyperNetwork(settings)
     hypernetwork.load_state_dict(start.hypernetwork)
     noise = torch.rand(start.embeddings.shape, generator=torch.Generator().manual_seed(seed))
     embeddings = (start.embeddings + 0.1 * noise).requires_grad_()
-    half_extents = torch.as_tensor(TYPICAL_HALF_EXTENTS, dtype=torch.float32)
+    half_extents = np.array(TYPICAL_HALF_EXTENTS)
     random = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(
         [{"params": [embeddings], "lr": 1e-2}, {"params": hypernetwork.parameters(), "lr": 2e-3}]
     )
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.02 ** (1 / steps))
     for _ in range(steps):
-        points = random.uniform(-1, 1, (num_points, 3)) * (TYPICAL_HALF_EXTENTS + 0.5)
-        distances = np.stack([body.signed_distances(points, TYPICAL_HALF_EXTENTS) for body in BODIES])
-        points_obj = torch.as_tensor(points, dtype=torch.float32).expand(len(BODIES), -1, -1)
-        extents = half_extents.expand(len(BODIES), 3)
+        points = random.uniform(-1, 1, (num_points, 3)) * (half_extents + 0.5)
+        distances = np.stack([body.signed_distances(points, half_extents) for body in bodies])
+        points_obj = torch.as_tensor(points, dtype=torch.float32).expand(len(bodies), -1, -1)
+        extents = torch.tensor(TYPICAL_HALF_EXTENTS).expand(len(bodies), 3)
         target = torch.as_tensor(distances, dtype=torch.float32) - box_distance(points_obj, extents)
         residuals = residual_distances(hypernetwork(embeddings), points_obj, settings, half_extents=extents)
         loss = (residuals - target.clamp(0, 1)).abs().mean()

@@ -1,6 +1,6 @@
-"""What a fit is held against: a group's cameras, mask boxes, outlines and the rays with their soft masks.
+"""What the volumetric optimisation is held against: a group's cameras, mask boxes, and rays with their soft masks.
 
-Shapes: V views (the target first), N instances, K outline directions, T steps, R rays a step.
+Shapes: V views (the target first), N instances, T steps, R rays a step.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,6 @@ from vsrd_ray.config import MaskSettings
 from vsrd_ray.data.frames import FrameGroup
 from vsrd_ray.data.masks import SoftMask, largest_soft_mask, mask_box, refine_mask, soft_mask_window
 from vsrd_ray.geometry import rigid
-from vsrd_ray.labelers.vsrd.outlines import (
-    CLEARANCE_SAMPLES,
-    directions,
-    foot_rows,
-    may_hide_map,
-    measure_clearance,
-    trace_outline,
-)
 
 
 @dataclass(frozen=True)
@@ -35,28 +27,8 @@ class Targets:
     T_ref_cam: Tensor  # [V, 4, 4]
     T_cam_ref: Tensor  # [V, 4, 4], its inverse
     visible: Tensor  # [V, N] bool
-    supports: Tensor  # [V, N, K] px, extents of the outlines; 0 where not visible
-    trusted: Tensor  # [V, N, K] bool, extents that are the object's own
-    clearances: Tensor  # [V, N, G, G] px, around each mask the distance from where the instance can be
-    clearance_windows: Tensor  # [V, N, 4] px (x1, y1, x2, y2), what the clearances cover
+    mask_boxes: Tensor  # [V, N, 4] px (x1, y1, x2, y2), last pixel included; 0 where not visible
     soft_masks: tuple[tuple[SoftMask | None, ...], ...]  # [V][N]
-
-    @property
-    def mask_boxes(self) -> Tensor:
-        """Mask boxes (x1, y1, x2, y2), [V, N, 4] px, last pixel included."""
-        right, bottom, left, top = self._sides(self.supports)
-        return torch.stack([-left, -top, right, bottom], dim=-1)
-
-    @property
-    def trusted_sides(self) -> Tensor:
-        """Sides of the mask boxes that are the object's own, [V, N, 4] bool."""
-        right, bottom, left, top = self._sides(self.trusted)
-        return torch.stack([left, top, right, bottom], dim=-1)
-
-    @staticmethod
-    def _sides(values: Tensor) -> tuple[Tensor, ...]:
-        quarter = values.shape[-1] // 4
-        return values[..., ::quarter].unbind(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -83,65 +55,32 @@ def build_targets(
     T_ref_cam = rigid.inverse(T_world_ref) @ np.stack([view.T_world_cam for view in group.views])
     refined = [_refined_masks(instances, group.plan.instance_ids, settings) for instances in group.instance_maps]
     kept = [n for n, mask in enumerate(refined[0]) if mask is not None and _is_target(mask, settings)]
-    instance_ids = tuple(group.plan.instance_ids[n] for n in kept)
-    seen = [
-        _observe_view(instance_map, [masks[n] for n in kept], instance_ids, settings)
-        for instance_map, masks in zip(group.instance_maps, refined, strict=True)
-    ]
+    refined = [[masks[n] for n in kept] for masks in refined]
 
     def to_tensor(array: np.ndarray) -> Tensor:
         return torch.as_tensor(array, device=device).to(dtype)
 
     return Targets(
-        instance_ids=instance_ids,
+        instance_ids=tuple(group.plan.instance_ids[n] for n in kept),
         class_names=tuple(group.class_names[n] for n in kept),
         T_world_ref=T_world_ref,
         image_size=group.views[0].image_size,
         K=to_tensor(np.stack([view.K for view in group.views])),
         T_ref_cam=to_tensor(T_ref_cam),
         T_cam_ref=to_tensor(rigid.inverse(T_ref_cam)),
-        visible=torch.as_tensor(np.stack([view.visible for view in seen]), device=device),
-        supports=to_tensor(np.stack([view.supports for view in seen])),
-        trusted=torch.as_tensor(np.stack([view.trusted for view in seen]), device=device),
-        clearances=to_tensor(np.stack([view.clearances for view in seen])),
-        clearance_windows=to_tensor(np.stack([view.windows for view in seen])),
-        soft_masks=tuple(view.soft_masks for view in seen),
+        visible=torch.as_tensor(np.array([[mask is not None for mask in masks] for masks in refined]), device=device),
+        mask_boxes=to_tensor(np.array([[_box(mask) for mask in masks] for masks in refined], dtype=np.float64)),
+        soft_masks=tuple(
+            tuple(
+                None if mask is None else soft_mask_window(mask, settings.softness, settings.distance) for mask in masks
+            )
+            for masks in refined
+        ),
     )
 
 
-@dataclass(frozen=True)
-class _ViewTargets:
-    """One view's part of the targets."""
-
-    visible: np.ndarray  # [N] bool
-    supports: np.ndarray  # [N, K] px
-    trusted: np.ndarray  # [N, K] bool
-    clearances: np.ndarray  # [N, G, G] px
-    windows: np.ndarray  # [N, 4] px
-    soft_masks: tuple[SoftMask | None, ...]  # [N]
-
-
-def _observe_view(
-    instance_map: np.ndarray,  # [H, W] uint16
-    masks: list[np.ndarray | None],  # [N] of [H, W] bool, refined
-    instance_ids: tuple[int, ...],  # [N]
-    settings: MaskSettings,
-) -> _ViewTargets:
-    units, feet, count = directions(settings.directions), foot_rows(instance_map), len(masks)
-    supports, trusted = np.zeros((count, len(units))), np.zeros((count, len(units)), dtype=bool)
-    clearances = np.zeros((count, CLEARANCE_SAMPLES, CLEARANCE_SAMPLES))
-    windows = np.tile([0.0, 0.0, 1.0, 1.0], (count, 1))
-    soft_masks: list[SoftMask | None] = [None] * count
-    for n, mask in enumerate(masks):
-        if mask is None:
-            continue
-        may_hide = may_hide_map(mask, instance_id=instance_ids[n], instance_map=instance_map, feet=feet)
-        outline, clearance = trace_outline(mask, may_hide, units), measure_clearance(mask, may_hide)
-        supports[n], trusted[n] = outline.supports, outline.trusted
-        clearances[n], windows[n] = clearance.distances, clearance.window_xyxy
-        soft_masks[n] = soft_mask_window(mask, settings.softness, settings.distance)
-    visible = np.array([mask is not None for mask in masks], dtype=bool)
-    return _ViewTargets(visible, supports, trusted, clearances, windows, tuple(soft_masks))
+def _box(mask: np.ndarray | None) -> tuple[int, int, int, int]:
+    return (mask_box(mask) if mask is not None else None) or (0, 0, 0, 0)
 
 
 def _refined_masks(

@@ -20,8 +20,8 @@ def random_boxes(seed, *batch):
     return torch.as_tensor(np.concatenate([low, low + rng.uniform(1, 20, (*batch, 2))], axis=-1))
 
 
-def random_trust(seed, *batch):
-    return torch.as_tensor(np.random.default_rng(seed).random((*batch, 4)) < 0.6)
+def random_views(seed, *batch):
+    return torch.as_tensor(np.random.default_rng(seed).random(batch) < 0.6)
 
 
 def test_silhouette_by_hand():
@@ -46,11 +46,10 @@ def test_no_sections_are_no_eikonal_loss():
 def test_projection_by_hand():
     boxes = torch.tensor([[[10.0, 10, 20, 20]]])
     mask_boxes = torch.tensor([[[10.5, 13, 20, 99]]])
-    everything = torch.ones(1, 1, 4, dtype=torch.bool)
-    assert projection_loss(boxes, mask_boxes, everything).item() == pytest.approx((0.125 + 2.5 + 0 + 78.5) / 4)
-    trusted = torch.tensor([[[True, True, True, False]]])
-    assert projection_loss(boxes, mask_boxes, trusted).item() == pytest.approx((0.125 + 2.5) / 3)
-    assert projection_loss(boxes, mask_boxes, ~everything).item() == 0
+    seen = torch.ones(1, 1, dtype=torch.bool)
+    assert projection_loss(boxes, mask_boxes, seen).item() == pytest.approx((0.125 + 2.5 + 0 + 78.5) / 4)
+    assert projection_loss(boxes, mask_boxes, ~seen).item() == 0
+    assert distance_iou_loss(boxes, mask_boxes, ~seen).item() == 0
 
 
 def test_distance_iou_by_hand():
@@ -80,9 +79,9 @@ def test_distance_iou_equals_the_slow_twin(batch):
 @pytest.mark.parametrize("seed", range(3))
 def test_losses_equal_their_slow_twins_forwards_and_backwards(fast, slow, seed):
     boxes, mask_boxes = random_boxes(seed, 4, 3).requires_grad_(), random_boxes(seed + 10, 4, 3)
-    trusted = random_trust(seed, 4, 3)
-    trusted[0, 0] = False
-    ours, theirs = fast(boxes, mask_boxes, trusted), slow(boxes, mask_boxes, trusted)
+    visible = random_views(seed, 4, 3)
+    visible[0, 0] = False
+    ours, theirs = fast(boxes, mask_boxes, visible), slow(boxes, mask_boxes, visible)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     (gradient,), (expected,) = torch.autograd.grad(ours, boxes), torch.autograd.grad(theirs, boxes)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
@@ -90,17 +89,17 @@ def test_losses_equal_their_slow_twins_forwards_and_backwards(fast, slow, seed):
 
 
 @pytest.mark.parametrize("loss", [projection_loss, distance_iou_loss])
-def test_sides_that_are_not_trusted_are_not_pulled(loss):
+def test_boxes_that_are_not_seen_are_not_pulled(loss):
     boxes, mask_boxes = random_boxes(5, 2, 2).requires_grad_(), random_boxes(6, 2, 2)
-    trusted = random_trust(7, 2, 2)
-    (gradient,) = torch.autograd.grad(loss(boxes, mask_boxes, trusted), boxes)
-    assert (gradient[~trusted] == 0).all()
-    assert (gradient[trusted] != 0).all()
+    visible = torch.tensor([[True, False], [True, True]])
+    (gradient,) = torch.autograd.grad(loss(boxes, mask_boxes, visible), boxes)
+    assert (gradient[~visible] == 0).all()
+    assert (gradient[visible] != 0).all()
 
 
 def test_distance_iou_of_equal_boxes_has_a_gradient():
     """Boxes without any extent, too, as those behind the camera have none."""
     boxes = torch.tensor([[[0.0, 0, 0, 0], [1, 1, 3, 3]]], requires_grad=True)
-    loss = distance_iou_loss(boxes, boxes.detach().clone(), torch.ones(1, 2, 4, dtype=torch.bool))
+    loss = distance_iou_loss(boxes, boxes.detach().clone(), torch.ones(1, 2, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(loss, boxes)
     assert torch.isfinite(gradient).all()

@@ -26,14 +26,16 @@ from vsrd_ray.labelers.vsrd.optimise import (
     project,
     render_silhouettes,
 )
-from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, rotations_about_y
+from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges, rotations_about_y
 from vsrd_ray.labelers.vsrd.residual import layer_shapes, random_start, residual_distances
 from vsrd_ray.labelers.vsrd.targets import build_targets, draw_rays
 from vsrd_ray.rendering.sdf import box_distance, soft_union
 
 SMALL_FIELD = FieldSettings(embedding_size=8, hyper_width=8, hyper_layers=1, hidden_sizes=(8, 8), frequencies=3)
 QUICK = VSRDConfig(
-    box=BoxSettings(half_extents_min=(0.6, 0.6, 1.4), half_extents_max=(1.2, 1.2, 2.8)),
+    box=BoxSettings.model_validate(
+        {"sizes": {"car": {"half_extents_min": (0.6, 0.6, 1.4), "half_extents_max": (1.2, 1.2, 2.8)}}}
+    ),
     field=SMALL_FIELD,
     rendering=RenderingSettings(num_rays=150, coarse_samples=24, fine_samples=16, bounds_margin=1.0),
     losses=LossSettings(matching="identity"),
@@ -83,11 +85,15 @@ def true_boxes(targets):
     return {name: torch.as_tensor(value).to(targets.K) for name, value in values.items()}
 
 
+def ranges_of(config, targets):
+    return BoxRanges.of(config.box, targets.class_names, like=targets.K)
+
+
 def start_near(targets, config, *, off=1.0, order=(0, 1)):
     """The truth, moved and turned by `off` times 0.7 m sideways and in depth, and 0.15 rad."""
     true = true_boxes(targets)
     boxes = BoxParameters.encode(
-        config.box,
+        ranges_of(config, targets),
         locations=true["locations"][list(order)] + off * true["locations"].new_tensor([0.4, 0, 0.6]),
         half_extents=true["half_extents"][list(order)],
         yaws=true["yaws"][list(order)] + 0.15 * off,
@@ -209,7 +215,8 @@ def test_rays_past_every_box_are_empty_and_carry_no_gradient(carved):
 
 
 def test_projected_boxes_are_clipped_mask_boxes_of_what_is_there(targets):
-    boxes = BoxParameters.encode(QUICK.box, **true_boxes(targets)).decode(QUICK.box)
+    ranges = ranges_of(QUICK, targets)
+    boxes = BoxParameters.encode(ranges, **true_boxes(targets)).decode(ranges)
     projected = project(boxes, targets)
     assert projected.shape == (3, 2, 4)
     # Masks end at pixel centres; in the last view the second car hides a part of the first.
@@ -219,7 +226,7 @@ def test_projected_boxes_are_clipped_mask_boxes_of_what_is_there(targets):
 
 def test_boxes_move_towards_the_truth(targets):
     start = start_near(targets, QUICK)
-    before = ious_of(start.boxes.decode(QUICK.box), targets)
+    before = ious_of(start.boxes.decode(ranges_of(QUICK, targets)), targets)
     fit = optimise(targets, rays_of(targets, QUICK), start, QUICK, seed=0)
     after = ious_of(fit.boxes, targets)
     assert (before < 0.6).all()
@@ -231,7 +238,7 @@ def test_silhouettes_alone_move_boxes_towards_the_truth(targets):
     config = QUICK.model_copy(update={"losses": LossSettings(matching="identity", projection=0, diou=0)})
     start = start_near(targets, config)
     fit = optimise(targets, rays_of(targets, config), start, config, seed=0)
-    assert (ious_of(fit.boxes, targets) > ious_of(start.boxes.decode(config.box), targets) + 0.05).all()
+    assert (ious_of(fit.boxes, targets) > ious_of(start.boxes.decode(ranges_of(config, targets)), targets) + 0.05).all()
 
 
 def test_fits_hang_on_the_seed_alone(targets):
@@ -300,7 +307,7 @@ def test_silhouettes_follow_the_matching(targets):
 
 def test_the_published_settings_work_from_the_flat_start(targets):
     config = load_config("kitti360_vsrd", ["schedule.steps=6", "schedule.residual_from=4", "rendering.num_rays=60"])
-    fields = random_start(config.field, seed=0)
+    fields = random_start(config.field, num_bodies=2, seed=0)
     start = Start(BoxParameters.flat(2, like=targets.K), fields.hypernetwork, fields.embeddings)
     losses = []
     fit = optimise(
@@ -324,7 +331,7 @@ def test_rays_that_all_miss_leave_boxes_where_they_are(targets):
     config = with_schedule(QUICK.model_copy(update={"losses": losses}), steps=2, residual_from=0)
     start, true = start_near(targets, config), true_boxes(targets)
     out_of_view = torch.tensor([[-45.0, 0, 6], [45.0, 0, 6]])
-    boxes = BoxParameters.encode(config.box, **true | {"locations": out_of_view})
+    boxes = BoxParameters.encode(ranges_of(config, targets), **true | {"locations": out_of_view})
     totals = []
     fit = optimise(
         targets,
@@ -343,7 +350,7 @@ def test_rays_that_all_miss_leave_boxes_where_they_are(targets):
 def test_boxes_move_towards_the_truth_on_a_gpu():
     targets = targets_on("cuda")
     start = start_near(targets, QUICK)
-    before = ious_of(start.boxes.decode(QUICK.box), targets)
+    before = ious_of(start.boxes.decode(ranges_of(QUICK, targets)), targets)
     fit = optimise(targets, rays_of(targets, QUICK), start, QUICK, seed=0)
     assert fit.boxes.locations.is_cuda
     assert (ious_of(fit.boxes, targets) > before + 0.15).all()

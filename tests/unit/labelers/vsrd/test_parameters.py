@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from vsrd_ray.config import BoxSettings
-from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, rotations_about_y
+from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges, rotations_about_y
 
 SETTINGS = BoxSettings()
+
+
+def ranges_of(count, name="car"):
+    return BoxRanges.of(SETTINGS, [name] * count, like=torch.zeros(1, dtype=torch.float64))
 
 
 def random_parameters(seed=0, batch=()):
@@ -16,7 +20,7 @@ def random_parameters(seed=0, batch=()):
 
 
 def test_the_flat_start_is_fifty_metres_ahead():
-    boxes = BoxParameters.flat(2, like=torch.zeros(1, dtype=torch.float64)).decode(SETTINGS)
+    boxes = BoxParameters.flat(2, like=torch.zeros(1, dtype=torch.float64)).decode(ranges_of(2))
     np.testing.assert_allclose(boxes.locations, [[0, 0.675, 50]] * 2, atol=1e-12)
     np.testing.assert_allclose(boxes.half_extents, [[0.875, 0.875, 2]] * 2, atol=1e-12)
     np.testing.assert_allclose(boxes.R_ref_obj, [np.eye(3)] * 2, atol=1e-12)
@@ -25,7 +29,7 @@ def test_the_flat_start_is_fifty_metres_ahead():
 def test_decode_by_hand():
     third = math.log(1 / 2)  # sigmoid of it is 1 / 3
     parameters = BoxParameters(*(torch.tensor([values]).double() for values in ([third] * 3, [third] * 3, [3.0, 4])))
-    boxes = parameters.decode(SETTINGS)
+    boxes = parameters.decode(ranges_of(1))
     np.testing.assert_allclose(boxes.locations[0], [-50 / 3, -4.325 + 10 / 3, 100 / 3], atol=1e-5)
     np.testing.assert_allclose(boxes.half_extents[0], [0.75 + 0.25 / 3, 0.75 + 0.25 / 3, 1.5 + 1 / 3], atol=1e-6)
     np.testing.assert_allclose(boxes.R_ref_obj[0], [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], atol=1e-12)
@@ -38,10 +42,11 @@ def test_yaw_turns_forward_towards_the_right():
 
 @pytest.mark.parametrize("batch", [(), (1,), (3, 1)])
 def test_encode_is_the_inverse_of_decode(batch):
-    boxes = random_parameters(batch=batch).decode(SETTINGS)
+    ranges = ranges_of(4)
+    boxes = random_parameters(batch=batch).decode(ranges)
     yaws = torch.atan2(boxes.R_ref_obj[..., 0, 2], boxes.R_ref_obj[..., 2, 2])
-    encoded = BoxParameters.encode(SETTINGS, locations=boxes.locations, half_extents=boxes.half_extents, yaws=yaws)
-    again = encoded.decode(SETTINGS)
+    encoded = BoxParameters.encode(ranges, locations=boxes.locations, half_extents=boxes.half_extents, yaws=yaws)
+    again = encoded.decode(ranges)
     assert again.locations.shape == (*batch, 4, 3)
     torch.testing.assert_close(again.locations, boxes.locations)
     torch.testing.assert_close(again.half_extents, boxes.half_extents)
@@ -50,15 +55,23 @@ def test_encode_is_the_inverse_of_decode(batch):
 
 def test_what_is_out_of_range_is_brought_just_inside():
     outside = {"locations": torch.tensor([[-80.0, 0, 300]]), "half_extents": torch.tensor([[0.1, 5, 2]])}
-    parameters = BoxParameters.encode(SETTINGS, **outside, yaws=torch.zeros(1))
-    boxes = parameters.decode(SETTINGS)
+    parameters = BoxParameters.encode(ranges_of(1), **outside, yaws=torch.zeros(1))
+    boxes = parameters.decode(ranges_of(1))
     np.testing.assert_allclose(boxes.locations, [[-49.9, 0, 99.9]], atol=1e-3)
     np.testing.assert_allclose(boxes.half_extents, [[0.75025, 0.99975, 2]], atol=1e-4)
     assert all(torch.isfinite(raw).all() for raw in parameters.tensors())
 
 
+def test_sizes_hang_on_the_class():
+    names = ["bus", "car", "trailer"]
+    middle = BoxParameters.flat(3, like=torch.zeros(1)).decode(BoxRanges.of(SETTINGS, names, like=torch.zeros(1)))
+    for half_extents, name in zip(middle.half_extents, names, strict=True):
+        size = SETTINGS.sizes[name]
+        np.testing.assert_allclose(half_extents, np.mean([size.half_extents_min, size.half_extents_max], axis=0))
+
+
 def test_corners_and_local_coordinates_agree():
-    boxes = random_parameters(1).decode(SETTINGS)
+    boxes = random_parameters(1).decode(ranges_of(4))
     corners = boxes.corners()
     for n in range(4):
         one = Boxes(boxes.locations[n : n + 1], boxes.half_extents[n : n + 1], boxes.R_ref_obj[n : n + 1])

@@ -49,10 +49,10 @@ def test_shapes_and_who_is_seen_where(three):
     assert targets.image_size == IMAGE_SIZE
     assert targets.visible.tolist() == [[True, True], [True, True], [False, False]]
     assert targets.K.shape == (3, 3, 3) and targets.T_ref_cam.shape == (3, 4, 4)
-    assert targets.supports.shape == targets.trusted.shape == (3, 2, 16)
-    assert targets.supports.dtype == targets.K.dtype == torch.float64
+    assert targets.mask_boxes.shape == (3, 2, 4)
+    assert targets.mask_boxes.dtype == targets.K.dtype == torch.float64
     assert [[soft is not None for soft in row] for row in targets.soft_masks] == targets.visible.tolist()
-    assert (targets.supports[2] == 0).all() and not targets.trusted[2].any()
+    assert (targets.mask_boxes[2] == 0).all()
 
 
 def test_instances_too_small_in_the_target_view_come_back_with_lower_limits(three):
@@ -77,14 +77,6 @@ def test_mask_boxes_are_those_of_the_pixels(three):
             rows, columns = np.nonzero(three.instance_maps[v] == instance_id)
             expected = [columns.min(), rows.min(), columns.max(), rows.max()]
             np.testing.assert_allclose(targets.mask_boxes[v, n], expected, atol=1e-9)
-
-
-def test_sides_are_trusted_as_outlines_are(group):
-    targets = build(group)
-    assert targets.trusted.all()  # nothing hides these cars
-    trusted = torch.as_tensor(np.random.default_rng(0).random(targets.trusted.shape) < 0.5)
-    right, down, left, up = (trusted[..., quarter] for quarter in (0, 4, 8, 12))
-    assert torch.equal(replace(targets, trusted=trusted).trusted_sides, torch.stack([left, up, right, down], dim=-1))
 
 
 def test_masks_are_refined_first(group):

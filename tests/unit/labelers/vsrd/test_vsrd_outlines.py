@@ -1,15 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+import slow_bodyfit
 
-from vsrd_ray.labelers.vsrd.outlines import (
-    _contour,
-    directions,
-    foot_rows,
-    may_hide_map,
-    measure_clearance,
-    trace_outline,
-)
+from vsrd_ray.data.masks import without_specks
+from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, NEVER_IN_FRONT, Scene, directions, trace_outline
 
 ROAD, WALL, POLE, CAR, OTHER_CAR = 7000, 12000, 17000, 26001, 26002
 HEIGHT, WIDTH = 80, 140
@@ -29,14 +24,18 @@ def draw(*layers):
     return instance_map
 
 
-def trace(instance_map, instance_id=CAR, mask=None, count=4):
-    mask = instance_map == instance_id if mask is None else mask
-    may_hide = may_hide_map(mask, instance_id=instance_id, instance_map=instance_map, feet=foot_rows(instance_map))
-    return trace_outline(mask, may_hide, directions(count))
+def trace(instance_map, instance_id=CAR, *, count=4, num_points=200):
+    return trace_outline(
+        without_specks(instance_map == instance_id),
+        instance_id=instance_id,
+        scene=Scene.of(instance_map),
+        units=directions(count),
+        num_points=num_points,
+    )
 
 
-def trusted(instance_map, instance_id=CAR, mask=None):
-    outline = trace(instance_map, instance_id, mask)
+def trusted(instance_map, instance_id=CAR):
+    outline = trace(instance_map, instance_id)
     return {name for name, side in zip(("right", "down", "left", "up"), outline.trusted, strict=True) if side}
 
 
@@ -52,15 +51,7 @@ def test_feet_by_walking_down_every_column():
     """Stuff ends where its run of pixels does, an instance where its lowest pixel is, in whatever column."""
     instance_map = np.random.default_rng(0).choice([ROAD, WALL, CAR, OTHER_CAR], size=(9, 7)).astype(np.uint16)
     instance_map[7:, :] = ROAD
-    feet = foot_rows(instance_map)
-    for v, u in np.ndindex(*instance_map.shape):
-        own = instance_map[v, u]
-        row = v
-        while row < 9 and instance_map[row, u] == own:
-            row += 1
-        if own in (CAR, OTHER_CAR):
-            row = np.nonzero(instance_map == own)[0].max() + 1
-        assert feet[v, u] == row
+    np.testing.assert_array_equal(Scene.of(instance_map).feet, slow_bodyfit.feet(instance_map))
 
 
 def test_supports_are_the_farthest_pixels_in_every_direction():
@@ -72,14 +63,52 @@ def test_supports_are_the_farthest_pixels_in_every_direction():
 
 
 @pytest.mark.parametrize("mask", [ellipse(60, 40), ellipse(60, 40, 30, 6), ellipse(60, 40, 5, 25)])
-def test_normals_point_outwards(mask):
-    points, normals = _contour(mask)
+def test_points_lie_half_a_pixel_beyond_the_mask_and_normals_point_outwards(mask):
+    outline = trace(draw((mask, CAR)))
+    points, normals = outline.points, outline.normals
     np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1)
     assert (((points - (60, 40)) * normals).sum(axis=-1) > 0).all()
-    u, v = np.rint(points + 3 * normals).astype(int).T
-    assert not mask[v, u].any()
-    u, v = np.rint(points - 2 * normals).astype(int).T
+    inside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    u, v = np.rint(points + 2.5 * normals).astype(int).T
+    assert (inside[v, u] > 1).all()
+    u, v = np.rint(points - 2.5 * normals).astype(int).T
     assert mask[v, u].mean() > 0.9  # a pointed end is thinner than that
+    v, u = np.nonzero(mask)
+    away = np.linalg.norm(points[:, None] - np.stack([u, v], axis=-1), axis=-1).min(axis=1)
+    assert np.abs(away - 0.5).max() < 0.25
+    assert not outline.hidden.any()
+
+
+def test_normals_of_an_ellipse_are_those_of_its_equation():
+    outline = trace(draw((ellipse(60, 40, 40, 30), CAR)), num_points=60)
+    expected = (outline.points - (60, 40)) / np.square([40, 30])
+    cosines = (outline.normals * expected).sum(axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert cosines.min() > np.cos(np.deg2rad(6))
+
+
+def test_points_are_spread_evenly_over_the_contour():
+    outline = trace(draw((ellipse(60, 40), CAR)), num_points=16)
+    assert len(outline.points) == 16
+    steps = np.linalg.norm(outline.points - np.roll(outline.points, 1, axis=0), axis=-1)
+    assert steps.max() < 2.2 * steps.min()
+    small = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    small[40:42, 60:63] = True
+    assert len(trace(draw((small, CAR)), num_points=16).points) == 6
+
+
+def test_an_outline_moves_with_its_mask():
+    """The same thing elsewhere in a larger image has the same outline, there."""
+    instance_map = draw((ellipse(60, 40), CAR), (ellipse(90, 48, 22, 16), OTHER_CAR), (np.s_[10:70, 50:53], POLE))
+    larger = np.full((HEIGHT + 100, WIDTH + 170), ROAD, np.uint16)
+    larger[40 : 40 + HEIGHT, 130 : 130 + WIDTH] = instance_map
+    # Near enough to the border that the window around the mask would leave the smaller image; so leave it in both.
+    outline, moved = trace(np.pad(instance_map, 60, constant_values=ROAD), count=16), trace(larger, count=16)
+    shift = np.array([130 - 60, 40 - 60])
+    np.testing.assert_allclose(moved.points, outline.points + shift, atol=1e-9)
+    np.testing.assert_allclose(moved.supports, outline.supports + directions(16) @ shift, atol=1e-9)
+    for name in ("normals", "hidden", "trusted", "clearances"):
+        np.testing.assert_array_equal(getattr(moved, name), getattr(outline, name), err_msg=name)
+    np.testing.assert_array_equal(moved.window_xyxy, outline.window_xyxy + np.tile(shift, 2))
 
 
 def test_a_mask_on_the_road_is_trusted_all_around():
@@ -115,13 +144,30 @@ def test_of_two_instances_on_one_level_either_may_be_the_nearer():
     assert "left" not in trusted(instance_map, OTHER_CAR)
 
 
-def test_a_pole_in_front_hides_what_it_cuts_off():
-    # the pole stands on the road in front and parts the car; refinement has kept the left part
-    instance_map = draw((ellipse(60, 40), CAR), (np.s_[10:70, 76:78], POLE))
-    left_part = (instance_map == CAR) & (np.arange(WIDTH) < 76)
-    sides = trusted(instance_map, mask=left_part)
-    assert "right" not in sides
-    assert "left" in sides
+def test_a_pole_in_front_hides_both_edges_along_it():
+    # the pole stands on the road in front and parts the car
+    instance_map = draw((ellipse(60, 40), CAR), (np.s_[10:70, 62:65], POLE))
+    outline = trace(instance_map)
+    beside = np.abs(outline.points[:, 0] - 63) < 2.6
+    assert outline.hidden[beside].mean() > 0.8 and beside.sum() > 20
+    far = np.abs(outline.points[:, 0] - 63) > 6
+    assert not outline.hidden[far].any()
+    assert (outline.points[:, 0] < 61).any() and (outline.points[:, 0] > 66).any()
+    u, v = outline.points[~outline.hidden].T
+    np.testing.assert_allclose(np.hypot((u - 60) / 20.5, (v - 40) / 12.5), 1, atol=0.12)
+
+
+def test_a_pole_in_front_of_an_end_hides_it():
+    instance_map = draw((ellipse(60, 40), CAR), (np.s_[10:70, 74:90], POLE))
+    assert "right" not in trusted(instance_map)
+    assert "left" in trusted(instance_map)
+
+
+def test_points_at_the_border_are_hidden():
+    outline = trace(draw((ellipse(8, 40), CAR)))
+    at_border = outline.points[:, 0] < 0.5
+    assert outline.hidden[at_border].all() and at_border.sum() > 10
+    assert not outline.hidden[outline.points[:, 0] > 5].any()
 
 
 def test_a_pole_and_a_wall_behind_hide_nothing():
@@ -136,50 +182,64 @@ def test_road_below_is_not_in_front():
     assert "down" not in trusted(hedge_in_front)
 
 
-def clearance_of(instance_map):
-    """The clearance around car 26001, and its value at a pixel by the nearest sample."""
-    mask = instance_map == 26001
-    may_hide = may_hide_map(mask, instance_id=26001, instance_map=instance_map, feet=foot_rows(instance_map))
-    clearance = measure_clearance(mask, may_hide)
-    x1, y1, x2, y2 = clearance.window_xyxy
-    size = len(clearance.distances) - 1
+def sampled_at(outline):
+    """The pixels (u, v), [G, G, 2], at which the clearances are."""
+    left, top, right, bottom = outline.window_xyxy
+    steps = np.linspace(0, 1, CLEARANCE_SAMPLES)
+    u, v = np.rint((right - left) * steps) + left, np.rint((bottom - top) * steps) + top
+    return np.stack(np.meshgrid(u, v), axis=-1).astype(int)
 
-    def at(u, v):
-        return clearance.distances[round((v - y1) / (y2 - y1) * size), round((u - x1) / (x2 - x1) * size)]
 
-    return clearance, at
+@pytest.mark.parametrize("at", [(60, 40), (8, 40), (120, 60)], ids=["free", "left border", "corner"])
+def test_clearances_equal_the_slow_twin(at):
+    u, v = at
+    instance_map = draw(
+        (np.s_[0:30, :], WALL), (ellipse(u, v), CAR), (ellipse(u + 25, v + 8), OTHER_CAR), (np.s_[10:75, 66:69], POLE)
+    )
+    outline = trace(instance_map)
+    possible = slow_bodyfit.where_it_can_be(instance_map, CAR, never_in_front=NEVER_IN_FRONT, margin=2)
+    window = slow_bodyfit.in_window(possible, outline.window_xyxy)
+    pixels = sampled_at(outline)[::9, ::9] - outline.window_xyxy[:2]
+    expected = [[slow_bodyfit.clearance(pixel, window) for pixel in row] for row in pixels]
+    np.testing.assert_allclose(outline.clearances[::9, ::9], expected, rtol=0, atol=1e-6)
+    assert (np.array(expected) > 3).any() and (np.array(expected) == 0).any()
+
+
+def nearest_clearance(outline, u, v):
+    """The clearance at the sample that is nearest to a pixel."""
+    away = np.abs(sampled_at(outline) - (u, v)).sum(axis=-1)
+    return outline.clearances[np.unravel_index(away.argmin(), away.shape)]
 
 
 def test_clearance_grows_with_the_distance_from_where_the_object_can_be():
-    road = np.full((200, 300), 7000, np.uint16)
-    road[80:120, 100:160] = 26001
-    _, at = clearance_of(road)
-    assert at(130, 100) == at(101, 81) == 0
-    assert abs(at(130, 140) - 21) <= 2 and abs(at(80, 100) - 20) <= 2
+    road = np.full((200, 300), ROAD, np.uint16)
+    road[80:120, 100:160] = CAR
+    outline = trace(road)
+    assert nearest_clearance(outline, 130, 100) == nearest_clearance(outline, 101, 81) == 0
+    assert abs(nearest_clearance(outline, 130, 140) - 21) <= 2
+    assert abs(nearest_clearance(outline, 80, 100) - 20) <= 2
 
     behind_a_pole = road.copy()
-    behind_a_pole[60:180, 160:190] = 17000
-    _, at = clearance_of(behind_a_pole)
-    assert at(175, 100) == 0  # the car may go on behind it
-    assert abs(at(130, 140) - 21) <= 2
+    behind_a_pole[60:180, 160:190] = POLE
+    outline = trace(behind_a_pole)
+    assert nearest_clearance(outline, 175, 100) == 0  # the car may go on behind it
+    assert abs(nearest_clearance(outline, 130, 140) - 21) <= 2
 
 
 def test_clearance_ends_at_the_border_of_the_image():
-    road = np.full((100, 100), 7000, np.uint16)
-    road[40:60, 0:40] = 26001
-    clearance, at = clearance_of(road)
-    assert clearance.window_xyxy[0] < 0
-    assert at(-10, 50) == 0
-    assert at(45, 50) > 3
+    road = np.full((100, 100), ROAD, np.uint16)
+    road[40:60, 0:40] = CAR
+    outline = trace(road)
+    assert outline.window_xyxy[0] < 0
+    assert nearest_clearance(outline, -10, 50) == 0
+    assert nearest_clearance(outline, 45, 50) > 3
 
 
 def test_clearance_is_the_same_wherever_it_lies_in_memory():
     random = np.random.default_rng(0)
-    instance_map = np.where(cv2.GaussianBlur(random.random((200, 300)), (31, 31), 8) > 0.5, 26001, 7000).astype(
-        np.uint16
-    )
-    first, _ = clearance_of(instance_map)
+    blobs = cv2.GaussianBlur(random.random((200, 300)), (31, 31), 8) > 0.5
+    instance_map = np.where(blobs, CAR, ROAD).astype(np.uint16)
+    first = trace(instance_map)
     for length in range(1, 20):
         padding = np.zeros(1000 * length)
-        again, _ = clearance_of(instance_map.copy())
-        assert np.array_equal(first.distances, again.distances), padding.shape
+        assert np.array_equal(first.clearances, trace(instance_map.copy()).clearances), padding.shape

@@ -1,0 +1,35 @@
+"""How far a fitted body is to be believed, from what the fit itself knows.
+
+A logistic regression of IoU3D > .5 on three numbers: how closely the outlines hold the place of the body, how much
+worse the best body with another heading fits them, and how far the silhouettes are off the masks. Its weights come from
+built-in streets alone, driven in part and as a whole, with cars that drive: `python -m benchmarks.confidence` makes
+them again.
+"""
+
+import torch
+from torch import Tensor
+
+from vsrd_ray.labelers.vsrd.bodyfit import BodyFit
+
+# Of a constant and of `confidence_features`.
+WEIGHTS = (-0.10, -0.91, 0.60, -3.85)
+# Beyond these a rival's cost and a misfit say no more.
+_MAX_RIVAL, _MAX_MISFIT = 50.0, 2.0
+
+
+def confidence_features(fit: BodyFit) -> Tensor:
+    """What tells good boxes from bad ones, [N, 3].
+
+    The logarithm of the horizontal location's standard deviation in metres; that of 1 + the rival's added cost; and the
+    square of the misfit.
+    """
+    place = fit.spreads[:, [0, 2]].norm(dim=-1).clamp(min=1e-3)
+    misfits = fit.misfits.clamp(max=_MAX_MISFIT)
+    return torch.stack([place.log(), fit.rivals.clamp(max=_MAX_RIVAL).log1p(), misfits.square()], dim=-1)
+
+
+def body_confidences(fit: BodyFit) -> Tensor:
+    """Probabilities [N] that a body's box overlaps the true one by an IoU3D of more than .5."""
+    bias, *weights = WEIGHTS
+    features = confidence_features(fit)
+    return torch.sigmoid(bias + features @ features.new_tensor(weights))

@@ -1,0 +1,86 @@
+"""Shape priors: what vehicles of a kind look like, learned from a family of parametric bodies.
+
+The principal components of a family's vertices, in the unit box. A shape is `mean + latents @ basis` with latents about
+as likely as standard normal ones; whatever they are, it touches its box where all bodies of the family do.
+Shapes: L latents, P vertices.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import IO
+from zipfile import BadZipFile
+
+import numpy as np
+
+from vsrd_ray.data.atomic import atomic_write
+from vsrd_ray.errors import ConfigError
+from vsrd_ray.labelers.vsrd.bodies import FAMILIES, SOLID_SIZES, Body
+
+_FOLDER = "priors"  # of the package, beside its configurations
+
+
+@dataclass(frozen=True)
+class ShapePrior:
+    """A mean body and the directions in which bodies of its kind differ."""
+
+    mean: np.ndarray  # [P, 3] float32, unit box
+    basis: np.ndarray  # [L, P, 3] float32; one standard deviation along each component
+
+    @property
+    def body(self) -> Body:
+        """The mean body."""
+        return Body(self.mean.astype(np.float64))
+
+
+def train_prior(family: str, *, samples: int = 4000, latents: int = 8, seed: int = 0) -> ShapePrior:
+    """The principal components of random bodies of a family.
+
+    Args:
+        family: a name from `FAMILIES`.
+        samples: number of bodies.
+        latents: number of components that are kept, the largest ones.
+        seed: of the bodies.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = np.stack([FAMILIES[family](rng).vertices for _ in range(samples)])
+    mean = shapes.mean(axis=0)
+    _, scales, components = np.linalg.svd((shapes - mean).reshape(samples, -1), full_matrices=False)
+    components = components[:latents] * (scales[:latents, None] / np.sqrt(samples))
+    signs = np.sign(np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1))
+    basis = (components * signs).reshape(latents, *mean.shape)
+    return ShapePrior(mean.astype(np.float32), basis.astype(np.float32))
+
+
+def save_prior(prior: ShapePrior, path: Path) -> None:
+    """Write a prior as .npz, whole or not at all."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, mean=prior.mean, basis=prior.basis)
+
+
+def load_prior(name_or_file: str) -> ShapePrior:
+    """A prior that ships with the package, by its name, or one of `save_prior`.
+
+    Raises:
+        ConfigError: there is no such prior, or the file holds none.
+    """
+    shipped = resources.files("vsrd_ray") / _FOLDER / f"{name_or_file}.npz"
+    if shipped.is_file():
+        with shipped.open("rb") as file:
+            return _read(file, name_or_file)
+    if not Path(name_or_file).is_file():
+        known = ", ".join(sorted(FAMILIES))
+        raise ConfigError(f"no shape prior {name_or_file!r}: give {known} or a file of `vsrd-ray train-prior`")
+    with Path(name_or_file).open("rb") as file:
+        return _read(file, name_or_file)
+
+
+def _read(file: IO[bytes], name: str) -> ShapePrior:
+    try:
+        arrays = np.load(file)
+        prior = ShapePrior(arrays["mean"], arrays["basis"])
+    except (ValueError, LookupError, OSError, EOFError, BadZipFile) as error:
+        raise ConfigError(f"{name}: not a shape prior of `vsrd-ray train-prior` ({error})") from error
+    if prior.mean.shape != (sum(SOLID_SIZES), 3) or prior.basis.shape[1:] != prior.mean.shape:
+        raise ConfigError(f"{name}: a shape prior of other bodies than these: train it again")
+    return prior
