@@ -31,6 +31,7 @@ class Matches:
     ranges: np.ndarray  # [T] metres from the camera to the true centre
     visible_shares: np.ndarray  # [T] mask area / area of the true box's outline in the image
     is_labelled: np.ndarray  # [T] bool
+    confidences: np.ndarray  # [T] of the label, 0..1
     iou_3d: np.ndarray  # [T]
     iou_bev: np.ndarray  # [T]
     official_iou_3d: np.ndarray  # [T] as the KITTI-360 evaluation computes it; NaN where it was not asked for
@@ -118,7 +119,7 @@ def _errors(
     T_cam_world: np.ndarray,  # [T, 4, 4]
     official: bool,
 ) -> dict[str, np.ndarray]:
-    """The columns of `Matches` that compare two boxes."""
+    """The columns of `Matches` that come of the label: its confidence, and how its box compares with the true one."""
     count, hits = len(found), np.flatnonzero(found >= 0)
     centers, sizes = (
         np.stack([labels[name].to_numpy()[found[hits]] for name in names], axis=-1)
@@ -138,6 +139,7 @@ def _errors(
             rigid.apply(T_cam_world[hits], corners), rigid.apply(T_cam_world[hits], _corners(truth, boxes))
         )
     return {
+        "confidences": _scatter(labels["confidence"].to_numpy()[found[hits]], hits, count, np.nan),
         "iou_3d": _scatter(iou_3d, hits, count, 0.0),
         "iou_bev": _scatter(iou_bev, hits, count, 0.0),
         "official_iou_3d": official_3d,

@@ -16,6 +16,7 @@ from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError
+from vsrd_ray.evaluation.confidence import Reliability, confidence_auc, reliability
 from vsrd_ray.evaluation.matching import Matches, concatenate, match
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.labels.run import group_frames, read_index, read_inputs, sequence_labels
@@ -75,6 +76,8 @@ class QualityReport:
     static_by_range: dict[str, Quality]
     static_by_visibility: dict[str, Quality]  # mask area / area of the true box's outline in the image
     moving: Quality
+    confidence_auc: float  # of static labels; NaN unless some are over IoU3D .5 and others are not
+    reliability: tuple[Reliability, ...]  # of static labels, by tenths of confidence
 
 
 def evaluate_run(
@@ -130,6 +133,8 @@ def evaluate_run(
         static_by_range=_by_range(static, max_range=max_range, official=official),
         static_by_visibility=_by_visibility(static, official=official),
         moving=summarise(matches.where(matches.is_moving), official=official),
+        confidence_auc=confidence_auc(static),
+        reliability=reliability(static),
     )
     with atomic_write(output / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(_without_nan(asdict(report)), indent=2) + "\n")
@@ -192,4 +197,6 @@ def _without_nan(value):
     """The same, with None for NaN: JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
     return None if isinstance(value, float) and math.isnan(value) else value

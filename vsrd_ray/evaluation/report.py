@@ -10,13 +10,13 @@ _NO_VALUE = "-"
 
 
 def format_report(report: QualityReport) -> str:
-    """Aligned tables: IoU in 3D and bird's-eye view (the official ones where they were asked for), then errors."""
+    """Aligned tables: IoU in 3D and bird's-eye view (the official ones if they were asked for), errors, confidence."""
     kinds = {"IoU3D": lambda quality: quality.iou_3d, "IoU_BEV": lambda quality: quality.iou_bev}
     if report.static.official_iou_3d is not None:
         kinds["official IoU3D"] = lambda quality: quality.official_iou_3d
         kinds["official IoU_BEV"] = lambda quality: quality.official_iou_bev
     blocks = [_headline(report), *(_overlap_table(report, title, pick) for title, pick in kinds.items())]
-    return "\n\n".join([*blocks, _error_table(report)])
+    return "\n\n".join([*blocks, _error_table(report), _confidence_table(report)])
 
 
 def _headline(report: QualityReport) -> str:
@@ -58,6 +58,17 @@ def _error_table(report: QualityReport) -> str:
         yaws = (quality.yaw_error_mod_pi_deg, quality.yaw_error_mod_2pi_deg)
         rows.append([name, *(_pair(error, 2) for error in lengths), *(_pair(error, 1) for error in yaws)])
     return _aligned(rows)
+
+
+def _confidence_table(report: QualityReport) -> str:
+    """The tenths that have labels, most confident first."""
+    rows = [["confidence of static", "n", "mean", "IoU3D >.5", "kept", "precision of kept"]]
+    for tenth in reversed(report.reliability):
+        if tenth.count:
+            shares = (tenth.share_good, tenth.share_kept, tenth.precision_kept)
+            name = f"  {tenth.low:.1f} - {tenth.high:.1f}"
+            rows.append([name, str(tenth.count), _fixed(tenth.mean_confidence, 2), *map(_percent, shares)])
+    return f"{_aligned(rows)}\nAUC of confidence against IoU3D > .5: {_fixed(report.confidence_auc, 3)}"
 
 
 def _pair(error: Error, decimals: int) -> str:

@@ -119,7 +119,7 @@ def test_the_report_is_written_as_json_without_nan(write_run, label_row, truth):
 def test_the_text_has_aligned_tables(write_run, label_row, truth):
     output, root = write_run([label_row(1, 26001, A)], truth)
     text = format_report(evaluate_run(output, root))
-    _, iou_3d, iou_bev, errors = text.split("\n\n")
+    _, iou_3d, iou_bev, errors, _ = text.split("\n\n")
     assert f"car in {SEQUENCE}: 4 frames, truth within 40 m" in text
     assert "1 of 7 labelled" in text
     for table in (iou_3d, iou_bev, errors):
@@ -173,6 +173,7 @@ def test_summaries_equal_a_slow_twin():
         "ranges": rng.uniform(0, 40, count),
         "visible_shares": rng.random(count),
         "is_labelled": is_labelled,
+        "confidences": np.where(is_labelled, rng.random(count), np.nan),
         "iou_3d": np.where(is_labelled, rng.random(count), 0),
         "iou_bev": np.where(is_labelled, rng.random(count), 0),
         "official_iou_3d": np.full(count, np.nan),

@@ -1,0 +1,73 @@
+"""What confidences are worth: do they rank labels, do they mean what they say, and what does keeping the best gain.
+
+All of it is over labelled truths alone; a label is good if its IoU3D is over `GOOD_IOU`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from vsrd_ray.evaluation.matching import Matches
+
+GOOD_IOU = 0.5
+_TENTHS = 10
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Labels with confidences in [low, high), the last tenth with its end; shares and means of no label are NaN."""
+
+    low: float
+    high: float
+    count: int
+    mean_confidence: float
+    share_good: float  # what a confidence that is a probability would equal
+    share_kept: float  # of all labels, those with a confidence of at least `low`
+    precision_kept: float  # share of good ones among those
+
+
+def confidence_auc(matches: Matches) -> float:
+    """Area under the ROC curve of confidence against being good.
+
+    The probability that a good label has a higher confidence than one that is not, ties counted half; NaN unless there
+    are labels of both kinds.
+    """
+    confidences, is_good = _labels(matches)
+    num_good, num_others = int(is_good.sum()), int((~is_good).sum())
+    if not num_good or not num_others:
+        return math.nan
+    ranks = rankdata(confidences)
+    return float((ranks[is_good].sum() - num_good * (num_good + 1) / 2) / (num_good * num_others))
+
+
+def reliability(matches: Matches) -> tuple[Reliability, ...]:
+    """The reliability diagram, and what is kept above each confidence: one entry for each tenth, ascending."""
+    confidences, is_good = _labels(matches)
+    edges = np.arange(_TENTHS + 1) / _TENTHS
+    tenths = np.digitize(confidences, edges[1:-1])
+    entries = []
+    for tenth, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        within, kept = tenths == tenth, tenths >= tenth
+        entries.append(
+            Reliability(
+                low=low,
+                high=high,
+                count=int(within.sum()),
+                mean_confidence=_mean(confidences[within]),
+                share_good=_mean(is_good[within]),
+                share_kept=_mean(kept),
+                precision_kept=_mean(is_good[kept]),
+            )
+        )
+    return tuple(entries)
+
+
+def _labels(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences, and whether the label is good, of the labelled truths."""
+    return matches.confidences[matches.is_labelled], matches.iou_3d[matches.is_labelled] > GOOD_IOU
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
