@@ -1,148 +1,132 @@
-"""Cost and quality of labelling by configuration, side by side in one run, one thread, without Ray.
+"""Cost and quality of labelling by configuration, side by side in one run, without Ray.
 
-    python -m benchmarks.labelling                                   a built-in street
-    python -m benchmarks.labelling --root ROOT --sequence SEQUENCE    a sequence with a box XML
+    python -m benchmarks.labelling                            a built-in street, and ../shared/data/kitti_geometry
+    python -m benchmarks.labelling --geometry FOLDER           every dataset root in FOLDER with a box XML instead
+    python -m benchmarks.labelling --variants kitti360_vsrd fast fast,grouping.num_views=12
+    python -m benchmarks.labelling --published-steps 300       run the published configuration too, on a group of each
+    python -m benchmarks.labelling --device cuda               groups a minute on a GPU, on the built-in street
 
-A configuration of more than `--max-steps` steps is not run to its end: some steps before and after its residual field
-comes in are timed and extrapolated, and its boxes are not judged. Peak memory is that of the process which labels.
+A variant is a configuration's name or file, with comma-separated overrides after it. Each runs in a process of its own,
+on one thread. The published configuration (and whatever has more than --max-steps steps) is not run to its end: some
+steps before and after its residual field comes in are timed and extrapolated, and its boxes are not judged.
 """
 
 import argparse
 import multiprocessing
-import resource
+import os
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from vsrd_ray.config import VSRDConfig, load_config
-from vsrd_ray.data.frames import FrameGroup
-from vsrd_ray.data.grouping import plan_groups
-from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360.boxes import read_boxes
-from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import group_task, load_group
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
-from vsrd_ray.geometry.iou import box_iou_3d
-from vsrd_ray.labelers.vsrd import VSRDLabeler
-from vsrd_ray.labels.fits import BoxFit
+from benchmarks.cost_and_quality import Limits, measure, published_boxes
+from benchmarks.datasets import FAST, PUBLISHED, Dataset, datasets_under, read_variant, write_street
+from benchmarks.tables import NOTES, THROUGHPUT_NOTES, header, row, throughput_text
+from benchmarks.throughput import Amount, device_name, measure_throughput
+from vsrd_ray.errors import VSRDRayError
+from vsrd_ray.pipeline.pool import GPU_BATCH
 
-MAX_RANGE = 40.0  # m, of the true box from the target camera
-TIMED_STEPS = 3  # of each phase, after one that is not counted
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one configuration did."""
-
-    seconds: float  # a group, setting up left out
-    extrapolated: bool
-    setup_seconds: float
-    peak_gigabytes: float
-    ious: list[float]  # of the static true boxes in range of the target frames; 0 for a missing one
+DEFAULT_VARIANTS = (PUBLISHED, "demo", FAST, f"{FAST},grouping.kind=vsrd")
+GEOMETRY = Path("../shared/data/kitti_geometry")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path)
-    parser.add_argument("--sequence", default="2013_05_28_drive_0000_sync")
-    parser.add_argument("--seed", type=int, default=1, help="of the built-in street, without --root")
-    parser.add_argument("--groups", type=int, default=4, help="spread over the sequence")
-    parser.add_argument("--variants", nargs="+", default=["kitti360_vsrd", "demo"], metavar="NAME|FILE")
-    parser.add_argument("--max-steps", type=int, default=500)
+    parser = _parser()
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = options.root
-        if root is None:
-            root = Path(folder)
-            synthesize(root, StreetSettings(seed=options.seed))
-        jobs = [(root, options.sequence, options.groups, name, options.max_steps) for name in options.variants]
-        measured = []
-        for job in jobs:  # one after the other, each in a process of its own
-            with multiprocessing.get_context("spawn").Pool(1) as process:
-                measured.append(process.apply(measure, job))
-    print_table(options.variants, measured)
+    try:
+        for variant in options.variants:
+            read_variant(variant)
+        if options.device == "cuda" and not torch.cuda.is_available():
+            parser.error("--device cuda: torch finds no CUDA device; leave --device out to measure on the CPU")
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = "1"  # for the processes that measure
+        with tempfile.TemporaryDirectory() as folder:
+            street = _alone(write_street, Path(folder), options.seed)
+            if options.device == "cuda":
+                _show_throughput(street, options)
+            else:
+                _show_cost_and_quality([street, *_geometry(options.geometry)], options)
+    except VSRDRayError as error:
+        parser.error(str(error))
 
 
-def measure(root: Path, sequence: str, num_groups: int, variant: str, max_steps: int) -> Measurement:
-    """Label some groups of a sequence with one configuration."""
-    torch.set_num_threads(1)
-    groups = load_groups(root, sequence, num_groups)
-    config = load_config(variant)
-    extrapolated = config.schedule.steps > max_steps
-    started = time.perf_counter()
-    labeler = VSRDLabeler(config)
-    setup_seconds = time.perf_counter() - started
-    ious: list[float] = []
-    if extrapolated:
-        seconds = extrapolate(groups[0], config)
-    else:
-        started = time.perf_counter()
-        fits = [labeler.label(group, seed=config.seed) for group in groups]
-        seconds = (time.perf_counter() - started) / len(groups)
-        ious = [iou for group, fit in zip(groups, fits, strict=True) for iou in truth_ious(group, fit, root)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return Measurement(seconds, extrapolated, setup_seconds, peak, ious)
-
-
-def load_groups(root: Path, name: str, count: int) -> list[FrameGroup]:
-    """Groups spread evenly over a sequence."""
-    sequence = open_sequence(root, name)
-    index = index_frames(sequence, all_frames(sequence))
-    settings = load_config("demo").grouping
-    plans = plan_groups(index, sequence=name, camera=sequence.camera, settings=settings, classes=("car",))
-    chosen = np.unique(np.linspace(0, len(plans) - 1, 2 * count + 1).round().astype(int)[1::2])
-    return [load_group(group_task(sequence, plans[i], index)) for i in chosen]
-
-
-def extrapolate(group: FrameGroup, config: VSRDConfig) -> float:
-    """Seconds that all steps of a configuration would take, from some of each phase."""
-    steps = 2 * (TIMED_STEPS + 1)
-    short = config.schedule.model_copy(update={"steps": steps, "residual_from": steps // 2})
-    times: list[float] = []
-    VSRDLabeler(config.model_copy(update={"schedule": short})).label(
-        group, seed=config.seed, trace=lambda _step, _values: times.append(time.perf_counter())
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.labelling",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    durations = np.diff(times)
-    before, after = durations[:TIMED_STEPS].mean(), durations[TIMED_STEPS + 1 :].mean()
-    boxes_alone = min(config.schedule.residual_from, config.schedule.steps)
-    return float(boxes_alone * before + (config.schedule.steps - boxes_alone) * after)
+    parser.add_argument("--seed", type=int, default=1, help="of the built-in street (%(default)s)")
+    parser.add_argument(
+        "--geometry", type=Path, default=GEOMETRY, metavar="FOLDER", help="that holds dataset roots (%(default)s)"
+    )
+    parser.add_argument(
+        "--variants", nargs="+", default=DEFAULT_VARIANTS, metavar="VARIANT", help="NAME|FILE[,KEY=VALUE...]"
+    )
+    parser.add_argument("--groups", type=_positive, help="label only so many groups, spread over the sequence")
+    parser.add_argument(
+        "--slow-groups", type=_positive, default=3, help="the same for variants with volumetric steps (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-steps", type=_positive, default=500, help="variants with more steps are extrapolated (%(default)s)"
+    )
+    parser.add_argument(
+        "--published-steps",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="compare the boxes of the published configuration after N steps, of one group of each data set (no)",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--cuda-groups", type=_positive, default=200, help="labelled on the GPU (%(default)s)")
+    parser.add_argument("--cuda-batch", type=_positive, default=GPU_BATCH, help="fitted together (%(default)s)")
+    parser.add_argument("--cuda-threads", type=_positive, default=4, help="that load and label (%(default)s)")
+    return parser
 
 
-def truth_ious(group: FrameGroup, fits: list[BoxFit], root: Path) -> list[float]:
-    """IoU3D of each static true box of the group's instances within range of the target camera."""
-    truth = read_boxes(root, group.plan.sequence)
-    camera = group.views[0].T_world_cam[:3, 3]
-    fit_of = {fit.instance_id: fit for fit in fits}
-    ious = []
-    for b in np.flatnonzero(truth.timestamps < 0):
-        near = np.linalg.norm(truth.centers_world[b] - camera) <= MAX_RANGE
-        if not near or truth.instance_ids[b] not in group.plan.instance_ids:
-            continue
-        fit = fit_of.get(int(truth.instance_ids[b]))
-        box = truth.centers_world[b], truth.dimensions_lwh[b], truth.yaws_world[b]
-        iou = 0.0 if fit is None else box_iou_3d(fit.center_world, fit.dimensions_lwh, fit.yaw_world, *box)[0]
-        ious.append(float(iou))
-    return ious
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
-def print_table(variants: list[str], measured: list[Measurement]) -> None:
-    """One row a configuration; times relative to the first."""
-    heads = f"{'configuration':16}{'s a group':>12}{'of the first':>14}{'set-up s':>10}{'peak GB':>9}"
-    print(f"{heads}{'IoU3D':>8}{'>.5':>6}{'>.7':>6}")
-    for variant, one in zip(variants, measured, strict=True):
-        ratio = f"1/{measured[0].seconds / one.seconds:.0f}"
-        row = f"{variant:16}{one.seconds:>11.1f}{'*' if one.extrapolated else ' '}{ratio:>14}{one.setup_seconds:>10.1f}"
-        row += f"{one.peak_gigabytes:>9.2f}"
-        if one.ious:
-            ious = np.array(one.ious)
-            row += f"{ious.mean():>8.3f}{(ious > 0.5).mean():>6.0%}{(ious > 0.7).mean():>6.0%}   n = {len(ious)}"
-        print(row)
-    if any(one.extrapolated for one in measured):
-        print(f"* extrapolated from {TIMED_STEPS} steps of each phase")
+def _geometry(folder: Path) -> list[Dataset]:
+    if folder.is_dir():
+        return datasets_under(folder)
+    print(f"no folder {folder}: its sequences are left out; --geometry names another\n")
+    return []
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's result, from a new process: its peak memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        return process.apply(function, arguments)
+
+
+def _show_cost_and_quality(datasets: list[Dataset], options: argparse.Namespace) -> None:
+    limits = Limits(groups=options.groups, slow_groups=options.slow_groups, max_steps=options.max_steps)
+    for dataset in datasets:
+        print(f"{dataset.title}\n{header(options.variants)}", flush=True)
+        published = None
+        for variant in options.variants:
+            measured = _alone(measure, dataset, variant, limits)
+            published = measured if variant == PUBLISHED else published
+            print(row(measured, published=published, variants=options.variants), flush=True)
+        if options.published_steps:
+            print(f"published boxes: {_alone(published_boxes, dataset, options.published_steps)}", flush=True)
+        print()
+    print(NOTES)
+
+
+def _show_throughput(street: Dataset, options: argparse.Namespace) -> None:
+    amount = Amount(groups=options.cuda_groups, batch=options.cuda_batch, threads=options.cuda_threads)
+    print(f"{street.title}, {FAST}, on {device_name(options.device)}: {amount.threads} threads, {amount.batch} a batch")
+    for kind in ("vsrd", "scene"):
+        print(throughput_text(measure_throughput(street, kind, device=options.device, amount=amount)), flush=True)
+    print(THROUGHPUT_NOTES)
 
 
 if __name__ == "__main__":
