@@ -16,7 +16,7 @@ SEQUENCE = "2013_05_28_drive_0000_sync"
 def quick() -> list[str]:
     """Options of the demo's configuration with few steps and rays, and groups for a drive as short as the street."""
     settings = (
-        "schedule.steps=6",
+        "schedule.steps=12",
         "rendering.num_rays=32",
         "start.extent_steps=8",
         "start.contour_steps=4",

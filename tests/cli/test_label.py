@@ -21,7 +21,7 @@ def test_it_writes_what_it_says(labelled, street):
     result, output = labelled
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest["status"] == "complete"
-    assert manifest["config"]["schedule"]["steps"] == 6
+    assert manifest["config"]["schedule"]["steps"] == 12
     assert read_groups(output).num_rows == 6
     labels = read_labels(output)
     assert set(labels["labeler"].to_pylist()) == {"vsrd"}
