@@ -61,6 +61,8 @@ def wait_until(is_true: Callable[[], object], *, seconds: float, what: str) -> N
 def start(street, quick, tmp_path_factory) -> Iterator[Callable[..., Started]]:
     """Starts `vsrd-ray label` on the street, in a session of its own, as a user who has never used Ray."""
     runs: list[Started] = []
+    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts in turn.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(*options: str) -> Started:
         folder = tmp_path_factory.mktemp("process")
@@ -79,6 +81,7 @@ def start(street, quick, tmp_path_factory) -> Iterator[Callable[..., Started]]:
         return runs[-1]
 
     yield run
+    signal.signal(signal.SIGINT, before)
     for started in runs:
         started.process.kill()
         started.process.communicate()
