@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from scipy.optimize import minimize
-from scipy.stats import rankdata
 
 from vsrd_ray.config import load_config
 from vsrd_ray.data.frames import FrameGroup
@@ -29,6 +28,7 @@ from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import group_task, load_group
 from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
 from vsrd_ray.geometry.iou import box_iou_3d
 from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
@@ -67,10 +67,10 @@ def measure(seed: int) -> tuple[np.ndarray, np.ndarray]:
         truth = read_boxes(Path(folder), settings.sequence)
         for group in partial_groups(Path(folder), settings.sequence, np.random.default_rng(seed)):
             bodies = labeler.bodies(group)
-            fits = labeler.label(group, seed=config.seed)
+            fits = labeler.label_bodies(group, bodies, seed=config.seed)
             rows = [group.plan.instance_ids.index(fit.instance_id) for fit in fits]
             features.append(confidence_features(bodies.fit)[rows].numpy())
-            is_good.append(np.array([overlap(fit, truth) > 0.5 for fit in fits]))
+            is_good.append(np.array([overlap(fit, truth) > GOOD_IOU for fit in fits]))
     return np.concatenate(features), np.concatenate(is_good)
 
 
@@ -114,15 +114,12 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def report(confidences: np.ndarray, is_good: np.ndarray) -> None:
     """Area under the ROC curve, and how often boxes of about one confidence are good."""
-    ranks, count = rankdata(confidences), int(is_good.sum())
-    area = (ranks[is_good].sum() - count * (count + 1) / 2) / (count * (len(ranks) - count))
-    print(f"held out: {len(ranks)} boxes, {is_good.mean():.0%} good, AUC {area:.3f}")
+    area = roc_area(confidences, is_good)
+    print(f"held out: {len(is_good)} boxes, {is_good.mean():.0%} good, AUC {area:.3f}")
     print(f"{'confidence':12}{'boxes':>7}{'mean':>7}{'good':>7}")
-    for low in np.arange(0, 1, 0.2):
-        chosen = (confidences >= low) & (confidences < low + 0.2)
-        if chosen.any():
-            line = f"{low:.1f} - {low + 0.2:.1f}".ljust(12)
-            print(f"{line}{chosen.sum():>7}{confidences[chosen].mean():>7.2f}{is_good[chosen].mean():>7.2f}")
+    for tenth in reliability_by_tenths(confidences, is_good):
+        line = f"{tenth.low:.1f} - {tenth.high:.1f}".ljust(12)
+        print(f"{line}{tenth.count:>7}{tenth.mean_confidence:>7.2f}{tenth.share_good:>7.2f}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from scipy import ndimage
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, class_name, read_instance_map
+from vsrd_ray.data.kitti360.instances import IS_INSTANCE, class_name, read_instance_map
 from vsrd_ray.errors import UnreadableFrameError
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,6 @@ INDEX_SCHEMA = pa.schema(
     ],
     metadata={"vsrd_ray.index_version": INDEX_VERSION},
 )
-
-_NUM_IDS = 1 << 16
-_IS_INSTANCE = np.arange(_NUM_IDS) % IDS_PER_CLASS > 0
 
 
 def all_frames(sequence: Sequence) -> list[int]:
@@ -166,9 +163,9 @@ def describe_instances(
     instance_map: np.ndarray,  # [H, W] uint16
 ) -> dict[str, np.ndarray]:
     """The columns of `INDEX_SCHEMA` from `instance_id` on, each [N], for one instance map."""
-    areas = np.bincount(instance_map.ravel(), minlength=_NUM_IDS)
-    ids = np.flatnonzero((areas > 0) & _IS_INSTANCE)
-    label_of_id = np.zeros(_NUM_IDS, dtype=np.int32)
+    areas = np.bincount(instance_map.ravel(), minlength=len(IS_INSTANCE))
+    ids = np.flatnonzero((areas > 0) & IS_INSTANCE)
+    label_of_id = np.zeros(len(IS_INSTANCE), dtype=np.int32)
     label_of_id[ids] = np.arange(1, len(ids) + 1)
     labels = label_of_id[instance_map]
     slices = ndimage.find_objects(labels, max_label=len(ids))

@@ -29,12 +29,19 @@ class Reliability:
 
 
 def confidence_auc(matches: Matches) -> float:
+    """`roc_area` of the labelled truths' confidences."""
+    return roc_area(*_labels(matches))
+
+
+def roc_area(
+    confidences: np.ndarray,  # [B]
+    is_good: np.ndarray,  # [B] bool
+) -> float:
     """Area under the ROC curve of confidence against being good.
 
     The probability that a good label has a higher confidence than one that is not, ties counted half; NaN unless there
     are labels of both kinds.
     """
-    confidences, is_good = _labels(matches)
     num_good, num_others = int(is_good.sum()), int((~is_good).sum())
     if not num_good or not num_others:
         return math.nan
@@ -43,8 +50,15 @@ def confidence_auc(matches: Matches) -> float:
 
 
 def reliability(matches: Matches) -> tuple[Reliability, ...]:
+    """`reliability_by_tenths` of the labelled truths' confidences."""
+    return reliability_by_tenths(*_labels(matches))
+
+
+def reliability_by_tenths(
+    confidences: np.ndarray,  # [B]
+    is_good: np.ndarray,  # [B] bool
+) -> tuple[Reliability, ...]:
     """The reliability diagram, and what is kept above each confidence: one entry for each tenth, ascending."""
-    confidences, is_good = _labels(matches)
     edges = np.arange(_TENTHS + 1) / _TENTHS
     tenths = np.digitize(confidences, edges[1:-1])
     entries = []

@@ -59,6 +59,8 @@ SEMANTIC_CLASSES = {
     43: "unknown vehicle",
     44: "unknown object",
 }
+# Of every value of a mask, whether it is an instance's.
+IS_INSTANCE = np.arange(np.iinfo(np.uint16).max + 1) % IDS_PER_CLASS > 0
 SEMANTIC_IDS = {name: number for number, name in SEMANTIC_CLASSES.items()}
 
 

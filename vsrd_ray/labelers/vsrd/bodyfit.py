@@ -1,18 +1,15 @@
-"""Bodies fitted to the outlines of masks, without sampling: the silhouette of a union of convex solids is exact.
+"""Bodies fitted to the outlines of masks by least squares in location, size, shape and heading.
 
-The silhouette of a convex solid is the convex hull of its projected vertices, that of a body the union of its solids'.
-Its signed distance to a contour point, and the derivative of that, need no rays; least squares in location, size,
-shape and heading then take a few steps from each of many headings, whose unlike ends tell them apart. Two stages:
-`extents` holds the hull of all vertices against the extents of the masks in a few directions, which is robust where a
-start is far off; `contours` holds the silhouette against points of the masks' contours.
+A few damped Gauss-Newton steps from each of many headings, whose unlike ends tell them apart: first on extents, then on
+contours (comparisons.py).
 
-Shapes: S starts, N instances, V views, K directions, C contour points, P body vertices, L latents, M comparisons in a
-view, D unknowns (location 3, half extents 3, latents L, yaw). Box axes: x right, y down, z forward.
+Shapes: S starts, N instances, V views, C contour points, L latents, D unknowns (location 3, half extents 3, latents L,
+yaw). Box axes: x right, y down, z forward.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,27 +17,16 @@ from torch.nn.functional import softplus
 
 from vsrd_ray.config import StartSettings
 from vsrd_ray.labelers.base import TraceSink
-from vsrd_ray.labelers.vsrd.bodies import SOLID_SIZES
+from vsrd_ray.labelers.vsrd.comparisons import Comparisons, Posed, Problem, Terms, usable_views
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, Rows
-from vsrd_ray.labelers.vsrd.outlines import directions
 from vsrd_ray.labelers.vsrd.parameters import Boxes, rotations_about_y
 
-# Points nearer to the camera's plane than this, or behind it, are seen as if they were here, metres.
-_MIN_DEPTH = 0.5
-# Latents stay within this many standard deviations.
-_MAX_LATENT = 3.0
-# Largest moves of one step: metres, and radians.
-_MAX_SHIFT, _MAX_TURN = 5.0, 0.5
 # A stage begins with outliers this many times as far off, and comes down to the final threshold at half its steps.
 _EXTENTS_SLACK, _CONTOURS_SLACK = 10.0, 2.0
-# Contour points of a view weigh as much as this many, however many there are.
-_POINTS_OF_A_VIEW = 16.0
 # Silhouettes of bodies that stand still lie this near to their masks' edges, px and share of the size, or nearer.
 _TOLERANCE, _TOLERANCE_SHARE = 1.5, 0.02
 # Views with fewer contour points of the object's own do not tell whether it moves.
 _MIN_OWN_POINTS = 8
-# Of the box's heading nothing is known beforehand but this, 1 / rad^2: it keeps the equations solvable.
-_YAW_PRECISION = 1e-4
 
 
 @dataclass(frozen=True)
@@ -50,13 +36,10 @@ class BodyFit(Rows):
     locations: Tensor  # [N, 3] metres
     half_extents: Tensor  # [N, 3] metres
     yaws: Tensor  # [N] radians about y, 0 facing +z
-    latents: Tensor  # [N, L]
     spreads: Tensor  # [N, D] posterior standard deviations: metres, latents, radians
-    costs: Tensor  # [N] robust cost of the fit, without what is known beforehand
     rivals: Tensor  # [N] by how much the best fit with another heading costs more
     misfits: Tensor  # [N] how far silhouettes lie from the masks' own edges, in units of what shapes and masks explain
     silhouette_losses: Tensor  # [N] mean binary cross-entropy of soft silhouettes at the masks' own edges
-    own_share: Tensor  # [N] share of the masks' edges that are the object's own
     num_views: Tensor  # [N] views used
 
     @property
@@ -117,17 +100,10 @@ def locate(observations: Observations, expectations: Expectations, settings: Sta
     points_cam = torch.linalg.solve(observations.K, centers[..., None]) * depths[..., None, None]
     R_cam_ref, t_cam_ref = observations.T_cam_ref[..., :3, :3], observations.T_cam_ref[..., :3, 3:]
     points = (R_cam_ref.transpose(-1, -2) @ (points_cam - t_cam_ref))[..., 0]
-    usable = _usable(observations, settings)
+    usable = usable_views(observations, settings)
     score = torch.where(usable, sides, -1)
     good = (score == score.amax(dim=1, keepdim=True)) & usable
     return torch.where(good[..., None], points, torch.nan).nanmedian(dim=1).values.nan_to_num()
-
-
-def _usable(observations: Observations, settings: StartSettings) -> Tensor:
-    """Views [N, V] that show enough of an instance to measure it, or the largest of those that do not."""
-    boxes = observations.mask_boxes
-    sides = torch.where(observations.seen, (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1), -1)
-    return observations.seen & (sides >= sides.amax(dim=1, keepdim=True).clamp(max=settings.min_side))
 
 
 def _initial(locations: Tensor, expectations: Expectations, *, headings: int) -> Tensor:
@@ -136,242 +112,6 @@ def _initial(locations: Tensor, expectations: Expectations, *, headings: int) ->
     start = torch.cat([locations, expectations.half_extents_mean, locations.new_zeros(count, latents)], dim=-1)
     yaws = 2 * torch.pi * torch.arange(headings).to(locations) / headings
     return torch.cat([start.expand(headings, -1, -1), yaws[:, None, None].expand(-1, count, 1)], dim=-1)
-
-
-class Comparisons(NamedTuple):
-    """M comparisons of each body with each view."""
-
-    residuals: Tensor  # [S, N, V, M] in units of noise
-    weights: Tensor  # [S, N, V, M]
-    vertices: Tensor  # [S, N, V, M] int64, the vertex that makes each
-    pulls: Tensor  # [S, N, V, M, 2] the residual's change with that vertex's pixel
-
-
-class _Posed(NamedTuple):
-    """Bodies where they stand."""
-
-    rotations: Tensor  # [S, N, 3, 3] R_ref_obj
-    unit: Tensor  # [S, N, P, 3] in the unit box
-    turned: Tensor  # [S, N, P, 3] metres, about the centre along the reference frame's axes
-    points_cam: Tensor  # [S, N, V, P, 3] metres
-    pixels: Tensor  # [S, N, V, P, 2]
-
-
-class Terms(NamedTuple):
-    """Bodies, and all their comparisons."""
-
-    posed: _Posed
-    comparisons: Comparisons
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Outlines, and what is known beforehand, as a robust least-squares problem."""
-
-    observations: Observations
-    expectations: Expectations
-    units: Tensor  # [K, 2]
-    solids: tuple[slice, ...]  # of the vertices
-    usable: Tensor  # [N, V] bool
-    extent_noise: Tensor  # [N, V] px
-    contour_noise: Tensor  # [N, V] px
-    point_weights: Tensor  # [N, V, C]
-    hidden_weight: float
-    clearance_weight: float
-    outlier: float  # in units of noise
-    mean: Tensor  # [N, D - 1] of everything but the yaw
-    spread: Tensor  # [N, D - 1]
-
-    @staticmethod
-    def of(
-        observations: Observations, expectations: Expectations, locations: Tensor, settings: StartSettings
-    ) -> "Problem":
-        """The problem of instances near some locations [N, 3]."""
-        usable = _usable(observations, settings)
-        boxes = observations.mask_boxes
-        sizes = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
-        # Views of one body share its misfit: many of them count less than as many independent ones.
-        repetition = observations.seen.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        num_points = observations.sampled.sum(dim=-1, keepdim=True).clamp(min=1)
-        location_spread = settings.location_spread + settings.location_share * locations.norm(dim=-1, keepdim=True)
-        latents = locations.new_zeros(len(locations), expectations.shapes.shape[1])
-        ends = torch.tensor(SOLID_SIZES).cumsum(dim=0).tolist()
-        return Problem(
-            observations=observations,
-            expectations=expectations,
-            units=torch.as_tensor(directions(observations.supports.shape[-1])).to(locations),
-            solids=tuple(slice(end - size, end) for end, size in zip(ends, SOLID_SIZES, strict=True)),
-            usable=usable,
-            extent_noise=(settings.extent_noise + settings.extent_noise_share * sizes) * repetition,
-            contour_noise=(settings.contour_noise + settings.contour_noise_share * sizes) * repetition,
-            point_weights=_POINTS_OF_A_VIEW / num_points * (observations.sampled & usable[..., None]),
-            hidden_weight=settings.hidden_weight,
-            clearance_weight=settings.clearance_weight,
-            outlier=settings.outlier,
-            mean=torch.cat([locations, expectations.half_extents_mean, latents], dim=-1),
-            spread=torch.cat(
-                [location_spread.expand_as(locations), expectations.half_extents_spread, torch.ones_like(latents)],
-                dim=-1,
-            ),
-        )
-
-    def extents(self, x: Tensor) -> Terms:
-        """Extents of the hulls of bodies `x` [S, N, D] against those of the masks, and their clearances."""
-        posed = self._posed(x)
-        observations, noise = self.observations, self.extent_noise[..., None]
-        extents, outermost = (posed.pixels @ self.units.T).max(dim=-2)  # [S, N, V, K]
-        # Masks end at pixel centres, objects half a pixel beyond.
-        residuals = (extents - observations.supports - 0.5) / noise
-        # Where the extent is not the object's own, the object reaches at least that far.
-        counts = (observations.trusted | (residuals < 0)) & self.usable[..., None]
-        pulls = (self.units / noise[..., None]).expand(*residuals.shape, 2)
-        return self._with_clearances(posed, Comparisons(residuals, counts.to(residuals), outermost, pulls))
-
-    def contours(self, x: Tensor) -> Terms:
-        """Silhouettes of bodies `x` [S, N, D] against points of the masks' contours, and their clearances."""
-        posed = self._posed(x)
-        noise = self.contour_noise[..., None]
-        distances, nearest, outward = self.silhouette_distances(posed.pixels)
-        # Where something hides the object, it may reach beyond the mask's edge.
-        hidden = self.observations.hidden
-        weights = torch.where(hidden, self.hidden_weight * (distances > 0), 1.0) * self.point_weights
-        pulls = -outward / noise[..., None]
-        return self._with_clearances(posed, Comparisons(distances / noise, weights, nearest, pulls))
-
-    def silhouette_distances(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Signed distances [S, N, V, C] px of contour points from silhouettes, positive outside.
-
-        And which vertex each hangs on, and the direction [S, N, V, C, 2] of its growth. The distance to a convex
-        polygon is the largest over all directions of the point's extent less the polygon's; a contour's own normal
-        and some fixed directions stand for all. That to a union is the smallest.
-        """
-        points, normals = self.observations.points, self.observations.normals
-        along_units, along_normals = points @ self.units.T, (points * normals).sum(dim=-1)
-        best: tuple[Tensor, Tensor, Tensor] | None = None
-        for solid in self.solids:
-            vertices = pixels[..., solid, :]  # [S, N, V, Q, 2]
-            extents, outermost = (vertices @ self.units.T).max(dim=-2)  # [S, N, V, K]
-            distances, direction = (along_units - extents[..., None, :]).max(dim=-1)  # [S, N, V, C]
-            own_extents, own_outermost = (vertices @ normals.transpose(-1, -2)).max(dim=-2)
-            own_distances = along_normals - own_extents
-            own = own_distances > distances
-            distances = torch.where(own, own_distances, distances)
-            nearest = solid.start + torch.where(own, own_outermost, outermost.gather(-1, direction))
-            outward = torch.where(own[..., None], normals, self.units[direction])
-            if best is None:
-                best = distances, nearest, outward
-            else:
-                closer = distances < best[0]
-                best = (
-                    torch.where(closer, distances, best[0]),
-                    torch.where(closer, nearest, best[1]),
-                    torch.where(closer[..., None], outward, best[2]),
-                )
-        assert best is not None  # a body has solids
-        return best
-
-    def cost(self, x: Tensor, terms: Terms, *, outlier: float) -> Tensor:
-        """Robust costs [S, N] (Geman-McClure) with what is known beforehand."""
-        return self.data_cost(terms, outlier=outlier) + self._departures(x).square().sum(dim=-1)
-
-    def data_cost(self, terms: Terms, *, outlier: float) -> Tensor:
-        """Robust costs [S, N] of the comparisons alone."""
-        residuals, weights = terms.comparisons[:2]
-        ratio = (residuals / outlier).square()
-        return (weights * outlier**2 * ratio / (1 + ratio)).sum(dim=(2, 3))
-
-    def linearise(self, x: Tensor, terms: Terms, *, outlier: float) -> tuple[Tensor, Tensor]:
-        """Gradients [S, N, D] and Gauss-Newton matrices [S, N, D, D] of half the cost."""
-        residuals, weights = terms.comparisons[:2]
-        jacobian = self._jacobian(x, terms).flatten(2, 3)  # [S, N, V M, D]
-        weights = weights / (1 + (residuals / outlier).square()).square()
-        weighted = (jacobian * weights.flatten(2)[..., None]).transpose(-1, -2)
-        gradient = (weighted @ residuals.flatten(2)[..., None])[..., 0]
-        gradient[..., :-1] += self._departures(x) / self.spread
-        precision = torch.nn.functional.pad(self.spread.square().reciprocal(), (0, 1), value=_YAW_PRECISION)
-        return gradient, weighted @ jacobian + torch.diag_embed(precision)
-
-    def moved(self, x: Tensor, step: Tensor) -> Tensor:
-        """Unknowns after a step, both [S, N, D], neither too far nor out of their ranges."""
-        low, high = self.expectations.half_extents_min, self.expectations.half_extents_max
-        return torch.cat(
-            [
-                x[..., :3] + step[..., :3].clamp(-_MAX_SHIFT, _MAX_SHIFT),
-                (x[..., 3:6] + step[..., 3:6]).clamp(low, high),
-                (x[..., 6:-1] + step[..., 6:-1]).clamp(-_MAX_LATENT, _MAX_LATENT),
-                x[..., -1:] + step[..., -1:].clamp(-_MAX_TURN, _MAX_TURN),
-            ],
-            dim=-1,
-        )
-
-    def _departures(self, x: Tensor) -> Tensor:
-        return (x[..., :-1] - self.mean) / self.spread
-
-    def _posed(self, x: Tensor) -> _Posed:
-        rotations = rotations_about_y(torch.stack([x[..., -1].cos(), x[..., -1].sin()], dim=-1))
-        unit = self.expectations.mean_body + torch.einsum("snl,nlpi->snpi", x[..., 6:-1], self.expectations.shapes)
-        unit = unit.clamp(-1, 1)  # a body stays in its box, which it touches on all sides
-        turned = (unit * x[..., None, 3:6]) @ rotations.transpose(-1, -2)
-        T_cam_ref = self.observations.T_cam_ref
-        points_cam = torch.einsum("nvij,snpj->snvpi", T_cam_ref[..., :3, :3], turned + x[..., None, :3])
-        points_cam = points_cam + T_cam_ref[..., None, :3, 3]
-        depths = points_cam[..., 2:].clamp(min=_MIN_DEPTH)
-        rays = torch.cat([points_cam[..., :2] / depths, torch.ones_like(depths)], dim=-1)
-        pixels = rays @ self.observations.K[..., :2, :].transpose(-1, -2)
-        return _Posed(rotations, unit, turned, torch.cat([points_cam[..., :2], depths], dim=-1), pixels)
-
-    def _with_clearances(self, posed: _Posed, comparisons: Comparisons) -> Terms:
-        """Terms of comparisons and of how far vertices lie from where the object can be."""
-        distances, slopes = self._clearances(posed.pixels)  # [S, N, V, P], [S, N, V, P, 2]
-        share = self.clearance_weight / self.extent_noise[..., None]
-        every = torch.arange(distances.shape[-1], device=distances.device).expand(distances.shape)
-        usable = self.usable[..., None].expand(distances.shape).to(distances)
-        clearances = Comparisons(distances * share, usable, every, slopes * share[..., None])
-        joined = (torch.cat(pair, dim=3) for pair in zip(comparisons, clearances, strict=True))
-        return Terms(posed, Comparisons(*joined))
-
-    def _clearances(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Bilinear samples [S, N, V, P] px of the clearances at pixels, and their slopes [S, N, V, P, 2]."""
-        maps = self.observations.clearances.flatten(start_dim=2)  # [N, V, G G]
-        size = self.observations.clearances.shape[-1]
-        low, high = self.observations.windows[..., None, :2], self.observations.windows[..., None, 2:]
-        scale = (size - 1) / (high - low)
-        position = (pixels - low) * scale
-        within = (position >= 0) & (position <= size - 1)
-        position = position.clamp(0, size - 1)
-        cell = position.floor().clamp(max=size - 2)
-        u, v = (position - cell).unbind(dim=-1)
-        first = (cell[..., 1] * size + cell[..., 0]).long()
-        maps = maps.expand(len(pixels), *maps.shape)
-        a, b, c, d = (maps.gather(-1, first + offset) for offset in (0, 1, size, size + 1))
-        distances = torch.lerp(torch.lerp(a, b, u), torch.lerp(c, d, u), v)
-        slopes = torch.stack([torch.lerp(b - a, d - c, v), torch.lerp(c - a, d - b, u)], dim=-1)
-        return distances, slopes * scale * within
-
-    def _jacobian(self, x: Tensor, terms: Terms) -> Tensor:
-        """Derivatives [S, N, V, M, D] of the residuals with respect to the unknowns."""
-        posed, (_, _, vertices, pulls) = terms
-        index = vertices[..., None].expand(*vertices.shape, 3)
-
-        def of_vertices(values: Tensor) -> Tensor:  # [S, N, P, 3] -> [S, N, V, M, 3]
-            return values[:, :, None].expand(-1, -1, index.shape[2], -1, -1).gather(3, index)
-
-        X, Y, Z = posed.points_cam.gather(3, index).unbind(dim=-1)
-        du = pulls[..., 0] * self.observations.K[..., 0, 0, None] / Z
-        dv = pulls[..., 1] * self.observations.K[..., 1, 1, None] / Z
-        by_cam = torch.stack([du, dv, -(du * X + dv * Y) / Z], dim=-1)
-        by_location = torch.einsum("snvmi,nvij->snvmj", by_cam, self.observations.T_cam_ref[..., :3, :3])
-        by_obj = torch.einsum("snvmi,snij->snvmj", by_location, posed.rotations)
-        count = len(self.expectations.shapes)
-        shapes = self.expectations.shapes.transpose(1, 2)  # [N, P, L, 3]
-        each = torch.arange(count, device=vertices.device)[:, None, None]
-        unit = of_vertices(posed.unit)
-        by_unit = by_obj * x[:, :, None, None, 3:6] * (unit.abs() < 1)
-        by_latents = (shapes[each, vertices] @ by_unit[..., None])[..., 0]
-        by_extents = by_obj * unit
-        turned = of_vertices(posed.turned)
-        by_yaw = by_location[..., :1] * turned[..., 2:] - by_location[..., 2:] * turned[..., :1]
-        return torch.cat([by_location, by_extents, by_latents, by_yaw], dim=-1)
 
 
 def _descend(
@@ -412,7 +152,7 @@ def _chosen(better: Tensor, terms: Terms, others: Terms) -> Terms:
         return torch.where(better.view(*better.shape, *[1] * (ours.dim() - 2)), ours, theirs)
 
     return Terms(
-        _Posed(*map(choose, terms.posed, others.posed)),
+        Posed(*map(choose, terms.posed, others.posed)),
         Comparisons(*map(choose, terms.comparisons, others.comparisons)),
     )
 
@@ -426,22 +166,20 @@ def _best(problem: Problem, x: Tensor, softness: float) -> BodyFit:
     x = x.gather(0, best[None, :, None].expand(1, *x.shape[1:]))
     terms = problem.contours(x)
     _, hessian = problem.linearise(x, terms, outlier=problem.outlier)
-    distances = problem.silhouette_distances(terms.posed.pixels)[0][0]  # [N, V, C]
+    num_points = problem.observations.points.shape[2]
+    residuals = terms.comparisons.residuals[0, ..., :num_points]  # the contours' stand first
+    distances = residuals * problem.contour_noise[..., None]  # [N, V, C] px
     own = problem.observations.sampled & ~problem.observations.hidden & problem.usable[..., None]
     logits = distances / softness
     losses = (softplus(logits) + softplus(-logits)) / 2
-    counted = problem.observations.sampled & problem.usable[..., None]
     return BodyFit(
         locations=x[0, :, :3],
         half_extents=x[0, :, 3:6],
         yaws=x[0, :, -1],
-        latents=x[0, :, 6:-1],
         spreads=torch.linalg.inv(hessian[0]).diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt(),
-        costs=problem.data_cost(terms, outlier=problem.outlier)[0],
         rivals=rivals,
         misfits=_misfits(distances.abs(), own, problem.observations),
         silhouette_losses=(losses * own).sum(dim=(1, 2)) / own.sum(dim=(1, 2)).clamp(min=1),
-        own_share=own.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1),
         num_views=problem.usable.sum(dim=1),
     )
 

@@ -64,7 +64,7 @@ class VSRDLabeler:
         """
         observations, expectations = self._observe(group)
         fit = self._fit(observations, expectations, trace=None if self.config.schedule.steps else trace)
-        return self._label(group, GroupBodies.of(fit, observations), seed=seed, trace=trace)
+        return self.label_bodies(group, GroupBodies.of(fit, observations), seed=seed, trace=trace)
 
     def label_many(self, groups: Sequence[FrameGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
         """What `label` makes of each group, but with the bodies of all groups fitted at once where that is faster.
@@ -81,7 +81,7 @@ class VSRDLabeler:
         return [
             one
             if isinstance(one, Exception)
-            else _outcome(self._label, group, GroupBodies.of(next(fits), one[0]), seed=seed, trace=None)
+            else _outcome(self.label_bodies, group, GroupBodies.of(next(fits), one[0]), seed=seed)
             for group, one in zip(groups, observed, strict=True)
         ]
 
@@ -122,7 +122,10 @@ class VSRDLabeler:
         """Memory that a fit may take."""
         return int(_MEMORY_SHARE * torch.cuda.mem_get_info(self.device)[0])
 
-    def _label(self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
+    def label_bodies(
+        self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None = None
+    ) -> list[BoxFit]:
+        """The second step of `label`: boxes from the bodies of a group, after volumetric steps if there are any."""
         found = self._optimise(group, bodies, seed=seed, trace=trace) if self.config.schedule.steps else bodies.found()
         return self._fits(group, bodies, found)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE
 from vsrd_ray.data.masks import mask_box
 
 # Cityscapes ids that lie on the ground or behind everything: unlabeled, out of roi and the like, ground, road,
 # sidewalk, parking, rail track, terrain, sky. Whatever else borders a mask may stand in front of it.
 NEVER_IN_FRONT = (0, 2, 3, 6, 7, 8, 9, 10, 22, 23)
-_IS_INSTANCE = np.arange(np.iinfo(np.uint16).max + 1) % 1000 > 0
 # The outside of a contour is looked up this far from it; contours are ragged by about a pixel.
 _LOOK_OUT_PX = 3
 # A contour's normal is that of the chord between the points this many before and after; a smooth one is that of a chord
@@ -49,10 +49,10 @@ class Scene:
         below = np.arange(1, height + 1, dtype=np.int32)[:, None]
         feet = np.minimum.accumulate(np.where(is_last, below, height)[::-1], axis=0)[::-1]
         rows, columns = np.nonzero(is_last)
-        instance_feet = np.zeros(np.iinfo(np.uint16).max + 1, dtype=np.int32)
+        instance_feet = np.zeros(len(IS_INSTANCE), dtype=np.int32)
         instance_feet[instance_map[rows, columns]] = rows + 1  # of an id's rows, the last one stays
         of_instances = instance_feet[instance_map]
-        return Scene(instance_map, np.where(_IS_INSTANCE[instance_map], of_instances, feet))
+        return Scene(instance_map, np.where(IS_INSTANCE[instance_map], of_instances, feet))
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class _Window:
 def _may_hide(inside: np.ndarray, *, instance_id: int, scene: Scene, window: _Window) -> np.ndarray:
     """Pixels of the window [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
     ids, feet = window.cut(scene.instance_map), window.cut(scene.feet, fill=-1)
-    margin = np.where(ids % 1000 > 0, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
-    others = (ids != instance_id) & ~np.isin(ids // 1000, NEVER_IN_FRONT) & ~inside
+    margin = np.where(IS_INSTANCE[ids], -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
+    others = (ids != instance_id) & ~np.isin(ids // IDS_PER_CLASS, NEVER_IN_FRONT) & ~inside
     return (others & (feet > window.foot + margin)) | (feet < 0)
 
 
