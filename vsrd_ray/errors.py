@@ -1,4 +1,4 @@
-"""The errors that vsrd-ray raises on purpose. Only `cli.py` and `jobs/` turn them into exit codes."""
+"""The errors that vsrd-ray raises on purpose. Only `cli` and `jobs/` turn them into exit codes."""
 
 
 class VSRDRayError(Exception):
