@@ -25,7 +25,7 @@ from vsrd_ray.data.frames import FrameGroup
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes, read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.data.loading import GroupTasks, load_group
 from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
 from vsrd_ray.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
@@ -60,14 +60,16 @@ def measure(seed: int) -> tuple[np.ndarray, np.ndarray]:
     torch.set_num_threads(1)
     config = load_config("fast")
     labeler = VSRDLabeler(config)
+    labeler.setup()
     features, is_good = [], []
     with tempfile.TemporaryDirectory() as folder:
         settings = StreetSettings(seed=seed, frames=FRAMES, cars=(12, 20, 28)[seed % 3], moving=3 * (seed % 2))
         synthesize(Path(folder), settings)
         truth = read_boxes(Path(folder), settings.sequence)
         for group in partial_groups(Path(folder), settings.sequence, np.random.default_rng(seed)):
-            bodies = labeler.bodies(group)
-            fits = labeler.label_bodies(group, bodies, seed=config.seed)
+            prepared = labeler.prepare(group)
+            bodies = labeler.bodies(prepared)
+            fits = labeler.label_bodies(prepared, bodies, seed=config.seed)
             rows = [group.plan.instance_ids.index(fit.instance_id) for fit in fits]
             features.append(confidence_features(bodies.fit)[rows].numpy())
             is_good.append(np.array([overlap(fit, truth) > GOOD_IOU for fit in fits]))
@@ -83,8 +85,9 @@ def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[
         for _ in range(2 if length < FRAMES else 1):
             first = int(rng.integers(0, FRAMES - length + 1))
             part = index.filter(pc.field("frame").isin(pa.array(range(first, first + length), pa.int32())))
+            tasks = GroupTasks(sequence, part)
             for plan in plan_windows(part, sequence=name, camera=sequence.camera, settings=settings, classes=("car",)):
-                yield load_group(group_task(sequence, plan, part))
+                yield load_group(tasks.task(plan))
 
 
 def overlap(fit, truth: TruthBoxes) -> float:

@@ -85,7 +85,7 @@ def measure(dataset: Dataset, variant: str, limits: Limits) -> Measurement:
     config = read_variant(variant)
     started = time.perf_counter()
     planned = plan_dataset(dataset, config.grouping)
-    labeler = VSRDLabeler(config)
+    labeler = _set_up(config)
     setup_seconds = time.perf_counter() - started
     is_extrapolated = config.schedule.steps > limits.max_steps
     if is_extrapolated:
@@ -151,6 +151,13 @@ def peak_gigabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def _set_up(config: VSRDConfig) -> VSRDLabeler:
+    """A labeler that can label."""
+    labeler = VSRDLabeler(config)
+    labeler.setup()
+    return labeler
+
+
 def _label(planned: PlannedSequence, labeler: VSRDLabeler, groups: list[GroupPlan]) -> Run:
     started = time.perf_counter()
     tables = list(label_tables(planned, groups, labeler, labeler.config))
@@ -163,11 +170,12 @@ def _extrapolate(planned: PlannedSequence, config: VSRDConfig) -> Run:
     """What all steps of a configuration would take in the group of median size, from some steps of each phase."""
     steps = 2 * (TIMED_STEPS + 1)
     short = config.schedule.model_copy(update={"steps": steps, "residual_from": steps // 2})
-    labeler = VSRDLabeler(config.model_copy(update={"schedule": short}))
+    labeler = _set_up(config.model_copy(update={"schedule": short}))
     plan = of_median_size(planned.groups)
     times: list[float] = []
     started = time.perf_counter()
-    labeler.label(planned.load(plan), seed=config.seed, trace=lambda _step, _values: times.append(time.perf_counter()))
+    prepared = labeler.prepare(planned.load(plan))
+    labeler.label(prepared, seed=config.seed, trace=lambda _step, _values: times.append(time.perf_counter()))
     around_steps = time.perf_counter() - started - (times[-1] - times[0])
     durations = np.diff(times)
     before, after = durations[:TIMED_STEPS].mean(), durations[TIMED_STEPS + 1 :].mean()
@@ -180,7 +188,7 @@ def _mean_in_target(
     dataset: Dataset, planned: PlannedSequence, group: GroupPlan, *, config: VSRDConfig, labelled: list[GroupPlan]
 ) -> float:
     """Mean IoU3D over the static instances of `group` in its target frame, after labelling groups of some plan."""
-    run = _label(planned, VSRDLabeler(config), labelled)
+    run = _label(planned, _set_up(config), labelled)
     matches = judge(dataset, planned, labelled, run.labels)
     wanted = (matches.frames == group.target_frame) & np.isin(matches.instance_ids, group.instance_ids)
     return summarise(matches.where(wanted)).iou_3d.mean

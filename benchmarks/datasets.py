@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.config import GroupingSettings, VSRDConfig, load_config
-from vsrd_ray.data.frames import FrameGroup, GroupPlan, Sequence
+from vsrd_ray.data.frames import FrameGroup, GroupFrames, GroupPlan, Sequence
 from vsrd_ray.data.grouping import plan_groups
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.sequences import list_sequences, open_sequence
-from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.data.loading import GroupTasks, load_group
 from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
 from vsrd_ray.errors import InputError
@@ -45,10 +45,11 @@ class PlannedSequence:
     sequence: Sequence
     index: pa.Table
     groups: list[GroupPlan]
+    tasks: GroupTasks
 
     def load(self, group: GroupPlan) -> FrameGroup:
         """A group with its pixels."""
-        return load_group(group_task(self.sequence, group, self.index))
+        return load_group(self.tasks.task(group))
 
 
 def write_street(root: Path, seed: int) -> Dataset:
@@ -86,7 +87,7 @@ def plan_dataset(dataset: Dataset, settings: GroupingSettings) -> PlannedSequenc
     groups = plan(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=CLASSES)
     if not groups:
         raise InputError(f"{dataset.title}: no group of grouping.kind={settings.kind} in {dataset.root}")
-    return PlannedSequence(sequence, index, groups)
+    return PlannedSequence(sequence, index, groups, GroupTasks(sequence, index))
 
 
 def spread(groups: list[GroupPlan], count: int) -> list[GroupPlan]:
@@ -117,12 +118,12 @@ def label_tables(
 ) -> Iterator[pa.Table | None]:
     """Label rows of each group, one after the other as a CPU actor makes them; None for one that failed."""
     for plan in groups:
-        group = planned.load(plan)
-        (outcome,) = labeler.label_many([group], seed=config.seed)
-        yield None if isinstance(outcome, Exception) else rows_of(outcome, group, labeler=labeler, config=config)
+        prepared = labeler.prepare(planned.load(plan))
+        (outcome,) = labeler.label_many([prepared], seed=config.seed)
+        yield None if isinstance(outcome, Exception) else rows_of(outcome, prepared, labeler=labeler, config=config)
 
 
-def rows_of(fits: list[BoxFit], group: FrameGroup, *, labeler: Labeler, config: VSRDConfig) -> pa.Table:
+def rows_of(fits: list[BoxFit], group: GroupFrames, *, labeler: Labeler, config: VSRDConfig) -> pa.Table:
     """The fits of a group as label rows."""
     return label_rows(fits, group, labeler=labeler.name, config_hash=config.hash(), seed=config.seed)
 

@@ -77,6 +77,7 @@ def measure_throughput(dataset: Dataset, kind: str, *, device: str, amount: Amou
     planned = plan_dataset(dataset, config.grouping)
     plans = list(itertools.islice(itertools.cycle(planned.groups), max(amount.groups, len(planned.groups))))
     labeler = VSRDLabeler(config, device)
+    labeler.setup()
     on_gpu = labeler.device.type == "cuda"
     free = torch.cuda.mem_get_info(labeler.device)[0] if on_gpu else np.nan
     _label_batch(planned, labeler, plans[: amount.batch])
@@ -152,7 +153,7 @@ def _label_all(
 
 def _label_batch(planned: PlannedSequence, labeler: VSRDLabeler, plans: list[GroupPlan]) -> list[_Labelled | None]:
     """What becomes of each group from its masks to its rows; None of one that failed."""
-    groups = [planned.load(plan) for plan in plans]
+    groups = [labeler.prepare(planned.load(plan)) for plan in plans]
     outcomes = labeler.label_many(groups, seed=labeler.config.seed)
     return [
         None
@@ -165,9 +166,11 @@ def _label_batch(planned: PlannedSequence, labeler: VSRDLabeler, plans: list[Gro
 def _differences(planned: PlannedSequence, config: VSRDConfig, labelled: list[_Labelled | None]) -> list[float]:
     """Of each box of the first groups the largest distance, metres, of a corner from where the CPU puts it."""
     labeler = VSRDLabeler(config)
+    labeler.setup()
     differences = []
     for plan, one in zip(planned.groups[:COMPARED_GROUPS], labelled, strict=False):
-        expected = {fit.instance_id: fit for fit in labeler.label(planned.load(plan), seed=config.seed)}
+        fits = labeler.label(labeler.prepare(planned.load(plan)), seed=config.seed)
+        expected = {fit.instance_id: fit for fit in fits}
         for fit in [] if one is None else one.fits:
             apart = np.linalg.norm(_corners(fit) - _corners(expected[fit.instance_id]), axis=-1)
             differences.append(float(apart.max()))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from vsrd_ray.data.kitti360 import paths
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; more threads than cores make small fits slow
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Slow and obvious twins are imported by their module names.
@@ -71,6 +73,43 @@ def local_ray() -> Iterator[None]:
 
     with ray_session(Machine(cpus=2, gpus=0)):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 server on the loopback, which the environment names for this session.
+
+    A Ray that is to reach it has to be started after it.
+    """
+    pytest.importorskip("s3fs", reason="no s3fs: pip install 'vsrd-ray[test]'")
+    servers = pytest.importorskip("moto.server", reason="no moto: pip install 'vsrd-ray[test]'")
+    server = servers.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }.items():
+            environment.setenv(name, value)
+        yield os.environ["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str) -> str:
+    """URI of a bucket of this test's own."""
+    from vsrd_ray.data.storage import open_location
+
+    uri = f"s3://bucket-{uuid.uuid4().hex}"
+    bucket = open_location(uri)
+    bucket.fs.mkdir(bucket.path)
+    return uri
 
 
 @pytest.fixture(scope="session")

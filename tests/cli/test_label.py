@@ -8,6 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.pipeline import run
 
@@ -136,7 +137,13 @@ def test_failed_groups_make_it_exit_with_3(label_street, tmp_path, monkeypatch):
         class Broken:
             name = "broken"
 
-            def label(self, group, *, seed, trace=None):
+            def setup(self):
+                pass
+
+            def prepare(self, group):
+                return PreparedGroup.of(group, None)
+
+            def label(self, prepared, *, seed, trace=None):
                 raise ZeroDivisionError("of all things")
 
         return Broken()

@@ -8,7 +8,7 @@ import numpy as np
 
 from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.frames import FrameGroup
-from vsrd_ray.labelers.base import TraceSink
+from vsrd_ray.labelers.base import PreparedGroup, TraceSink
 from vsrd_ray.labels.fits import BoxFit
 
 
@@ -22,13 +22,19 @@ class StandIn:
     ) -> None:
         self.seconds, self.failing = seconds, failing
 
-    def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+    def setup(self) -> None:
+        pass
+
+    def prepare(self, group: FrameGroup) -> PreparedGroup:
+        return PreparedGroup.of(group, group.instance_maps[0].copy())
+
+    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         time.sleep(self.seconds)
-        if group.plan.group_id in self.failing:
+        if prepared.plan.group_id in self.failing:
             raise ValueError("this group\n  is poisoned")
-        view, instance_map = group.views[0], group.instance_maps[0]
+        view, instance_map = prepared.views[0], prepared.payload
         fits = []
-        for n, instance_id in enumerate(group.plan.instance_ids):
+        for n, instance_id in enumerate(prepared.plan.instance_ids):
             rows, columns = np.nonzero(instance_map == instance_id)
             if trace is not None:
                 trace(n, {"loss": float(len(rows)), "boxes": np.full((2, 7), float(n))})
@@ -40,13 +46,13 @@ class StandIn:
             fits.append(
                 BoxFit(
                     instance_id=instance_id,
-                    class_name=group.class_names[n],
+                    class_name=prepared.class_names[n],
                     center_world=center_world,
                     dimensions_lwh=np.array([4.0, 1.8, 1.5]) + rng.uniform(0, 0.1, 3),
                     yaw_world=0.5,
                     confidence=0.5,
                     mean_iou_2d=0.5,
-                    num_views=len(group.views),
+                    num_views=len(prepared.views),
                     bearing_spread_deg=10.0,
                     silhouette_loss=0.1,
                     is_moving=False,
@@ -62,10 +68,10 @@ class Deadly(StandIn):
         super().__init__(config, device)
         self.deaths, self.folder = deaths, folder
 
-    def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
-        count = self.folder / group.plan.group_id
+    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+        count = self.folder / prepared.plan.group_id
         died = count.stat().st_size if count.exists() else 0
-        if died < self.deaths.get(group.plan.group_id, 0):
+        if died < self.deaths.get(prepared.plan.group_id, 0):
             count.write_bytes(b"x" * (died + 1))
             os._exit(9)
-        return super().label(group, seed=seed, trace=trace)
+        return super().label(prepared, seed=seed, trace=trace)

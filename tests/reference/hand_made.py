@@ -106,7 +106,7 @@ def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_siz
         best_frames=(0,) * len(labelled),
     )
     label_frames = tuple(_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
-    return FrameGroup(plan, tuple(map(class_name, labelled)), views, maps, label_frames)
+    return FrameGroup(plan, tuple(map(class_name, labelled)), views, label_frames, maps)
 
 
 def _label_frame(view, instance_map, instance_ids):

@@ -35,7 +35,7 @@ def build(things, poses=DRIVE, labelled=None, settings=SETTINGS):
     """Observations, expectations and T_world_ref of a group by hand."""
     group = make_group(things, poses, labelled=labelled)
     T_world_ref = rigid.levelled_at(poses[0])
-    observations = observe(group, group.plan.instance_ids, settings, T_world_ref=T_world_ref, device=CPU)
+    observations = observe(group, group.plan.instance_ids, settings, T_world_ref=T_world_ref)
     sizes = [CONFIG.box.sizes[name] for name in group.class_names]
     expectations = Expectations.of(sizes, [load_prior(size.body) for size in sizes], device=CPU)
     return observations, expectations, T_world_ref

@@ -1,4 +1,4 @@
-"""Slow and obvious twin of `vsrd_ray.geometry.cameras.project_boxes`: many points on every edge."""
+"""Slow and obvious twin of `project_boxes`, on arrays and on tensors: many points on every edge."""
 
 import numpy as np
 

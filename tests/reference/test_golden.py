@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from vsrd_ray.config import BoxSettings, FieldSettings
-from vsrd_ray.geometry.cameras import project_boxes
 from vsrd_ray.labelers.vsrd.losses import eikonal_loss, silhouette_loss
 from vsrd_ray.labelers.vsrd.parameters import BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, encode_positions, layer_shapes, residual_distances
+from vsrd_ray.rendering.projection import project_boxes
 from vsrd_ray.rendering.rays import cast_rays
 from vsrd_ray.rendering.sampling import stratified_distances
 from vsrd_ray.rendering.sdf import box_distance, soft_union

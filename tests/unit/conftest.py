@@ -13,7 +13,7 @@ from vsrd_ray.labels.parquet import write_piece
 from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5}
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 # looks along the world's +x: x right = -y, y down = -z
 LOOKING_ALONG_X = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 UNIT_VERTICES = [[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1], [-1, 1, -1], [-1, 1, 1], [-1, -1, -1], [-1, -1, 1]]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from vsrd_ray.cli.options import (
     sequence_option,
 )
 from vsrd_ray.errors import InputError
+
+if TYPE_CHECKING:
+    from vsrd_ray.data.storage import Location
 
 
 @click.command()
@@ -33,7 +36,7 @@ from vsrd_ray.errors import InputError
 @click.option("--image-size", metavar="WxH", help="Pixels.  [default: 1408x376]")
 @click.option("--mask-noise", type=float, help="Roughness of mask outlines, pixels.  [default: 1]")
 @click.option("--sequence", help="Name of the sequence.  [default: 2013_05_28_drive_0000_sync]")
-def synthesize(out: Path, image_size: str | None, **others: Any) -> None:
+def synthesize(out: Location, image_size: str | None, **others: Any) -> None:
     """Write a built-in street with known boxes to OUT, in KITTI-360's layout."""
     from pydantic import ValidationError
 
@@ -60,7 +63,7 @@ def synthesize(out: Path, image_size: str | None, **others: Any) -> None:
 @root_option
 @sequence_option
 @camera_option
-def annotate(root: Path, sequence: str, camera: str) -> None:
+def annotate(root: Location, sequence: str, camera: str) -> None:
     """Write VSRD's annotation JSON of a sequence to ROOT/annotations.
 
     The files hold the box XML's truth where it is there: they are for research, and `label` never reads them.
@@ -78,7 +81,7 @@ def annotate(root: Path, sequence: str, camera: str) -> None:
 @classes_option
 @config_options
 def sample(
-    *, root: Path, sequence: str, camera: str, classes: tuple[str, ...], config: str, overrides: tuple[str, ...]
+    *, root: Location, sequence: str, camera: str, classes: tuple[str, ...], config: str, overrides: tuple[str, ...]
 ) -> None:
     """Write VSRD's text files of frame groups to ROOT/filenames.
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vsrd_ray.cli.options import PATH, camera_option, classes_option
+
+if TYPE_CHECKING:
+    from vsrd_ray.data.storage import Location
 
 
 @click.command()
@@ -20,10 +23,10 @@ from vsrd_ray.cli.options import PATH, camera_option, classes_option
 @classes_option
 def convert(
     *,
-    output: Path | None,
-    destination: Path,
+    output: Location | None,
+    destination: Location,
     truth: bool,
-    root: Path | None,
+    root: Location | None,
     sequence: str | None,
     camera: str,
     classes: tuple[str, ...],

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsrd_ray.cli.options import camera_option, classes_option, config_options, root_option
+
+if TYPE_CHECKING:
+    from vsrd_ray.data.storage import Location
 
 EXIT_FAILED_GROUPS = 3
 
@@ -38,7 +41,7 @@ EXIT_FAILED_GROUPS = 3
 def label(
     ctx: click.Context,
     *,
-    root: Path,
+    root: Location,
     sequences: tuple[str, ...],
     output: Path | None,
     config: str,
@@ -53,7 +56,8 @@ def label(
 ) -> None:
     """Label sequences: 3D boxes for every frame group, into OUTPUT.
 
-    Interrupted or killed, the same command goes on where it was. Failed groups are tried again.
+    ROOT is a folder, or a URI such as s3://bucket/folder. Interrupted or killed, the same command goes on where it was.
+    Failed groups are tried again.
     """
     from vsrd_ray.config import load_config
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors

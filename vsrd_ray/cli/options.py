@@ -1,19 +1,35 @@
 """Options and arguments that several commands share."""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
 from vsrd_ray.errors import InputError
 
+if TYPE_CHECKING:
+    from vsrd_ray.data.storage import Location
+
 Command = Callable[..., Any]
-PATH = click.Path(path_type=Path)
+
+
+class _Location(click.ParamType):
+    """A folder or file, as a local path or as the URI of an object store."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        from vsrd_ray.data.storage import open_location
+
+        return open_location(value)
+
+
+PATH = _Location()
 
 
 def comma_list(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:
@@ -21,7 +37,7 @@ def comma_list(_context: click.Context, _parameter: click.Parameter, text: str) 
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _given_root(_context: click.Context, _parameter: click.Parameter, root: Path | None) -> Path:
+def _given_root(_context: click.Context, _parameter: click.Parameter, root: Location | None) -> Location:
     if root is None:
         raise InputError("no dataset folder: give --root ROOT, or set KITTI360_DATASET")
     return root

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +12,13 @@ from vsrd_ray.cli.options import (
     PATH,
     camera_option,
     classes_option,
+    progress_bar,
     root_option,
     sequence_option,
 )
+
+if TYPE_CHECKING:
+    from vsrd_ray.data.storage import Location
 
 
 @click.group()
@@ -28,7 +33,7 @@ def visualize() -> None:
 @click.option("--to", "destination", type=PATH, help="Folder for PNG, or an .mp4 or .gif.  [default: OUTPUT/pictures]")
 @click.option("--sheet", type=PATH, help="Draw one PNG sheet of the whole run there; with --to, the pictures as well.")
 def visualize_labels(
-    output: Path, root: Path, sequence: str | None, destination: Path | None, sheet: Path | None
+    output: Location, root: Location, sequence: str | None, destination: Location | None, sheet: Location | None
 ) -> None:
     """Draw the labels of the run in OUTPUT, with ground truth where ROOT has it."""
     from vsrd_ray.visualization.sheet import write_sheet
@@ -39,7 +44,7 @@ def visualize_labels(
         click.echo(f"Sheet written to {sheet}")
     if destination is not None or sheet is None:
         destination = destination or output / "pictures"
-        count = run(output, root, destination, sequence=sequence)
+        count = run(output, root, destination, sequence=sequence, progress=progress_bar("picture"))
         click.echo(f"{count} pictures written to {destination}")
 
 
@@ -55,11 +60,11 @@ def visualize_labels(
     help="Folder for PNG, or an .mp4 or .gif.  [default: ./outputs/annotations/<sequence>]",
 )
 def visualize_annotations(
-    root: Path, sequence: str, camera: str, classes: tuple[str, ...], destination: Path | None
+    root: Location, sequence: str, camera: str, classes: tuple[str, ...], destination: Location | None
 ) -> None:
     """Draw the annotations that `vsrd-ray annotate` wrote."""
     from vsrd_ray.visualization.video import visualize_annotations as run
 
     destination = destination or Path("outputs", "annotations", sequence)
-    count = run(root, sequence, camera, destination, classes=classes)
+    count = run(root, sequence, camera, destination, classes=classes, progress=progress_bar("picture"))
     click.echo(f"{count} pictures written to {destination}")

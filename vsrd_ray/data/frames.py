@@ -3,11 +3,13 @@
 Shapes: V views, N instances, F labelled frames, H x W pixels. `T_a_b` maps coordinates of b into a.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
+
+from vsrd_ray.data.storage import Location
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,27 @@ class LabelFrame:
 
 
 @dataclass(frozen=True)
-class FrameGroup:
-    """A frame group with its pixels, ready for a labeler."""
+class GroupFrames:
+    """A frame group without its pixels."""
 
     plan: GroupPlan
     class_names: tuple[str, ...]  # [N], in the order of plan.instance_ids
     views: tuple[View, ...]  # [V], the target first, then the sources
-    instance_maps: np.ndarray  # [V, H, W] uint16, semantic id * 1000 + instance id
     label_frames: tuple[LabelFrame, ...]  # [F], in the order of plan.label_frames
+
+
+@dataclass(frozen=True)
+class FrameGroup(GroupFrames):
+    """A frame group with its pixels, for a labeler to prepare."""
+
+    instance_maps: np.ndarray  # [V, H, W] uint16, semantic id * 1000 + instance id
 
 
 @dataclass(frozen=True)
 class Sequence:
     """A sequence that can be read: its calibration and poses. Pixels are read by frame."""
 
-    root: Path
+    root: Location
     name: str
     camera: str
     K: np.ndarray  # [3, 3] float64
@@ -73,9 +81,13 @@ class Sequence:
 
     def part(self, frames: Iterable[int]) -> "Sequence":
         """The same sequence with the poses and masks of some frames alone: little to send to a worker."""
-        wanted = set(frames)
+        wanted = sorted(set(frames))
         return replace(
             self,
-            T_world_cam={frame: self.T_world_cam[frame] for frame in sorted(wanted & self.T_world_cam.keys())},
-            mask_frames=tuple(frame for frame in self.mask_frames if frame in wanted),
+            T_world_cam={frame: self.T_world_cam[frame] for frame in wanted if frame in self.T_world_cam},
+            mask_frames=tuple(frame for frame in wanted if self._has_mask(frame)),
         )
+
+    def _has_mask(self, frame: int) -> bool:
+        place = bisect_left(self.mask_frames, frame)
+        return self.mask_frames[place : place + 1] == (frame,)

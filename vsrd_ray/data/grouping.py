@@ -135,13 +135,23 @@ def _candidate_ranges(
         for instance_id in counting[frame]:
             positions_of[instance_id].append(position)
     shown_at = {instance_id: np.array(positions) for instance_id, positions in positions_of.items()}
+    runs: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}  # first and last positions of runs, by instances
     for position, frame in enumerate(frames.tolist()):
         ids = counting[frame]
         if not ids:
             continue
-        shown = np.bincount(np.concatenate([shown_at[instance_id] for instance_id in ids]), minlength=len(frames))
-        too_few = np.flatnonzero(shown / len(ids) < min_shared)
-        k = int(np.searchsorted(too_few, position))
-        first = int(too_few[k - 1]) + 1 if k > 0 else 0
-        last = int(too_few[k]) - 1 if k < len(too_few) else len(frames) - 1
-        yield position, (first, last)
+        if ids not in runs:
+            shown, counts = np.unique(np.concatenate([shown_at[number] for number in ids]), return_counts=True)
+            enough = shown[counts / len(ids) >= min_shared] if min_shared else np.arange(len(frames))
+            runs[ids] = _runs(enough)
+        firsts, lasts = runs[ids]
+        k = int(np.searchsorted(firsts, position, side="right")) - 1
+        yield position, (int(firsts[k]), int(lasts[k]))
+
+
+def _runs(
+    positions: np.ndarray,  # ascending
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last of every run of neighbouring positions."""
+    ends = np.flatnonzero(np.diff(positions) > 1)
+    return positions[np.concatenate([[0], ends + 1])], positions[np.concatenate([ends, [len(positions) - 1]])]

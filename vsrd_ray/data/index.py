@@ -6,9 +6,7 @@ Shapes: H x W pixels, N instances of a frame. Instance n has label n + 1 in a la
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +18,7 @@ from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import IS_INSTANCE, class_name, read_instance_map
+from vsrd_ray.data.storage import Location, listing, read_table, size_and_stamp
 from vsrd_ray.errors import UnreadableFrameError
 
 logger = logging.getLogger(__name__)
@@ -61,32 +60,45 @@ def index_frames(sequence: Sequence, frames: Iterable[int]) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks() if tables else INDEX_SCHEMA.empty_table()
 
 
-def fingerprint(sequence: Sequence) -> str:
-    """Hexadecimal digest of all that an index depends on: names, sizes and times of input files, its own version.
+def fingerprint(root: Location, name: str, camera: str) -> str:
+    """Hexadecimal digest of all that the index of a sequence depends on: its files as far as a listing tells of them.
 
     Images count where there are any, since a damaged one costs its frame.
+
+    Raises:
+        FileNotFoundError: there are no poses or no calibration.
     """
-    masks = _listing(paths.mask_folder(sequence.root, sequence.name, sequence.camera))
-    images = _listing(paths.image_folder(sequence.root, sequence.name, sequence.camera))
-    files = (paths.calibration_file(sequence.root), paths.poses_file(sequence.root, sequence.name))
-    others = [(path.name, *_size_and_time(path)) for path in files]
-    content = json.dumps([INDEX_VERSION, sequence.name, sequence.camera, others, masks, images])
+    masks = listing(paths.mask_folder(root, name, camera))
+    images = listing(paths.image_folder(root, name, camera))
+    files = (paths.calibration_file(root), paths.poses_file(root, name))
+    others = [(path.name, *size_and_stamp(path)) for path in files]
+    content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def write_index(table: pa.Table, path: Path, fingerprint: str) -> None:
+def write_index(table: pa.Table, path: Location, fingerprint: str) -> None:
     """Write an index, with the fingerprint of its inputs, atomically."""
     metadata = {**(INDEX_SCHEMA.metadata or {}), _FINGERPRINT_KEY: fingerprint.encode()}
     with atomic_write(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
-def load_index(path: Path, fingerprint: str) -> pa.Table | None:
-    """The index in a file; None where there is none, it is of other inputs, or it cannot be read."""
-    if not path.is_file():
-        return None
+def stored_fingerprint(path: Location) -> str | None:
+    """The fingerprint that the index in a file was written with; None where there is none that can be read."""
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    return metadata.get(_FINGERPRINT_KEY, b"").decode() or None
+
+
+def load_index(path: Location, fingerprint: str) -> pa.Table | None:
+    """The index in a file; None where there is none, it is of other inputs, or it cannot be read."""
+    try:
+        table = read_table(path)
+    except FileNotFoundError:
+        return None
     except (OSError, pa.ArrowException) as error:
         logger.warning("%s cannot be read and is made again: %s", path, error)
         return None
@@ -95,13 +107,13 @@ def load_index(path: Path, fingerprint: str) -> pa.Table | None:
     return table.replace_schema_metadata(INDEX_SCHEMA.metadata)
 
 
-def cached_index(sequence: Sequence, path: Path) -> pa.Table:
+def cached_index(sequence: Sequence, path: Location) -> pa.Table:
     """The index kept at `path`, made and written first where there is none of the sequence's present files.
 
     Raises:
         InputError: see `index_frames`.
     """
-    digest = fingerprint(sequence)
+    digest = fingerprint(sequence.root, sequence.name, sequence.camera)
     table = load_index(path, digest)
     if table is None:
         table = index_frames(sequence, all_frames(sequence))
@@ -118,19 +130,6 @@ def is_any_of(column: pa.ChunkedArray, values: Iterable[int | str]) -> pa.Chunke
     """Which rows of a column hold one of some values; a null is none of them."""
     value_set = pa.array(list(values), column.type)
     return pc.is_in(column, value_set=value_set)  # pyright: ignore[reportAttributeAccessIssue]  # made at import
-
-
-def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of every entry of a folder, sorted; none where it is not there."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted((entry.name, *_size_and_time(entry)) for entry in entries)
-
-
-def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
-    status = entry.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _index_frame(sequence: Sequence, frame: int, *, has_mask: bool) -> pa.Table:

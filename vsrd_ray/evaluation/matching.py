@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.iou import box_iou_3d, official_iou
 from vsrd_ray.geometry.outlines import outline_areas
+from vsrd_ray.labels.truth import frame_poses
 
 MIN_AREA = 128  # px of visible mask for a truth to count
-_FRAMES = 1 << 32  # frames are below this: (instance, frame) becomes one sortable integer
+_CHUNK = 1 << 15  # boxes whose outlines are cut at a time: they take some hundreds of MB
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,17 @@ def match(
     wanted = pc.field("class_name").isin(list(classes)) & pc.field("frame").isin(list(frames))
     rows = index.filter(wanted & (pc.field("area") >= MIN_AREA))
     frame_of_row, ids, areas = (rows[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id", "area"))
-    boxes = _truth_of(truth, ids, frame_of_row)
+    boxes = truth.find(ids, frame_of_row)
     has_box = boxes >= 0
     boxes, frame_of_row, ids, areas = boxes[has_box], frame_of_row[has_box], ids[has_box], areas[has_box]
-    T_world_cam = np.array([sequence.T_world_cam[frame] for frame in frame_of_row.tolist()]).reshape(-1, 4, 4)
+    T_world_cam = frame_poses(sequence, frame_of_row)
     ranges = np.linalg.norm(truth.centers_world[boxes] - T_world_cam[:, :3, 3], axis=-1)
     near = ranges <= max_range
     boxes, T_cam_world = boxes[near], rigid.inverse(T_world_cam[near])
     frame_of_row, ids = frame_of_row[near], ids[near]
-    corners_cam = rigid.apply(T_cam_world, _corners(truth, boxes))
-    outlines = outline_areas(corners_cam, sequence.K, sequence.image_size)
-    found = _find(_keys(labels["instance_id"], labels["frame"]), ids * _FRAMES + frame_of_row)
+    outlines = _outlines(truth, boxes, T_cam_world=T_cam_world, sequence=sequence)
+    label_keys = instance_keys(labels["instance_id"].to_numpy(), labels["frame"].to_numpy())
+    found = positions(label_keys, instance_keys(ids, frame_of_row))
     return Matches(
         frames=frame_of_row,
         instance_ids=ids,
@@ -103,11 +105,20 @@ def match(
     )
 
 
-def _truth_of(truth: TruthBoxes, instance_ids: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Row [R] of each instance's box in a frame: its own box of that frame, else its static one, else -1."""
-    keys = truth.instance_ids.astype(np.int64) * _FRAMES + truth.timestamps
-    of_frame = _find(keys, instance_ids * _FRAMES + frames)
-    return np.where(of_frame >= 0, of_frame, _find(keys, instance_ids * _FRAMES + STATIC))
+def _outlines(
+    truth: TruthBoxes,
+    boxes: np.ndarray,  # [T]
+    *,
+    T_cam_world: np.ndarray,  # [T, 4, 4]
+    sequence: Sequence,
+) -> np.ndarray:
+    """Area [T], px, of the outline of each true box in the image."""
+    areas = np.empty(len(boxes))
+    for start in range(0, len(boxes), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        corners_cam = rigid.apply(T_cam_world[chunk], _corners(truth, boxes[chunk]))
+        areas[chunk] = outline_areas(corners_cam, sequence.K, sequence.image_size)
+    return areas
 
 
 def _errors(
@@ -158,16 +169,3 @@ def _scatter(values: np.ndarray, positions: np.ndarray, count: int, missing: flo
 
 def _corners(truth: TruthBoxes, boxes: np.ndarray) -> np.ndarray:
     return corners_world(truth.centers_world[boxes], truth.dimensions_lwh[boxes], truth.yaws_world[boxes])
-
-
-def _keys(instance_ids: pa.ChunkedArray, frames: pa.ChunkedArray) -> np.ndarray:
-    return instance_ids.to_numpy().astype(np.int64) * _FRAMES + frames.to_numpy()
-
-
-def _find(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Position in `keys` of each wanted one (the first, where it occurs twice), -1 where it does not occur."""
-    if not len(keys):
-        return np.full(len(wanted), -1)
-    order = np.argsort(keys, kind="stable")
-    places = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    return np.where(keys[order][places] == wanted, order[places], -1)

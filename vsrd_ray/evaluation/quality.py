@@ -8,13 +8,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 from vsrd_ray.evaluation.confidence import Reliability, confidence_auc, reliability
 from vsrd_ray.evaluation.matching import Matches, concatenate, match
@@ -81,8 +81,8 @@ class QualityReport:
 
 
 def evaluate_run(
-    output: Path,
-    root: Path,
+    output: Location,
+    root: Location,
     *,
     max_range: float = 40.0,
     classes: Sequence[str] | None = None,

@@ -20,6 +20,8 @@ Shapes: ... any batch axes.
 
 import numpy as np
 
+from vsrd_ray.geometry import rigid
+
 # Signs of the corners in the object frame (x forward, y left, z up).
 CORNER_SIGNS_FLU = np.array(
     [[1, 1, 1], [1, -1, 1], [-1, -1, 1], [-1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1]],
@@ -53,36 +55,42 @@ def corners_world(
     return np.stack([x, y, local[..., 2]], axis=-1) + centers[..., None, :]
 
 
-def from_corners_world(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres [..., 3], dimensions_lwh [..., 3] and yaws [...] of upright boxes from their corners [..., 8, 3]."""
-    corners = np.asarray(corners, dtype=np.float64)
-    front = corners[..., [0, 1, 4, 5], :].mean(axis=-2)
-    rear = corners[..., [2, 3, 6, 7], :].mean(axis=-2)
-    left = corners[..., [0, 3, 4, 7], :].mean(axis=-2)
-    right = corners[..., [1, 2, 5, 6], :].mean(axis=-2)
-    top, bottom = corners[..., :4, :].mean(axis=-2), corners[..., 4:, :].mean(axis=-2)
-    axes = np.stack([front - rear, left - right, top - bottom], axis=-2)
-    yaws = np.arctan2(axes[..., 0, 1], axes[..., 0, 0])
-    return corners.mean(axis=-2), np.linalg.norm(axes, axis=-1), yaws
-
-
 def to_kitti_camera(
     centers: np.ndarray,  # [..., 3] metres, world
     dimensions_lwh: np.ndarray,  # [..., 3] metres
     yaws: np.ndarray,  # [...] radians about the world's z
-    T_cam_world: np.ndarray,  # [4, 4]
+    T_cam_world: np.ndarray,  # [4, 4], or [..., 4, 4] where boxes have cameras of their own
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes as KITTI has them: bottom centres [..., 3] (camera frame, y down), rotation_y [...] and alpha [...].
 
     The bottom centre lies half a height below the centre along the camera's y, and rotation_y is the heading's angle in
     the camera's x-z plane (0 facing +x, in [-pi, pi)), whatever small tilt the camera has (VSRD, label export).
     """
-    R, t = T_cam_world[:3, :3], T_cam_world[:3, 3]
-    centers_cam = np.asarray(centers, dtype=np.float64) @ R.T + t
+    centers_cam = rigid.apply(T_cam_world, np.asarray(centers, dtype=np.float64)[..., None, :])[..., 0, :]
     zeros = np.zeros_like(np.asarray(yaws, dtype=np.float64))
-    forward = np.stack([np.cos(yaws), np.sin(yaws), zeros], axis=-1) @ R.T
+    ahead = np.stack([np.cos(yaws), np.sin(yaws), zeros], axis=-1)
+    forward = (T_cam_world[..., :3, :3] @ ahead[..., None])[..., 0]
     rotation_y = wrap_angle(np.arctan2(forward[..., 0], forward[..., 2]) - np.pi / 2)
     bottoms = centers_cam.copy()
     bottoms[..., 1] += np.asarray(dimensions_lwh)[..., 2] / 2
     alpha = wrap_angle(rotation_y - np.arctan2(bottoms[..., 0], bottoms[..., 2]))
     return bottoms, rotation_y, alpha
+
+
+def from_kitti_camera(
+    bottoms: np.ndarray,  # [..., 3] metres, camera
+    dimensions_lwh: np.ndarray,  # [..., 3] metres
+    rotation_y: np.ndarray,  # [...] radians
+    T_world_cam: np.ndarray,  # [4, 4]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres [..., 3] metres and yaws [...] radians in the world, of boxes as KITTI has them.
+
+    The inverse of `to_kitti_camera`, for any camera that does not look along the vertical.
+    """
+    R, t = T_world_cam[:3, :3], T_world_cam[:3, 3]
+    centers_cam = np.array(bottoms, dtype=np.float64)
+    centers_cam[..., 1] -= np.asarray(dimensions_lwh)[..., 2] / 2
+    # The camera's x and z of the heading (cos yaw, sin yaw, 0) are in the proportion cos rotation_y : -sin rotation_y.
+    heading_cam = np.stack([np.cos(rotation_y), -np.sin(rotation_y)], axis=-1)
+    heading = heading_cam @ np.linalg.inv(R[:2, [0, 2]].T).T
+    return centers_cam @ R.T + t, wrap_angle(np.arctan2(heading[..., 1], heading[..., 0]))

@@ -1,10 +1,9 @@
-"""Projection of boxes into a pinhole camera (x right, y down, z forward), differentiable.
+"""Projection of boxes into a pinhole camera (x right, y down, z forward), and 2D boxes.
 
-Shapes: ... any batch axes. Pixels (u, v) name pixel centres. Tensors; device and dtype come from the inputs.
+Shapes: ... any batch axes. Pixels (u, v) name pixel centres.
 """
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from vsrd_ray.geometry.boxes import EDGES
 
@@ -12,61 +11,50 @@ from vsrd_ray.geometry.boxes import EDGES
 MIN_DEPTH = 1e-6
 
 
-def project_points(
-    points_cam: Tensor,  # [..., 3] metres
-    K: Tensor,  # [..., 3, 3] pixels, batch axes that broadcast against those of the points
-) -> Tensor:
-    """Pixel coordinates [..., 2]; depths below `MIN_DEPTH` count as that depth."""
-    homogeneous = (K @ points_cam[..., None])[..., 0]
-    return homogeneous[..., :2] / homogeneous[..., 2:].clamp(min=MIN_DEPTH)
-
-
 def project_boxes(
-    corners_cam: Tensor,  # [..., 8, 3] metres, in the order of geometry/boxes.py
-    K: Tensor,  # [..., 3, 3] pixels, without the corner axis
-) -> Tensor:
+    corners_cam: np.ndarray,  # [..., 8, 3] metres, in the order of geometry/boxes.py
+    K: np.ndarray,  # [..., 3, 3] pixels, without the corner axis
+) -> np.ndarray:
     """2D boxes [..., 4] (x1, y1, x2, y2) px that bound the projected edges, not clipped to the image.
 
     Edges that cross the camera's plane are cut there, so a box that reaches behind the camera projects to what is in
-    front of it; a box wholly behind gives zeros. (VSRD, projection loss.)
+    front of it; a box wholly behind gives zeros. (VSRD, projection loss; rendering/projection.py differentiates it.)
     """
-    edges = torch.as_tensor(EDGES, device=corners_cam.device)
-    start, end = corners_cam[..., edges[:, 0], :], corners_cam[..., edges[:, 1], :]  # [..., 12, 3]
-    z_start, z_end = start[..., 2:], end[..., 2:]
-    crosses = (z_start > 0) != (z_end > 0)
-    slope = torch.where(crosses, z_start - z_end, torch.ones_like(z_start))
-    cut = torch.lerp(start, end, z_start / slope)
-    start_front = torch.where(crosses & (z_start <= 0), cut, start)
-    end_front = torch.where(crosses & (z_end <= 0), cut, end)
-    points = project_points(torch.cat([start_front, end_front], dim=-2), K[..., None, :, :])  # [..., 24, 2]
-    visible = torch.cat([(z_start > 0) | (z_end > 0)] * 2, dim=-2)  # [..., 24, 1]
-    infinity = torch.full_like(points, torch.inf)
-    low = torch.where(visible, points, infinity).amin(dim=-2)
-    high = torch.where(visible, points, -infinity).amax(dim=-2)
-    boxes = torch.cat([low, high], dim=-1)
-    return torch.where(visible.any(dim=-2), boxes, torch.zeros_like(boxes))
+    ends = corners_cam[..., EDGES, :]  # [..., 12, 2, 3]
+    depths = ends[..., 2:]
+    start, end = ends[..., :1, :], ends[..., 1:, :]
+    drop = depths[..., :1, :] - depths[..., 1:, :]
+    in_front = depths > 0
+    crosses = in_front.any(axis=-2, keepdims=True) & ~in_front.all(axis=-2, keepdims=True)
+    cuts = start + depths[..., :1, :] / np.where(crosses, drop, 1.0) * (end - start)
+    shown = np.where(in_front, ends, cuts)
+    homogeneous = shown @ np.swapaxes(K, -1, -2)[..., None, :, :]
+    points = homogeneous[..., :2] / np.maximum(homogeneous[..., 2:], MIN_DEPTH)  # [..., 12, 2, 2]
+    visible = in_front.any(axis=-2, keepdims=True)  # [..., 12, 1, 1]
+    low = np.where(visible, points, np.inf).min(axis=-2).min(axis=-2)
+    high = np.where(visible, points, -np.inf).max(axis=-2).max(axis=-2)
+    some_front = (corners_cam[..., 2] > 0).any(axis=-1, keepdims=True)
+    return np.where(some_front, np.concatenate([low, high], axis=-1), 0.0)
 
 
 def clip_boxes(
-    boxes_xyxy: Tensor,  # [..., 4] px
+    boxes_xyxy: np.ndarray,  # [..., 4] px
     image_size: tuple[int, int],  # (width, height) px
-) -> Tensor:
+) -> np.ndarray:
     """Boxes [..., 4] cut to [0, W] x [0, H]."""
-    width, height = image_size
-    limit = boxes_xyxy.new_tensor([width, height, width, height])
-    return torch.minimum(boxes_xyxy.clamp(min=0), limit)
+    return np.clip(boxes_xyxy, 0, [*image_size, *image_size])
 
 
 def box_iou(
-    boxes_a: Tensor,  # [..., 4] x1, y1, x2, y2
-    boxes_b: Tensor,  # [..., 4], broadcast against boxes_a
-) -> Tensor:
+    boxes_a: np.ndarray,  # [..., 4] x1, y1, x2, y2
+    boxes_b: np.ndarray,  # [..., 4], broadcast against boxes_a
+) -> np.ndarray:
     """Intersection over union [...] of 2D boxes, 0 where both are empty."""
-    overlap = (
-        torch.minimum(boxes_a[..., 2:], boxes_b[..., 2:]) - torch.maximum(boxes_a[..., :2], boxes_b[..., :2])
-    ).clamp(min=0)
-    intersection = overlap.prod(dim=-1)
-    area_a = (boxes_a[..., 2:] - boxes_a[..., :2]).clamp(min=0).prod(dim=-1)
-    area_b = (boxes_b[..., 2:] - boxes_b[..., :2]).clamp(min=0).prod(dim=-1)
-    union = area_a + area_b - intersection
-    return intersection / torch.where(union > 0, union, torch.ones_like(union))
+    low, high = np.maximum(boxes_a[..., :2], boxes_b[..., :2]), np.minimum(boxes_a[..., 2:], boxes_b[..., 2:])
+    intersection = _areas(low, high)
+    union = _areas(boxes_a[..., :2], boxes_a[..., 2:]) + _areas(boxes_b[..., :2], boxes_b[..., 2:]) - intersection
+    return intersection / np.where(union > 0, union, 1.0)
+
+
+def _areas(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.maximum(high - low, 0).prod(axis=-1)

@@ -2,26 +2,24 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from vsrd_ray.data.frames import View
 from vsrd_ray.data.grouping import empty_frames
-from vsrd_ray.data.kitti360.boxes import TruthBoxes, read_boxes
+from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.kitti import label_path, write_frame
 from vsrd_ray.labels.parquet import read_groups, read_labels
-from vsrd_ray.labels.rows import camera_columns
 from vsrd_ray.labels.run import group_frames, read_index, read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.labels.truth import true_rows
 
 logger = logging.getLogger(__name__)
 
 
-def labels_to_kitti(output: Path, destination: Path) -> int:
+def labels_to_kitti(output: Location, destination: Location) -> int:
     """Write a run's labels as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
 
     Files are written for the frames of every group that succeeded, unless another group that labels the frame failed;
@@ -46,7 +44,7 @@ def labels_to_kitti(output: Path, destination: Path) -> int:
 
 
 def truth_to_kitti(
-    root: Path, sequence: str, camera: str, destination: Path, *, classes: Sequence[str] = ("car",)
+    root: Location, sequence: str, camera: str, destination: Location, *, classes: Sequence[str] = ("car",)
 ) -> int:
     """Write the 3D box XML as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
 
@@ -68,22 +66,10 @@ def truth_to_kitti(
         except UnreadableFrameError as error:
             logger.warning("skipped: %s", error)
             continue
-        present = wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0)
-        rows = _truth_rows(truth, np.flatnonzero(present), view=opened.view(frame), areas=areas)
+        present = np.flatnonzero(wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0))
+        present = present[np.argsort(truth.instance_ids[present], kind="stable")]
+        frames, visible = np.full(len(present), frame), areas[truth.instance_ids[present]]
+        rows = true_rows(truth, present, frames=frames, mask_areas=visible, sequence=opened)
         write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
         num_files += 1
     return num_files
-
-
-def _truth_rows(truth: TruthBoxes, chosen: np.ndarray, *, view: View, areas: np.ndarray) -> pa.Table:
-    chosen = chosen[np.argsort(truth.instance_ids[chosen], kind="stable")]
-    sizes = truth.dimensions_lwh[chosen]
-    columns = camera_columns(
-        view,
-        centers_world=truth.centers_world[chosen],
-        dimensions_lwh=sizes,
-        yaws_world=truth.yaws_world[chosen],
-        mask_areas=areas[truth.instance_ids[chosen]],
-    )
-    columns |= {"length": sizes[:, 0], "width": sizes[:, 1], "height": sizes[:, 2]}
-    return pa.table(columns | {"class_name": [truth.class_names[position] for position in chosen]})

@@ -20,3 +20,4 @@ class BoxFit:
     bearing_spread_deg: float  # largest angle at the box between two of those views
     silhouette_loss: float  # this instance's part of the silhouette loss at the end
     is_moving: bool
+    shape: tuple[float, ...] | None = None  # latents of the labeler's shape prior, where it has one

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from vsrd_ray.data.atomic import atomic_write
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 
 # The largest angle of four decimals below pi: rounding must not leave [-pi, pi).
@@ -34,7 +34,7 @@ def kitti_type(class_name: str) -> str:
     return "".join(word.capitalize() for word in class_name.split())
 
 
-def label_path(folder: Path, *, sequence: str, camera: str, frame: int) -> Path:
+def label_path(folder: Location, *, sequence: str, camera: str, frame: int) -> Location:
     """Where the KITTI text of one frame lies in a folder of sequences."""
     return folder / sequence / camera / "label_2" / f"{frame:010d}.txt"
 
@@ -49,13 +49,13 @@ def label_lines(rows: pa.Table) -> list[str]:
     return [_line(row) for row in rows.to_pylist()]
 
 
-def write_frame(path: Path, rows: pa.Table) -> None:
+def write_frame(path: Location, rows: pa.Table) -> None:
     """Write the label file of one frame, whole or not at all; no rows give an empty file."""
     with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in label_lines(rows)))
 
 
-def read_frame(path: Path) -> list[KittiObject]:
+def read_frame(path: Location) -> list[KittiObject]:
     """The objects of one label file, with or without scores.
 
     Raises:

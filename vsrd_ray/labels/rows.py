@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from vsrd_ray.data.frames import FrameGroup, View
+from vsrd_ray.data.frames import GroupFrames, View
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, to_kitti_camera
 from vsrd_ray.geometry.cameras import project_boxes
@@ -22,7 +21,7 @@ from vsrd_ray.labels.schema import LABEL_SCHEMA
 VISIBLE_SHARES = (0.6, 0.3)
 
 
-def label_rows(fits: Sequence[BoxFit], group: FrameGroup, *, labeler: str, config_hash: str, seed: int) -> pa.Table:
+def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, config_hash: str, seed: int) -> pa.Table:
     """Label rows in `LABEL_SCHEMA`, sorted by frame and instance: a row for each frame in which a fit's mask is seen.
 
     Args:
@@ -70,19 +69,41 @@ def camera_columns(
     yaws_world: np.ndarray,  # [N] radians
     mask_areas: np.ndarray,  # [N] pixels
 ) -> dict[str, np.ndarray]:
+    """`columns_in_cameras` of boxes that one view shows."""
+    return columns_in_cameras(
+        view.T_world_cam,
+        K=view.K,
+        image_size=view.image_size,
+        centers_world=centers_world,
+        dimensions_lwh=dimensions_lwh,
+        yaws_world=yaws_world,
+        mask_areas=mask_areas,
+    )
+
+
+def columns_in_cameras(
+    T_world_cam: np.ndarray,  # [4, 4], or [N, 4, 4] of boxes that different views show
+    *,
+    K: np.ndarray,  # [3, 3] pixels
+    image_size: tuple[int, int],  # (width, height) pixels
+    centers_world: np.ndarray,  # [N, 3] metres
+    dimensions_lwh: np.ndarray,  # [N, 3] metres
+    yaws_world: np.ndarray,  # [N] radians
+    mask_areas: np.ndarray,  # [N] pixels
+) -> dict[str, np.ndarray]:
     """The columns [N] of `LABEL_SCHEMA` that depend on the camera: KITTI's box, projected box, truncation, occlusion.
 
     The projected box is cut to [0, W - 1] x [0, H - 1] and truncation is the share of its area that this takes away: 1
     for a box that is wholly behind the camera or beside the image. Occlusion compares the mask with the part of the
     box's outline inside the image (`VISIBLE_SHARES`); it is 3 where there is no mask or no outline.
     """
-    T_cam_world = rigid.inverse(view.T_world_cam)
+    T_cam_world = rigid.inverse(T_world_cam)
     bottoms, rotation_y, alpha = to_kitti_camera(centers_world, dimensions_lwh, yaws_world, T_cam_world)
     corners_cam = rigid.apply(T_cam_world, corners_world(centers_world, dimensions_lwh, yaws_world))
-    boxes = project_boxes(torch.from_numpy(corners_cam), torch.from_numpy(view.K)).numpy()
-    width, height = view.image_size
+    boxes = project_boxes(corners_cam, K)
+    width, height = image_size
     clipped = np.clip(boxes, 0.0, [width - 1, height - 1, width - 1, height - 1])
-    outlines = outline_areas(corners_cam, view.K, view.image_size)
+    outlines = outline_areas(corners_cam, K, image_size)
     return {
         "x_cam": bottoms[:, 0],
         "y_cam": bottoms[:, 1],
@@ -126,7 +147,8 @@ def _camera_columns_of(fits: Sequence[BoxFit], view: View, mask_areas: np.ndarra
 def _fit_columns(fits: Sequence[BoxFit]) -> dict[str, list[Any]]:
     """The columns that are the same in every frame."""
     copied = (
-        "instance_id class_name yaw_world confidence mean_iou_2d num_views bearing_spread_deg silhouette_loss is_moving"
+        "instance_id class_name yaw_world confidence mean_iou_2d num_views bearing_spread_deg silhouette_loss"
+        " is_moving shape"
     )
     columns: dict[str, list[Any]] = {name: [getattr(fit, name) for fit in fits] for name in copied.split()}
     for axis, name in enumerate(("x_world", "y_world", "z_world")):

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.data.storage import Location, plain_name, read_table
 from vsrd_ray.errors import InputError
 
 
@@ -23,8 +22,8 @@ class RunInputs:
     classes: tuple[str, ...]
 
 
-def read_inputs(output: Path) -> RunInputs:
-    """The inputs of the run in an output folder.
+def read_inputs(output: Location) -> RunInputs:
+    """The inputs of the run in an output folder. Their names may be joined to paths.
 
     Raises:
         InputError: there is no manifest, or it is none of a labelling run.
@@ -32,7 +31,9 @@ def read_inputs(output: Path) -> RunInputs:
     path = output / "manifest.json"
     try:
         inputs = json.loads(path.read_text())["inputs"]
-        return RunInputs(tuple(inputs["sequences"]), inputs["camera"], tuple(inputs["classes"]))
+        sequences = tuple(plain_name(name, what=f"{path}: sequence") for name in inputs["sequences"])
+        camera = plain_name(inputs["camera"], what=f"{path}: camera")
+        return RunInputs(sequences, camera, tuple(inputs["classes"]))
     except FileNotFoundError:
         raise InputError(f"no {path}: expected the output folder of `vsrd-ray label`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -41,7 +42,7 @@ def read_inputs(output: Path) -> RunInputs:
         ) from error
 
 
-def read_index(output: Path, sequence: str) -> pa.Table:
+def read_index(output: Location, sequence: str) -> pa.Table:
     """The index of one sequence that a run made, in `INDEX_SCHEMA`.
 
     Raises:
@@ -49,10 +50,10 @@ def read_index(output: Path, sequence: str) -> pa.Table:
     """
     path = output / "index" / f"{sequence}.parquet"
     try:
-        return pq.read_table(path, schema=INDEX_SCHEMA)
+        return read_table(path, schema=INDEX_SCHEMA)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: no index that can be read ({reason}); run `vsrd-ray label` again") from error
+        raise InputError(f"{path}: no index that can be read ({reason}); remove it, and label again") from error
 
 
 def group_frames(groups: pa.Table, *, sequence: str, status: str | None = None) -> list[int]:

@@ -38,6 +38,8 @@ LABEL_SCHEMA = pa.schema(
         ("bearing_spread_deg", pa.float64()),
         ("silhouette_loss", pa.float64()),
         ("is_moving", pa.bool_()),
+        # latents of the labeler's shape prior; null where it fitted no shape
+        ("shape", pa.list_(pa.field("element", pa.float32()))),
         ("group_id", pa.string()),
         ("target_frame", pa.int32()),
         ("labeler", pa.string()),

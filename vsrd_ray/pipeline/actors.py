@@ -12,7 +12,7 @@ import torch
 from ray.actor import ActorProxy
 
 from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.frames import GroupFrames
 from vsrd_ray.data.loading import GroupTask, load_group
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler
@@ -60,7 +60,9 @@ class LabelGroups:
         self._labeler: Labeler | None = None
         self._defect = ""
         try:
-            self._labeler = labeler_factory(config, device)
+            labeler = labeler_factory(config, device)
+            labeler.setup()
+            self._labeler = labeler
         except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
             logger.exception("the labeler cannot be set up")
             self._defect = one_line(error)
@@ -88,7 +90,7 @@ class LabelGroups:
             return None
         started = time.perf_counter()
         try:
-            groups = [load_group(task) for task in tasks]
+            groups = [labeler.prepare(load_group(task)) for task in tasks]
             outcomes = labeler.label_many(groups, seed=self._config.seed)
         except Exception:
             logger.exception("a batch of %d groups failed, and is labelled group by group", len(tasks))
@@ -112,7 +114,7 @@ class LabelGroups:
         recorder = TraceRecorder() if self._trace else None
         labels, error = None, None
         try:
-            group = load_group(task)
+            group = labeler.prepare(load_group(task))
             labels = self._rows(labeler, labeler.label(group, seed=self._config.seed, trace=recorder), group)
         except Exception as problem:  # whatever it is, it concerns this group alone
             logger.exception("group %s failed", group_id)
@@ -129,5 +131,5 @@ class LabelGroups:
         """Count that this worker begins something, and say how often one has."""
         return cast(int, ray.get(self._attempts.begin.remote(what)))
 
-    def _rows(self, labeler: Labeler, fits: list[BoxFit], group: FrameGroup) -> pa.Table:
+    def _rows(self, labeler: Labeler, fits: list[BoxFit], group: GroupFrames) -> pa.Table:
         return label_rows(fits, group, labeler=labeler.name, config_hash=self._config_hash, seed=self._config.seed)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vsrd_ray.config import differences
 from vsrd_ray.data.atomic import atomic_write
+from vsrd_ray.data.storage import absolute
 from vsrd_ray.errors import OutputError
 from vsrd_ray.pipeline.plan import SequencePlan
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
@@ -103,7 +104,7 @@ def begin(previous: dict[str, Any] | None, request: LabelRequest, plans: Iterabl
         "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
         "seed": request.config.seed,
         "inputs": {
-            "root": str(request.root.resolve()),
+            "root": str(absolute(request.root)),
             "sequences": sorted(frames),
             "camera": request.camera,
             "classes": list(request.classes),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vsrd_ray.config import VSRDConfig
+from vsrd_ray.data.storage import Location
 from vsrd_ray.pipeline.pool import PoolRequest
 
 
@@ -13,7 +14,7 @@ from vsrd_ray.pipeline.pool import PoolRequest
 class LabelRequest:
     """One labelling run. Only `config`, `camera` and `classes` decide what the labels are."""
 
-    root: Path  # of the dataset, in KITTI-360's layout
+    root: Location  # of the dataset, in KITTI-360's layout
     sequences: tuple[str, ...]
     output: Path
     config: VSRDConfig

@@ -11,7 +11,7 @@ from vsrd_ray.data.index import all_frames, fingerprint
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import GroupTask, group_task
+from vsrd_ray.data.loading import GroupTask, GroupTasks
 from vsrd_ray.errors import InputError, VSRDRayError, one_line
 from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
 from vsrd_ray.pipeline.lock import locked
@@ -107,7 +107,7 @@ def _check(request: LabelRequest) -> None:
 def _plan(request: LabelRequest, sequences: list[Sequence], *, start_ray: Callable[[], None]) -> list[SequencePlan]:
     """Plans of sequences, from the indexes in the output folder where these are of the present inputs."""
     sink = Sink(request.output)
-    fingerprints = {sequence.name: fingerprint(sequence) for sequence in sequences}
+    fingerprints = {name: fingerprint(request.root, name, request.camera) for name in request.sequences}
     kept = {name: sink.load_index(name, digest) for name, digest in fingerprints.items()}
     indexes = {name: table for name, table in kept.items() if table is not None}
     if stale := [sequence for sequence in sequences if sequence.name not in indexes]:
@@ -184,11 +184,8 @@ class _Run:
 
     def pending_tasks(self) -> list[GroupTask]:
         """The wanted groups that have no labels yet."""
-        plans = {plan.sequence.name: plan for plan in self._plans}
-        return [
-            group_task(plans[group.sequence].sequence, group, plans[group.sequence].index)
-            for group in self._pending.values()
-        ]
+        tasks = {plan.sequence.name: GroupTasks(plan.sequence, plan.index) for plan in self._plans}
+        return [tasks[group.sequence].task(group) for group in self._pending.values()]
 
     def commit_all(self, results: Iterable[GroupResult]) -> None:
         """Write results as they come; a pending group without any becomes a failure."""

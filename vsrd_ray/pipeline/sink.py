@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -183,7 +184,7 @@ class Sink:
         return self._labels(plan.sequence) / f"{plan.group_id}.parquet"
 
     def _text(self, sequence: str, camera: str, frame: int) -> Path:
-        return label_path(self.output / "kitti", sequence=sequence, camera=camera, frame=frame)
+        return cast(Path, label_path(self.output / "kitti", sequence=sequence, camera=camera, frame=frame))
 
 
 def _labelled_rows(piece: Path, mark: Path) -> pa.Table:

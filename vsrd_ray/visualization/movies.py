@@ -1,19 +1,19 @@
 """Pictures written to a folder or a film, by the name of the destination."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vsrd_ray.data.atomic import atomic_write
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 
 _GIF_WIDTH = 800  # pixels; films in this format grow large
 _SUFFIXES = (".mp4", ".gif", "")
 
 
-def check_destination(destination: Path) -> None:
+def check_destination(destination: Location) -> None:
     """Refuse a destination that is neither a film that can be written nor a folder.
 
     Raises:
@@ -24,7 +24,7 @@ def check_destination(destination: Path) -> None:
 
 
 def write_pictures(
-    pictures: Iterable[tuple[int, np.ndarray]], destination: Path, *, frames_per_second: float = 10.0
+    pictures: Iterable[tuple[int, np.ndarray]], destination: Location, *, frames_per_second: float = 10.0
 ) -> int:
     """Write numbered pictures and return how many.
 
@@ -45,7 +45,7 @@ def write_pictures(
     return _write_folder(pictures, destination)
 
 
-def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Path) -> int:
+def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) -> int:
     count = 0
     for frame, picture in pictures:
         with atomic_write(folder / f"{frame:010d}.png") as temporary:
@@ -54,7 +54,7 @@ def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Path) -> i
     return count
 
 
-def _write_mp4(pictures: Iterable[tuple[int, np.ndarray]], path: Path, frames_per_second: float) -> int:
+def _write_mp4(pictures: Iterable[tuple[int, np.ndarray]], path: Location, frames_per_second: float) -> int:
     count, writer = 0, None
     with atomic_write(path) as temporary:
         try:
@@ -73,7 +73,7 @@ def _write_mp4(pictures: Iterable[tuple[int, np.ndarray]], path: Path, frames_pe
     return count
 
 
-def _write_gif(pictures: Iterable[tuple[int, np.ndarray]], path: Path, frames_per_second: float) -> int:
+def _write_gif(pictures: Iterable[tuple[int, np.ndarray]], path: Location, frames_per_second: float) -> int:
     film = cv2.Animation()
     film.frames = [_scaled_down(picture) for _, picture in pictures]
     film.durations = [round(1000 / frames_per_second)] * len(film.frames)  # milliseconds

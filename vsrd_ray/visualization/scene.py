@@ -5,7 +5,6 @@ Shapes: N boxes.
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.boxes import STATIC, read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.storage import Location, read_bytes
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
@@ -85,7 +85,7 @@ class Scene:
         return np.isin(boxes.instance_ids, list(seen))
 
 
-def open_scene(output: Path, root: Path, *, sequence: str | None = None) -> Scene:
+def open_scene(output: Location, root: Location, *, sequence: str | None = None) -> Scene:
     """One sequence of a run with its labels, and its ground truth if the dataset has it.
 
     Raises:
@@ -117,13 +117,29 @@ def open_scene(output: Path, root: Path, *, sequence: str | None = None) -> Scen
 
 def read_image(sequence: Sequence, frame: int) -> np.ndarray:
     """The image [H, W, 3] of a frame, BGR; plain grey where there is none that can be read."""
+    image = find_image(sequence, frame)
+    width, height = sequence.image_size
+    return np.full((height, width, 3), _NO_IMAGE, dtype=np.uint8) if image is None else image
+
+
+def find_image(sequence: Sequence, frame: int) -> np.ndarray | None:
+    """The image [H, W, 3] of a frame, BGR; None where there is none of the calibration's size that can be read."""
     path = paths.image_file(sequence.root, sequence.name, sequence.camera, frame)
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    image = _decoded(path)
     width, height = sequence.image_size
     if image is None or image.shape[:2] != (height, width):
         logger.debug("no image %s", path)
-        return np.full((height, width, 3), _NO_IMAGE, dtype=np.uint8)
+        return None
     return image
+
+
+def _decoded(path: Location) -> np.ndarray | None:
+    """The image in a file, BGR; None where there is none that can be read."""
+    try:
+        data = np.frombuffer(read_bytes(path), dtype=np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
 
 
 def corners_in_camera(boxes: Boxes, T_world_cam: np.ndarray) -> np.ndarray:
@@ -166,7 +182,7 @@ def _best_of_instance(rows: pa.Table) -> np.ndarray:
     return best
 
 
-def _truth_boxes(root: Path, sequence: str, *, classes: tuple[str, ...]) -> Boxes | None:
+def _truth_boxes(root: Location, sequence: str, *, classes: tuple[str, ...]) -> Boxes | None:
     if not paths.boxes_file(root, sequence).is_file():
         return None
     truth = read_boxes(root, sequence)

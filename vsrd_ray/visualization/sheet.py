@@ -1,12 +1,12 @@
 """One sheet that shows how a run went: some frames with their boxes, and the whole street from above."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vsrd_ray.data.atomic import atomic_write
+from vsrd_ray.data.storage import Location
 from vsrd_ray.visualization import birdseye
 from vsrd_ray.visualization.drawing import (
     GREY,
@@ -30,7 +30,9 @@ _STREET_MAX_HEIGHT = 760
 _STREET_MARGIN = 4.0  # metres
 
 
-def write_sheet(output: Path, root: Path, path: Path, *, frames: int = 4, sequence: str | None = None) -> None:
+def write_sheet(
+    output: Location, root: Location, path: Location, *, frames: int = 4, sequence: str | None = None
+) -> None:
     """Draw a PNG sheet of a run: frames spread over the sequence, and the street from above with labels and truth.
 
     Args:
@@ -118,7 +120,7 @@ def _street_size(points: np.ndarray, right: np.ndarray) -> tuple[int, int]:
     return inner, min(_STREET_MAX_HEIGHT, round(inner * height / width))
 
 
-def _title(scene: Scene, output: Path) -> np.ndarray:
+def _title(scene: Scene, output: Location) -> np.ndarray:
     block = _paper(_TITLE_HEIGHT)
     num_instances, num_boxes = len(np.unique(scene.labels.instance_ids)), len(scene.labels.frames)
     subject = f"{scene.sequence.name}   {num_instances} instances, {num_boxes} boxes in {len(scene.frames)} frames"
@@ -128,7 +130,7 @@ def _title(scene: Scene, output: Path) -> np.ndarray:
     return block
 
 
-def _score(output: Path) -> str:
+def _score(output: Location) -> str:
     """The headline of the run's evaluation; empty where it was not evaluated."""
     path = output / "evaluation.json"
     if not path.is_file():

@@ -4,9 +4,8 @@ Shapes: N boxes. Plan coordinates of these views are metres ahead of the camera 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.masks import decode_rle
+from vsrd_ray.data.storage import Location, names_in
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.visualization import birdseye
@@ -27,12 +27,13 @@ _AXES_AHEAD_LEFT = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])  # from a camer
 
 
 def visualize_labels(
-    output: Path,
-    root: Path,
-    destination: Path,
+    output: Location,
+    root: Location,
+    destination: Location,
     *,
     sequence: str | None = None,
     frames_per_second: float = 10.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Draw every labelled frame of a run, with masks, labels and, where there is some, ground truth.
 
@@ -42,6 +43,7 @@ def visualize_labels(
         destination: a film (.mp4 or .gif), or a folder for one PNG a frame.
         sequence: which sequence, where the run has several.
         frames_per_second: of a film.
+        progress: told the number of pictures drawn, and that of all.
 
     Returns:
         The number of pictures.
@@ -51,18 +53,19 @@ def visualize_labels(
     """
     check_destination(destination)
     scene = open_scene(output, root, sequence=sequence)
-    pictures = ((frame, _label_picture(scene, frame)) for frame in scene.frames)
+    pictures = ((frame, _label_picture(scene, frame)) for frame in _counted(scene.frames, progress))
     return write_pictures(pictures, destination, frames_per_second=frames_per_second)
 
 
 def visualize_annotations(
-    root: Path,
+    root: Location,
     sequence: str,
     camera: str,
-    destination: Path,
+    destination: Location,
     *,
     classes: Sequence[str] = ("car",),
     frames_per_second: float = 10.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Draw every annotation of a sequence (`vsrd-ray annotate`): masks and true boxes of the wanted classes.
 
@@ -73,6 +76,7 @@ def visualize_annotations(
         destination: a film (.mp4 or .gif), or a folder for one PNG a frame.
         classes: classes to draw.
         frames_per_second: of a film.
+        progress: told the number of pictures drawn, and that of all.
 
     Returns:
         The number of pictures.
@@ -83,18 +87,27 @@ def visualize_annotations(
     """
     check_destination(destination)
     opened = open_sequence(root, sequence, camera)
-    files = [(frame, paths.annotation_file(root, sequence, camera, frame)) for frame in opened.mask_frames]
-    files = [(frame, path) for frame, path in files if path.is_file()]
-    if not files:
-        folder = paths.annotation_file(root, sequence, camera, 0).parent
+    folder = paths.annotation_folder(root, sequence, camera)
+    annotated = set(paths.frames_among(names_in(folder), suffix=".json"))
+    frames = [frame for frame in opened.mask_frames if frame in annotated]
+    if not frames:
         raise InputError(f"no annotations in {folder}: run `vsrd-ray annotate --root {root} --sequence {sequence}`")
 
     def pictures() -> Iterator[tuple[int, np.ndarray]]:
-        for frame, path in files:
+        for frame in _counted(frames, progress):
+            path = paths.annotation_file(root, sequence, camera, frame)
             image = read_image(opened, frame)
             yield frame, _annotation_picture(image, _read_annotation(path, classes), title=f"frame {frame}")
 
     return write_pictures(pictures(), destination, frames_per_second=frames_per_second)
+
+
+def _counted(frames: Sequence[int], progress: Callable[[int, int], None] | None) -> Iterator[int]:
+    """The frames; progress hears of each when the next is asked for."""
+    for done, frame in enumerate(frames, start=1):
+        yield frame
+        if progress is not None:
+            progress(done, len(frames))
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class _Annotation:
     corners_cam: dict[int, np.ndarray]  # instance -> [8, 3] metres
 
 
-def _read_annotation(path: Path, classes: Sequence[str]) -> _Annotation:
+def _read_annotation(path: Location, classes: Sequence[str]) -> _Annotation:
     try:
         content = json.loads(path.read_text())
         masks = {int(key): rle for name in classes for key, rle in content["masks"].get(name, {}).items()}

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from vsrd_ray.geometry.boxes import (
     CORNER_SIGNS_FLU,
     CORNER_SIGNS_RDF,
     EDGES,
     corners_world,
-    from_corners_world,
+    from_kitti_camera,
     to_kitti_camera,
     wrap_angle,
 )
@@ -49,6 +50,17 @@ def test_edges_join_corners_that_differ_in_one_axis():
     assert (differences.sum(axis=1) == 1).all()
     assert differences.sum(axis=0).tolist() == [4, 4, 4]
     assert len({frozenset(edge) for edge in EDGES.tolist()}) == 12
+
+
+def from_corners_world(corners):
+    """Centres [..., 3], dimensions_lwh [..., 3] and yaws [...] of upright boxes from their corners [..., 8, 3]."""
+    front, rear, left, right, top, bottom = (
+        corners[..., side, :].mean(axis=-2)
+        for side in ([0, 1, 4, 5], [2, 3, 6, 7], [0, 3, 4, 7], [1, 2, 5, 6], [0, 1, 2, 3], [4, 5, 6, 7])
+    )
+    axes = np.stack([front - rear, left - right, top - bottom], axis=-2)
+    yaws = np.arctan2(axes[..., 0, 1], axes[..., 0, 0])
+    return corners.mean(axis=-2), np.linalg.norm(axes, axis=-1), yaws
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (3, 1, 2)])
@@ -102,3 +114,26 @@ def test_kitti_keeps_the_box_upright_for_a_tilted_camera():
     center = np.array([10.0, 1, 0.75])
     bottom, _, _ = to_kitti_camera(center, CAR_LWH, np.array(0.2), T)
     np.testing.assert_allclose(bottom - (T[:3, :3] @ center + T[:3, 3]), [0, 0.75, 0], atol=1e-12)
+
+
+@given(st.floats(-np.pi, np.pi), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(-np.pi, np.pi))
+def test_kitti_boxes_come_back_whatever_the_cameras_tilt(yaw, pitch, roll, heading):
+    T_world_level = np.eye(4)
+    T_world_level[:3, :3] = Rotation.from_euler("z", heading).as_matrix() @ T_CAM_WORLD[:3, :3].T
+    T_world_cam = T_world_level.copy()
+    T_world_cam[:3, :3] = T_world_level[:3, :3] @ Rotation.from_euler("xz", [pitch, roll]).as_matrix()
+    T_world_cam[:3, 3] = [2000.0, -1500.0, 110.0]
+    center = np.array([2010.0, -1507.0, 109.0])
+    bottom, rotation_y, _ = to_kitti_camera(center, CAR_LWH, np.array(yaw), np.linalg.inv(T_world_cam))
+    back, yaw_back = from_kitti_camera(bottom, CAR_LWH, rotation_y, T_world_cam)
+    np.testing.assert_allclose(back, center, atol=1e-8)
+    assert np.exp(1j * yaw_back) == pytest.approx(np.exp(1j * yaw), abs=1e-8)
+
+
+def test_many_kitti_boxes_come_back_at_once_and_none_gives_none():
+    bottoms, rotations = np.array([[0, 1.5, 10], [-10, 1.5, 10.0]]), np.array([-np.pi / 2, 0])
+    centers, yaws = from_kitti_camera(bottoms, np.tile(CAR_LWH, (2, 1)), rotations, np.linalg.inv(T_CAM_WORLD))
+    np.testing.assert_allclose(centers, [[10, 0, 0.75], [10, 10, 0.75]], atol=1e-12)
+    np.testing.assert_allclose(yaws, [0, -np.pi / 2], atol=1e-12)
+    centers, yaws = from_kitti_camera(np.empty((0, 3)), np.empty((0, 3)), np.empty(0), np.eye(4)[[2, 0, 1, 3]])
+    assert centers.shape == (0, 3) and yaws.shape == (0,)

@@ -7,7 +7,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labels.parquet import read_groups, read_labels, write_piece
 from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5}
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 
 
 def label_table(frames, instance_id=26001):
@@ -26,6 +26,8 @@ def test_pieces_come_back_sorted_with_their_sequence(tmp_path):
     assert list(zip(labels["sequence"].to_pylist(), labels["frame"].to_pylist(), strict=True)) == [
         ("a_0001", 9), ("b_0002", 3), ("b_0002", 4), ("b_0002", 5)
     ]  # fmt: skip
+    assert read_labels(tmp_path, sequence="b_0002")["frame"].to_pylist() == [3, 4, 5]
+    assert read_labels(tmp_path, sequence="c_0003").num_rows == 0
 
 
 def test_equal_tables_give_equal_bytes_however_they_are_chunked(tmp_path):
@@ -68,7 +70,30 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     path = tmp_path / "labels" / "sequence=s" / "torn.parquet"
-    path.parent.mkdir(parents=True)
+    write_piece(label_table([1]), path.with_name("a.parquet"))
     path.write_bytes(b"PAR1 torn")
-    with pytest.raises(InputError, match=r"torn\.parquet"):
+    with pytest.raises(InputError, match=rf"^{path}: cannot be .*; remove it, and label again"):
         read_labels(tmp_path)
+
+
+def test_a_file_that_is_damaged_within_is_named(tmp_path):
+    """Its head and its foot are whole, so that what fails is to read its pages."""
+    folder = tmp_path / "labels" / "sequence=s"
+    write_piece(label_table([1]), folder / "a.parquet")
+    write_piece(label_table(range(3000)), folder / "b.parquet")
+    content = bytearray((folder / "b.parquet").read_bytes())
+    content[4:2000] = bytes(byte ^ 0x5A for byte in content[4:2000])
+    (folder / "b.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{folder}/b\.parquet: cannot be read as Parquet \(.+\); remove it"):
+        read_labels(tmp_path)
+
+
+def test_a_file_without_a_column_of_labels_is_named(tmp_path):
+    folder = tmp_path / "labels" / "sequence=s"
+    write_piece(label_table([1]), folder / "a.parquet")
+    write_piece(label_table([2]).drop_columns(["y_world"]), folder / "b.parquet")
+    with pytest.raises(InputError, match=rf"^{folder}/b\.parquet: no table of labels \(no values of y_world\); remove"):
+        read_labels(tmp_path)
+    # columns that say nothing about some boxes may be missing, as in labels from before they were there
+    write_piece(label_table([2]).drop_columns(["shape", "silhouette_loss"]), folder / "b.parquet")
+    assert read_labels(tmp_path)["shape"].to_pylist() == [[0.5], None]

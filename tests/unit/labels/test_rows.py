@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, View
+from vsrd_ray.data.frames import GroupFrames, GroupPlan, LabelFrame, View
 from vsrd_ray.labels.fits import BoxFit
 from vsrd_ray.labels.rows import camera_columns, label_rows
 from vsrd_ray.labels.schema import LABEL_SCHEMA
@@ -43,6 +43,7 @@ def fit(instance_id, center=(12.0, 0, 0)):
         bearing_spread_deg=20.0,
         silhouette_loss=0.05,
         is_moving=False,
+        shape=(0.5, -1.0),
     )
 
 
@@ -64,7 +65,7 @@ def group():
         LabelFrame(view(6, (1.0, 0, 0)), np.stack([[1.0, 1, 9, 9], nan]), np.array([4000, 0])),
     )
     views = (view(5), view(4, (-1.0, 0, 0)))
-    return FrameGroup(plan, ("car", "car"), views, np.zeros((2, 480, 640), np.uint16), label_frames)
+    return GroupFrames(plan, ("car", "car"), views, label_frames)
 
 
 def test_a_box_straight_ahead_by_hand():
@@ -117,7 +118,7 @@ def test_rows_for_each_frame_in_which_an_instance_is_seen():
     assert first["confidence"] == 0.9 and first["num_views"] == 17 and first["is_moving"] is False
     assert first["group_id"] == "g" and first["labeler"] == "vsrd"
     assert first["config_hash"] == "abc" and first["seed"] == 3 and first["source"] == "auto"
-    assert first["camera"] == "image_00" and first["class_name"] == "car"
+    assert first["shape"] == [0.5, -1.0] and first["camera"] == "image_00" and first["class_name"] == "car"
     assert rows["z_cam"].to_pylist() == pytest.approx([12, 20, 11])
     assert rows["target_frame"].to_pylist() == [5, 4, 5]
     assert all(column.null_count == 0 for column in rows.columns)

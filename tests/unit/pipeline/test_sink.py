@@ -18,7 +18,7 @@ from vsrd_ray.pipeline.plan import SequencePlan, earlier_results
 from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.sink import Sink
 
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5}
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 EMPTY_FRAME = 9
 X_CAM = 11  # column of KITTI text; holds the instance here
 

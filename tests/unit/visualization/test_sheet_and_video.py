@@ -49,7 +49,9 @@ def test_sheet_is_a_picture_with_and_without_truth_and_evaluation(run, tmp_path)
 
 def test_labels_become_a_folder_of_pngs(run, tmp_path):
     output, root = run
-    assert visualize_labels(output, root, tmp_path / "png") == 4
+    told = []
+    assert visualize_labels(output, root, tmp_path / "png", progress=lambda *counts: told.append(counts)) == 4
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert sorted(path.name for path in (tmp_path / "png").iterdir()) == [f"{frame:010d}.png" for frame in (1, 2, 3, 4)]
     assert cv2.imread(str(tmp_path / "png" / "0000000002.png")).shape == (60 + 32, 80, 3)
 
@@ -72,7 +74,11 @@ def test_annotations_become_pictures(run, tmp_path):
     with pytest.raises(InputError, match=f"vsrd-ray annotate --root {root}"):
         visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "png")
     annotate(root, SEQUENCE)
-    assert visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "png") == 4
+    told = []
+    count = visualize_annotations(
+        root, SEQUENCE, "image_00", tmp_path / "png", progress=lambda *counts: told.append(counts)
+    )
+    assert count == 4 and told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert visualize_annotations(root, SEQUENCE, "image_00", tmp_path / "none", classes=("bus",)) == 4
     pictures = [cv2.imread(str(tmp_path / name / "0000000002.png")) for name in ("png", "none")]
     assert (pictures[0] != pictures[1])[:60].any() and (pictures[0] != pictures[1])[60:].any()

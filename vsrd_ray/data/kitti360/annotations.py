@@ -6,7 +6,6 @@ A research command: it may read the true boxes. Nothing that labels reads what i
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,14 @@ from vsrd_ray.data.kitti360.calibration import read_calibration
 from vsrd_ray.data.kitti360.instances import class_name, read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.masks import encode_rle
+from vsrd_ray.data.storage import Location
 from vsrd_ray.geometry import rigid
 
 logger = logging.getLogger(__name__)
 
 
 def annotate(
-    root: Path, sequence: str, camera: str = "image_00", progress: Callable[[int, int], None] | None = None
+    root: Location, sequence: str, camera: str = "image_00", progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Write an annotation for every frame that has a pose and a readable mask; the number of files written.
 
@@ -55,7 +55,7 @@ def annotate(
     return len(frames)
 
 
-def _boxes_by_id(root: Path, sequence: str) -> dict[tuple[int, int], TruthObject]:
+def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthObject]:
     """True boxes by instance id and timestamp."""
     path = paths.boxes_file(root, sequence)
     if not path.is_file():

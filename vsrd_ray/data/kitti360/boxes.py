@@ -5,13 +5,14 @@ Shapes: N boxes.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, SEMANTIC_CLASSES, SEMANTIC_IDS
+from vsrd_ray.data.lookup import instance_keys, positions
+from vsrd_ray.data.storage import Location, read_bytes
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
@@ -96,8 +97,18 @@ class TruthBoxes:
         """Which boxes [N] bool hold for a frame."""
         return (self.timestamps == STATIC) | (self.timestamps == frame)
 
+    def find(
+        self,
+        instance_ids: np.ndarray,  # [R]
+        frames: np.ndarray,  # [R]
+    ) -> np.ndarray:
+        """Position [R] of each instance's box in a frame: that frame's own, else the static one, else -1."""
+        keys = instance_keys(self.instance_ids, self.timestamps)
+        own, static = (positions(keys, instance_keys(instance_ids, times)) for times in (frames, STATIC))
+        return np.where(own >= 0, own, static)
 
-def read_boxes(root: Path, sequence: str) -> TruthBoxes:
+
+def read_boxes(root: Location, sequence: str) -> TruthBoxes:
     """The upright boxes of a sequence, in the order of the file.
 
     An object without the eight vertices of a box, with a rotation that is more than a yaw, or of an unknown class is
@@ -121,7 +132,7 @@ def read_boxes(root: Path, sequence: str) -> TruthBoxes:
     )
 
 
-def read_objects(root: Path, sequence: str) -> tuple[list[TruthObject], int]:
+def read_objects(root: Location, sequence: str) -> tuple[list[TruthObject], int]:
     """The objects of a sequence that have the vertices of a box, upright or not, and the number of all others.
 
     Raises:
@@ -129,12 +140,12 @@ def read_objects(root: Path, sequence: str) -> tuple[list[TruthObject], int]:
     """
     path = paths.boxes_file(root, sequence)
     try:
-        tree = ElementTree.parse(path, ElementTree.XMLParser(target=_BuilderWithoutDoctype()))
+        tree = ElementTree.fromstring(read_bytes(path), ElementTree.XMLParser(target=_BuilderWithoutDoctype()))
     except FileNotFoundError:
         raise InputError(f"no 3D boxes {path}: download KITTI-360's 3D bounding boxes into the root folder") from None
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: not well-formed XML ({error}): download it again") from None
-    parsed = [_parse_object(element) for element in tree.getroot()]
+    parsed = [_parse_object(element) for element in tree]
     objects = [entry for entry in parsed if entry is not None]
     return objects, len(parsed) - len(objects)
 

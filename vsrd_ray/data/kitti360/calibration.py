@@ -1,11 +1,11 @@
 """Calibration of KITTI-360's rectified perspective cameras, from `calibration/perspective.txt`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 
 
@@ -18,7 +18,7 @@ class Calibration:
     T_cam_cam0: np.ndarray  # [4, 4] float64, metres; camera 0 into this camera
 
 
-def read_calibration(root: Path, camera: str) -> Calibration:
+def read_calibration(root: Location, camera: str) -> Calibration:
     """Intrinsics, image size and stereo shift of one camera.
 
     The shift is P_rect[:, 3] / diag(K): nothing for image_00, the baseline for image_01.
@@ -42,7 +42,25 @@ def read_calibration(root: Path, camera: str) -> Calibration:
     return Calibration(K=P[:, :3].copy(), image_size=(round(width), round(height)), T_cam_cam0=T_cam_cam0)
 
 
-def _read_entries(path: Path) -> dict[str, str]:
+def read_lidar(root: Location, camera: str) -> np.ndarray | None:
+    """`T_cam_lidar` [4, 4] of one rectified camera, metres; None where the dataset has no LiDAR calibration.
+
+    Raises:
+        InputError: as `read_calibration`, or a LiDAR calibration that is no 3 x 4 matrix.
+    """
+    path = paths.lidar_calibration_file(root)
+    try:
+        entries = {"matrix": path.read_text()}
+    except FileNotFoundError:
+        return None
+    T_lidar_raw, R_rect = np.eye(4), np.eye(4)
+    T_lidar_raw[:3] = _numbers(entries, "matrix", 12, path).reshape(3, 4)
+    perspective = paths.calibration_file(root)
+    R_rect[:3, :3] = _numbers(_read_entries(perspective), "R_rect_00", 9, perspective).reshape(3, 3)
+    return read_calibration(root, camera).T_cam_cam0 @ R_rect @ np.linalg.inv(T_lidar_raw)
+
+
+def _read_entries(path: Location) -> dict[str, str]:
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
@@ -57,7 +75,7 @@ def _read_entries(path: Path) -> dict[str, str]:
     return {name.strip(): values for name, _, values in pairs}
 
 
-def _numbers(entries: dict[str, str], name: str, count: int, path: Path) -> np.ndarray:
+def _numbers(entries: dict[str, str], name: str, count: int, path: Location) -> np.ndarray:
     if name not in entries:
         raise InputError(f"{path}: no entry {name}: use perspective.txt as KITTI-360 ships it")
     values = entries[name].split()

@@ -9,13 +9,14 @@ from vsrd_ray.data.grouping import InstanceGroup, instance_groups
 from vsrd_ray.data.index import cached_index
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.storage import Location
 
 GROUPED = "grouped_image_filenames.txt"
 SAMPLED = "sampled_image_filenames.txt"
 
 
 def sample(
-    root: Path,
+    root: Location,
     sequence: str,
     camera: str,
     settings: GroupingSettings,

@@ -1,13 +1,12 @@
 """Instance maps: 16-bit PNG files whose pixels are semantic id * 1000 + instance id (0: stuff)."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.png import GRAYSCALE, check_chunks, parse_header, read_outline
+from vsrd_ray.data.storage import Location, read_bytes
 from vsrd_ray.errors import InputError, UnreadableFrameError
 
 IDS_PER_CLASS = 1000
@@ -80,7 +79,7 @@ def read_instance_map(sequence: Sequence, frame: int) -> np.ndarray:
     """
     path = paths.mask_file(sequence.root, sequence.name, sequence.camera, frame)
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"no instance mask {path}: restore the file") from None
     header = parse_header(data, path)
@@ -109,6 +108,6 @@ def _check_image(sequence: Sequence, frame: int) -> None:
         raise _size_error(path, got=header.size, expected=sequence.image_size, source="its instance mask")
 
 
-def _size_error(path: Path, *, got: tuple[int, int], expected: tuple[int, int], source: str) -> InputError:
+def _size_error(path: Location, *, got: tuple[int, int], expected: tuple[int, int], source: str) -> InputError:
     sizes = f"expected {expected[0]} x {expected[1]} px as in {source}, got {got[0]} x {got[1]}"
     return InputError(f"{path}: {sizes}: give images, masks and calibration of one size")

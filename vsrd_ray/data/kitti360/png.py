@@ -3,8 +3,8 @@
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
+from vsrd_ray.data.storage import Location, read_ends
 from vsrd_ray.errors import UnreadableFrameError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -22,7 +22,7 @@ class PngHeader:
     color_type: int
 
 
-def parse_header(data: bytes, path: Path) -> PngHeader:
+def parse_header(data: bytes, path: Location) -> PngHeader:
     """Header of a PNG whose first `HEADER_SIZE` bytes, or more, are `data`; `path` is named in errors.
 
     Raises:
@@ -34,7 +34,7 @@ def parse_header(data: bytes, path: Path) -> PngHeader:
     return PngHeader(size=(width, height), bit_depth=bit_depth, color_type=color_type)
 
 
-def check_chunks(data: bytes, path: Path) -> None:
+def check_chunks(data: bytes, path: Location) -> None:
     """Check that a whole PNG is in `data`: every chunk with its checksum, up to the end mark.
 
     Raises:
@@ -54,16 +54,14 @@ def check_chunks(data: bytes, path: Path) -> None:
     raise UnreadableFrameError(f"{path}: truncated PNG ({len(data)} bytes, no end mark): restore the file")
 
 
-def read_outline(path: Path) -> PngHeader:
+def read_outline(path: Location) -> PngHeader:
     """Header of a PNG file, of which only the first and the last bytes are read.
 
     Raises:
         UnreadableFrameError: no PNG, or one that is cut off.
     """
-    with path.open("rb") as file:
-        header = parse_header(file.read(HEADER_SIZE), path)
-        size = file.seek(0, 2)
-        file.seek(max(0, size - len(TRAILER)))
-        if file.read() != TRAILER:
-            raise UnreadableFrameError(f"{path}: truncated PNG ({size} bytes, no end mark): restore the file")
+    head, tail, size = read_ends(path, head=HEADER_SIZE, tail=len(TRAILER))
+    header = parse_header(head, path)
+    if tail != TRAILER:
+        raise UnreadableFrameError(f"{path}: truncated PNG ({size} bytes, no end mark): restore the file")
     return header

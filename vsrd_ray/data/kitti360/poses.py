@@ -1,16 +1,15 @@
 """Poses of the rectified camera 0, from `data_poses/<sequence>/cam0_to_world.txt`."""
 
-from pathlib import Path
-
 import numpy as np
 
 from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 
 NUMBERS_PER_LINE = 17  # frame, and a row-major 4 x 4 matrix
 
 
-def read_poses(root: Path, sequence: str) -> dict[int, np.ndarray]:
+def read_poses(root: Location, sequence: str) -> dict[int, np.ndarray]:
     """`T_world_cam0` [4, 4] float64, metres, for every frame in the file, in its order.
 
     Frames may be missing (the car stood still), and lines may hold tabs or end with spaces. Nothing is rounded:

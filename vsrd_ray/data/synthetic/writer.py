@@ -9,6 +9,7 @@ import numpy as np
 
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.storage import Location, bring, listing, make_folder
 from vsrd_ray.data.synthetic.outlines import roughened
 from vsrd_ray.data.synthetic.rasterizer import rasterize
 from vsrd_ray.data.synthetic.scenery import SKY
@@ -23,11 +24,11 @@ _BASELINE = 0.6  # m between the left and the right camera
 _SHADER_STREAM, _GRAIN_STREAM, _OUTLINE_STREAM = 100, 101, 102
 
 
-def synthesize(output: Path, settings: StreetSettings, progress: Callable[[int, int], None] | None = None) -> None:
+def synthesize(output: Location, settings: StreetSettings, progress: Callable[[int, int], None] | None = None) -> None:
     """Write a street with known boxes as a sequence in the layout of KITTI-360.
 
     Images and 16-bit instance masks of the left camera, calibration, poses and the box XML. Equal settings write equal
-    bytes. The sequence appears only once all of it is there.
+    bytes. The sequence appears only once all of it is there; in an object store its images come last, one by one.
 
     Args:
         output: ROOT of the dataset; it may hold other sequences with the same calibration.
@@ -40,8 +41,8 @@ def synthesize(output: Path, settings: StreetSettings, progress: Callable[[int, 
     calibration = _calibration_text(settings)
     _refuse_what_is_there(output, settings, calibration)
     street = build_street(settings)
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".street-", dir=output) as folder:
+    make_folder(output)
+    with tempfile.TemporaryDirectory(prefix=".street-", dir=output if isinstance(output, Path) else None) as folder:
         staged = Path(folder)
         _write_frames(staged, street, progress)
         _write_text(paths.poses_file(staged, settings.sequence), _poses_text(street))
@@ -49,8 +50,8 @@ def synthesize(output: Path, settings: StreetSettings, progress: Callable[[int, 
         with atomic_write(paths.calibration_file(output)) as temporary:
             temporary.write_text(calibration)
         for place in _places(settings):
-            place(output).parent.mkdir(parents=True, exist_ok=True)
-            place(staged).replace(place(output))
+            make_folder(place(output).parent)
+            bring(place(staged), place(output))
 
 
 def render_frame(street: Street, shader: Shader, frame: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +96,7 @@ def _write_frames(root: Path, street: Street, progress: Callable[[int, int], Non
             progress(frame + 1, settings.frames)
 
 
-def _places(settings: StreetSettings) -> list[Callable[[Path], Path]]:
+def _places(settings: StreetSettings) -> list[Callable[[Location], Location]]:
     """What a sequence consists of, as functions of ROOT; the images, which mark it as there, come last."""
     sequence = settings.sequence
     return [
@@ -106,11 +107,11 @@ def _places(settings: StreetSettings) -> list[Callable[[Path], Path]]:
     ]
 
 
-def _refuse_what_is_there(output: Path, settings: StreetSettings, calibration: str) -> None:
+def _refuse_what_is_there(output: Location, settings: StreetSettings, calibration: str) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file: OUT must be a folder")
     for place in _places(settings):
-        if (path := place(output)).is_file() or (path.is_dir() and any(path.iterdir())):
+        if (path := place(output)).is_file() or listing(path):
             raise InputError(f"{path} exists: nothing is overwritten; choose another OUT")
     path = paths.calibration_file(output)
     if path.exists() and path.read_text() != calibration:
@@ -144,12 +145,12 @@ def _poses_text(street: Street) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_text(path: Location, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
-def _write_png(path: Path, pixels: np.ndarray) -> None:
+def _write_png(path: Location, pixels: np.ndarray) -> None:
     # A light compression: these images are read more often than they are sent.
     _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 2])
     path.write_bytes(encoded.tobytes())

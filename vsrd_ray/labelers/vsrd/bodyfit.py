@@ -36,6 +36,7 @@ class BodyFit(Rows):
     locations: Tensor  # [N, 3] metres
     half_extents: Tensor  # [N, 3] metres
     yaws: Tensor  # [N] radians about y, 0 facing +z
+    latents: Tensor  # [N, L] of the shape priors
     spreads: Tensor  # [N, D] posterior standard deviations: metres, latents, radians
     rivals: Tensor  # [N] by how much the best fit with another heading costs more
     misfits: Tensor  # [N] how far silhouettes lie from the masks' own edges, in units of what shapes and masks explain
@@ -176,6 +177,7 @@ def _best(problem: Problem, x: Tensor, softness: float) -> BodyFit:
         locations=x[0, :, :3],
         half_extents=x[0, :, 3:6],
         yaws=x[0, :, -1],
+        latents=x[0, :, 6:-1],
         spreads=torch.linalg.inv(hessian[0]).diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt(),
         rivals=rivals,
         misfits=_misfits(distances.abs(), own, problem.observations),

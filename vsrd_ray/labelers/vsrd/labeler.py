@@ -1,10 +1,8 @@
-"""The VSRD labeler: frame groups in, one box an instance out."""
+"""The VSRD labeler: frame groups in, one box an instance out; outlines on the CPU, fits on the device."""
 
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,18 +11,18 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.frames import FrameGroup, GroupFrames
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
-from vsrd_ray.labelers.base import TraceSink
+from vsrd_ray.labelers.base import PreparedGroup, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, observe, stacked
 from vsrd_ray.labelers.vsrd.optimise import Start, optimise
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
-from vsrd_ray.labelers.vsrd.residual import body_start, random_start
+from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labels.fits import BoxFit
 
@@ -44,17 +42,34 @@ class VSRDLabeler:
         self.config = config
         self.device = torch.device(device)
         self._priors = {size.body: load_prior(size.body) for size in config.box.sizes.values()}
-        bodies = [prior.body for prior in self._priors.values()]
-        if config.schedule.steps and config.field.start == "body":
-            self._fields = body_start(config.field, bodies, seed=config.seed)
-        else:
-            self._fields = random_start(config.field, num_bodies=len(bodies), seed=config.seed)
+        self._fields: FieldStart | None = None
 
-    def label(self, group: FrameGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+    def setup(self) -> None:
+        """Make sure of the device, and train the start of the residual fields where there are any; once.
+
+        Raises:
+            RuntimeError: there is no such device; an AssertionError from a torch without CUDA.
+        """
+        torch.empty(0, device=self.device)
+        if self.config.schedule.steps and self._fields is None:
+            self._fields = self._field_start()
+
+    def prepare(self, group: FrameGroup) -> PreparedGroup:
+        """Outlines of the group's instances and, for volumetric steps, their refined masks."""
+        observations = observe(
+            group,
+            group.plan.instance_ids,
+            self.config.start,
+            T_world_ref=rigid.levelled_at(group.views[0].T_world_cam),
+        )
+        targets = build_targets(group, self.config.masks, dtype=torch.float32) if self.config.schedule.steps else None
+        return PreparedGroup.of(group, _Evidence(observations, targets))
+
+    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         """Fit the group's instances; those that no view shows well enough get no box.
 
         Args:
-            group: frames with pixels.
+            prepared: of `prepare`.
             seed: of the run; together with the group's id it decides every random number.
             trace: called with losses and boxes at each volumetric step or, without such steps, with costs and bodies
                 at each step of their fit.
@@ -62,44 +77,33 @@ class VSRDLabeler:
         Raises:
             FloatingPointError: if the optimisation ended in numbers that are not finite.
         """
-        observations, expectations = self._observe(group)
-        fit = self._fit(observations, expectations, trace=None if self.config.schedule.steps else trace)
-        return self.label_bodies(group, GroupBodies.of(fit, observations), seed=seed, trace=trace)
+        bodies = self.bodies(prepared, trace=None if self.config.schedule.steps else trace)
+        return self.label_bodies(prepared, bodies, seed=seed, trace=trace)
 
-    def label_many(self, groups: Sequence[FrameGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
+    def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
         """What `label` makes of each group, but with the bodies of all groups fitted at once where that is faster.
 
         On a GPU, with as many instances at a time as its free memory takes; on the CPU group by group, so that not even
         rounding depends on a group's company. Of a group that fails, the error.
         """
         if self.device.type == "cpu":
-            return [_outcome(self.label, group, seed=seed) for group in groups]
-        # Outlines are traced on the CPU: by many threads, so that the device need not wait.
-        with ThreadPoolExecutor() as threads:
-            observed = list(threads.map(partial(_outcome, self._observe), groups))
-        fits = iter(self._fit_together([one for one in observed if not isinstance(one, Exception)]))
+            return [_outcome(self.label, group, seed=seed) for group in prepared]
+        fits = self._fit_together([self._on_device(group) for group in prepared])
         return [
-            one
-            if isinstance(one, Exception)
-            else _outcome(self.label_bodies, group, GroupBodies.of(next(fits), one[0]), seed=seed)
-            for group, one in zip(groups, observed, strict=True)
+            _outcome(self.label_bodies, group, GroupBodies.of(fit, _evidence(group).observations), seed=seed)
+            for group, fit in zip(prepared, fits, strict=True)
         ]
 
-    def bodies(self, group: FrameGroup) -> "GroupBodies":
+    def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> "GroupBodies":
         """The bodies of a group's instances, in the order of its plan; the first step of `label`."""
-        observations, expectations = self._observe(group)
-        return GroupBodies.of(self._fit(observations, expectations), observations)
+        fit = self._fit(*self._on_device(prepared), trace=trace)
+        return GroupBodies.of(fit, _evidence(prepared).observations)
 
-    def _observe(self, group: FrameGroup) -> tuple[Observations, Expectations]:
-        sizes = [self.config.box.sizes[name] for name in group.class_names]
-        observations = observe(
-            group,
-            group.plan.instance_ids,
-            self.config.start,
-            T_world_ref=rigid.levelled_at(group.views[0].T_world_cam),
-            device=self.device,
-        )
+    def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
+        """What the group's instances look like, and what is known of their classes."""
+        sizes = [self.config.box.sizes[name] for name in prepared.class_names]
         priors = [self._priors[size.body] for size in sizes]
+        observations = _evidence(prepared).observations.to(self.device)
         return observations, Expectations.of(sizes, priors, device=self.device)
 
     def _fit(self, observations: Observations, expectations: Expectations, trace: TraceSink | None = None) -> BodyFit:
@@ -123,17 +127,21 @@ class VSRDLabeler:
         return int(_MEMORY_SHARE * torch.cuda.mem_get_info(self.device)[0])
 
     def label_bodies(
-        self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None = None
+        self, prepared: PreparedGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None = None
     ) -> list[BoxFit]:
         """The second step of `label`: boxes from the bodies of a group, after volumetric steps if there are any."""
-        found = self._optimise(group, bodies, seed=seed, trace=trace) if self.config.schedule.steps else bodies.found()
-        return self._fits(group, bodies, found)
+        targets = _evidence(prepared).targets
+        if targets is None:
+            return self._fits(prepared, bodies, bodies.found())
+        group_seed = zlib.crc32(f"{seed}/{prepared.plan.group_id}".encode())
+        rows = [prepared.plan.instance_ids.index(instance_id) for instance_id in targets.instance_ids]
+        found = self._optimise(targets.to(self.device), bodies, rows=rows, seed=group_seed, trace=trace)
+        return self._fits(prepared, bodies, found)
 
-    def _optimise(self, group: FrameGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None) -> "_Found":
+    def _optimise(
+        self, targets: Targets, bodies: "GroupBodies", *, rows: list[int], seed: int, trace: TraceSink | None
+    ) -> "_Found":
         """Boxes after volumetric optimisation, of the instances that the target view shows well enough."""
-        group_seed = zlib.crc32(f"{seed}/{group.plan.group_id}".encode())
-        targets = build_targets(group, self.config.masks, device=self.device, dtype=torch.float32)
-        rows = [group.plan.instance_ids.index(instance_id) for instance_id in targets.instance_ids]
         if not rows:
             return _Found(rows, *(np.empty(shape) for shape in ((0, 3), (0, 3), (0, 3, 3), 0)))
         schedule, rendering = self.config.schedule, self.config.rendering
@@ -141,13 +149,21 @@ class VSRDLabeler:
             targets,
             num_steps=schedule.steps,
             num_rays=rendering.num_rays,
-            generator=np.random.default_rng(group_seed),
+            generator=np.random.default_rng(seed),
         )
         start = self._start(targets, bodies.fit, rows)
-        fit = optimise(targets, rays, start, self.config, seed=group_seed, trace=trace)
+        fit = optimise(targets, rays, start, self.config, seed=seed, trace=trace)
         return _Found.of(rows, fit.boxes, fit.silhouette_losses)
 
+    def _field_start(self) -> FieldStart:
+        settings, bodies = self.config.field, [prior.body for prior in self._priors.values()]
+        if settings.start == "body":
+            return body_start(settings, bodies, seed=self.config.seed)
+        return random_start(settings, num_bodies=len(bodies), seed=self.config.seed)
+
     def _start(self, targets: Targets, bodies: BodyFit, rows: list[int]) -> Start:
+        if self._fields is None:
+            raise RuntimeError("the residual fields have no start: call setup() before the first label()")
         if self.config.start.kind == "flat":
             boxes = BoxParameters.flat(len(rows), like=targets.K)
         else:
@@ -158,7 +174,7 @@ class VSRDLabeler:
         which = [kinds.index(self.config.box.sizes[name].body) for name in targets.class_names]
         return Start(boxes, self._fields.hypernetwork, self._fields.embeddings[which])
 
-    def _fits(self, group: FrameGroup, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
+    def _fits(self, group: GroupFrames, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
         if not all(np.isfinite(values).all() for values in found.arrays()):
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
@@ -183,9 +199,14 @@ class VSRDLabeler:
                     bearing_spread_deg=bearing_spread_deg(centers[box], views[bodies.seen[row][: len(views)]]),
                     silhouette_loss=float(found.silhouette_losses[box]),
                     is_moving=is_moving,
+                    shape=self._shape(bodies.fit, row),
                 )
             )
         return fits
+
+    def _shape(self, fit: BodyFit, row: int) -> tuple[float, ...] | None:
+        """The latents of a body; none of a box that volumetric steps have moved on from it."""
+        return None if self.config.schedule.steps else tuple(fit.latents[row].tolist())
 
     def _confidence(self, iou: float, confidence: float, *, is_moving: bool) -> float:
         """The mean 2D IoU as published where boxes start flat, else what the body fit says; little of what moves."""
@@ -193,22 +214,35 @@ class VSRDLabeler:
             return float(iou)
         return float(min(confidence, self.config.labels.moving_confidence) if is_moving else confidence)
 
-    def _match(self, group: FrameGroup, rows: list[int], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _match(self, group: GroupFrames, rows: list[int], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each instance's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.
 
         A Hungarian assignment on that mean, unless boxes keep their instances throughout (VSRD, label export).
         """
         T_cam_world = np.stack([rigid.inverse(frame.view.T_world_cam) for frame in group.label_frames])
         corners_cam = rigid.apply(T_cam_world[:, None], corners[None])  # [F, N, 8, 3]
-        K = torch.as_tensor(np.stack([frame.view.K for frame in group.label_frames]))
-        boxes = clip_boxes(project_boxes(torch.as_tensor(corners_cam), K[:, None]), group.views[0].image_size)
-        mask_boxes = torch.as_tensor(np.stack([frame.mask_boxes_xyxy[rows] for frame in group.label_frames]))
+        K = np.stack([frame.view.K for frame in group.label_frames])
+        boxes = clip_boxes(project_boxes(corners_cam, K[:, None]), group.views[0].image_size)
+        mask_boxes = np.stack([frame.mask_boxes_xyxy[rows] for frame in group.label_frames])
         ious = box_iou(boxes[:, None], mask_boxes[:, :, None])  # [F, instances, boxes]
-        mean = ious.nanmean(dim=0).nan_to_num().numpy()
+        seen = ~np.isnan(ious)
+        mean = np.where(seen, ious, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         order = np.arange(len(rows))
         if self.config.losses.matching == "hungarian":
             _, order = linear_sum_assignment(mean, maximize=True)
         return mean[np.arange(len(rows)), order], order
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is prepared of a group, on the CPU."""
+
+    observations: Observations  # of all instances of the plan
+    targets: Targets | None  # where there are volumetric steps
+
+
+def _evidence(prepared: PreparedGroup) -> _Evidence:
+    return prepared.payload
 
 
 def _outcome(function: Callable[..., T], *arguments: Any, **options: Any) -> T | Exception:

@@ -33,7 +33,7 @@ class Rows:
         """Some of the instances."""
         return type(self)(*(values[instances] for values in self.tensors()))
 
-    def to(self, device: str) -> Self:
+    def to(self, device: torch.device | str) -> Self:
         """The same on a device."""
         return type(self)(*(values.to(device) for values in self.tensors()))
 
@@ -87,7 +87,6 @@ def observe(
     settings: StartSettings,
     *,
     T_world_ref: np.ndarray,  # [4, 4]
-    device: torch.device,
 ) -> Observations:
     """The outlines of some instances of a group, each in the views that the plan gives it.
 
@@ -113,7 +112,7 @@ def observe(
                     mask, instance_id=instance_id, scene=scene, units=units, num_points=settings.contour_points
                 )
                 _fill(arrays, at, outline)
-    return Observations(**{name: _to_tensor(array, device) for name, array in arrays.items()})
+    return Observations(**{name: _to_tensor(array) for name, array in arrays.items()})
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,8 @@ def _fill(arrays: dict[str, np.ndarray], at: tuple[int, int], outline: Outline) 
     arrays["sampled"][at][:count] = np.abs(outline.normals).sum(axis=-1) > 0
 
 
-def _to_tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    tensor = torch.as_tensor(array, device=device)
+def _to_tensor(array: np.ndarray) -> Tensor:
+    tensor = torch.as_tensor(array)
     return tensor if array.dtype == bool else tensor.float()
 
 

@@ -12,12 +12,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from vsrd_ray.config import FieldSettings, RenderingSettings, ScheduleSettings, VSRDConfig
-from vsrd_ray.geometry.cameras import clip_boxes, project_boxes
 from vsrd_ray.labelers.base import TraceSink
 from vsrd_ray.labelers.vsrd import losses
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, residual_distances
 from vsrd_ray.labelers.vsrd.targets import RayPlan, Targets
+from vsrd_ray.rendering.projection import clip_boxes, project_boxes
 from vsrd_ray.rendering.rays import cast_rays, intersect_boxes
 from vsrd_ray.rendering.sdf import box_distance, soft_union
 from vsrd_ray.rendering.silhouettes import Field, Silhouettes, hierarchical_distances, render_sections

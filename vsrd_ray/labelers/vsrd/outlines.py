@@ -24,6 +24,9 @@ _SMOOTH_CHORD_SHARE = 0.04
 # Feet are compared to within this. Stuff must be lower by more than that to stand nearer than a mask; of two instances
 # whose feet are level either may be the nearer one.
 _FOOT_MARGIN_PX = 2
+# Of every value of a map, by how much its foot must be lower than a mask's to stand nearer, px; of some, out of reach.
+_LEADS = np.where(IS_INSTANCE, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX).astype(np.int32)
+_LEADS[np.isin(np.arange(len(_LEADS)) // IDS_PER_CLASS, NEVER_IN_FRONT)] = np.iinfo(np.int32).max // 2
 # Clearances are sampled on a grid of this many points a side, which reaches half the mask's size and this much beyond.
 CLEARANCE_SAMPLES = 64
 _CLEARANCE_PAD_PX = 10
@@ -47,12 +50,15 @@ class Scene:
         is_last = np.ones(instance_map.shape, dtype=bool)
         np.not_equal(instance_map[:-1], instance_map[1:], out=is_last[:-1])
         below = np.arange(1, height + 1, dtype=np.int32)[:, None]
-        feet = np.minimum.accumulate(np.where(is_last, below, height)[::-1], axis=0)[::-1]
-        rows, columns = np.nonzero(is_last)
+        feet = np.where(is_last, below, np.int32(height))
+        for row in range(height - 2, -1, -1):  # several times as fast as np.minimum.accumulate
+            np.minimum(feet[row], feet[row + 1], out=feet[row])
+        is_instance = IS_INSTANCE[instance_map]
+        ends = is_last & is_instance
         instance_feet = np.zeros(len(IS_INSTANCE), dtype=np.int32)
-        instance_feet[instance_map[rows, columns]] = rows + 1  # of an id's rows, the last one stays
-        of_instances = instance_feet[instance_map]
-        return Scene(instance_map, np.where(IS_INSTANCE[instance_map], of_instances, feet))
+        instance_feet[instance_map[ends]] = np.nonzero(ends)[0] + 1  # of an id's rows, the last one stays
+        feet[is_instance] = instance_feet[instance_map[is_instance]]
+        return Scene(instance_map, feet)
 
 
 @dataclass(frozen=True)
@@ -142,9 +148,8 @@ class _Window:
 def _may_hide(inside: np.ndarray, *, instance_id: int, scene: Scene, window: _Window) -> np.ndarray:
     """Pixels of the window [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
     ids, feet = window.cut(scene.instance_map), window.cut(scene.feet, fill=-1)
-    margin = np.where(IS_INSTANCE[ids], -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX)
-    others = (ids != instance_id) & ~np.isin(ids // IDS_PER_CLASS, NEVER_IN_FRONT) & ~inside
-    return (others & (feet > window.foot + margin)) | (feet < 0)
+    is_nearer = feet - _LEADS[ids] > window.foot
+    return (is_nearer & (ids != instance_id) & ~inside) | (feet < 0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Shapes: V views (the target first), N instances, T steps, R rays a step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +11,36 @@ from torch import Tensor
 
 from vsrd_ray.config import MaskSettings
 from vsrd_ray.data.frames import FrameGroup
-from vsrd_ray.data.masks import SoftMask, largest_soft_mask, mask_box, refine_mask, soft_mask_window
+from vsrd_ray.data.masks import (
+    DistanceMethod,
+    SoftMask,
+    largest_soft_mask,
+    mask_box,
+    refine_mask,
+    soft_mask_window,
+)
 from vsrd_ray.geometry import rigid
+
+
+@dataclass(frozen=True)
+class BoxedMask:
+    """A refined mask, kept in its box alone: softened, it takes a hundred times as much."""
+
+    box_xyxy: tuple[int, int, int, int]  # px, last pixel included
+    pixels: np.ndarray  # [h, w] bool, of the box
+
+    @staticmethod
+    def of(mask: np.ndarray) -> "BoxedMask":
+        """A mask [H, W] bool that is not empty."""
+        left, top, right, bottom = box = mask_box(mask) or (0, 0, 0, 0)
+        return BoxedMask(box, mask[top : bottom + 1, left : right + 1].copy())
+
+    def full(self, image_size: tuple[int, int]) -> np.ndarray:
+        """The mask in its image, [H, W] bool."""
+        left, top, right, bottom = self.box_xyxy
+        mask = np.zeros(image_size[::-1], dtype=bool)
+        mask[top : bottom + 1, left : right + 1] = self.pixels
+        return mask
 
 
 @dataclass(frozen=True)
@@ -28,7 +56,23 @@ class Targets:
     T_cam_ref: Tensor  # [V, 4, 4], its inverse
     visible: Tensor  # [V, N] bool
     mask_boxes: Tensor  # [V, N, 4] px (x1, y1, x2, y2), last pixel included; 0 where not visible
-    soft_masks: tuple[tuple[SoftMask | None, ...], ...]  # [V][N]
+    masks: tuple[tuple[BoxedMask | None, ...], ...]  # [V][N]
+    softness: float  # of soft masks, px
+    distance: DistanceMethod  # of soft masks
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """The same with its tensors on a device; masks are NumPy's."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
+
+    def soft_masks(self) -> list[list[SoftMask | None]]:
+        """The masks softened, [V][N]; work for every call."""
+        return [[self._softened(mask) for mask in masks] for masks in self.masks]
+
+    def _softened(self, mask: BoxedMask | None) -> SoftMask | None:
+        if mask is None:
+            return None
+        return soft_mask_window(mask.full(self.image_size), self.softness, self.distance)
 
 
 @dataclass(frozen=True)
@@ -44,12 +88,11 @@ def build_targets(
     group: FrameGroup,
     settings: MaskSettings,
     *,
-    device: torch.device,
     dtype: torch.dtype,
 ) -> Targets:
-    """Masks refined, softened and outlined; poses brought into the reference frame in double precision first.
+    """Masks refined, and outlined by boxes; poses brought into the reference frame in double precision first.
 
-    Instances whose refined mask is too small in the target view are left out (VSRD section 4.1).
+    Instances whose refined mask is too small in the target view are left out (VSRD section 4.1). All is on the CPU.
     """
     T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
     T_ref_cam = rigid.inverse(T_world_ref) @ np.stack([view.T_world_cam for view in group.views])
@@ -58,7 +101,7 @@ def build_targets(
     refined = [[masks[n] for n in kept] for masks in refined]
 
     def to_tensor(array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array, device=device).to(dtype)
+        return torch.as_tensor(array).to(dtype)
 
     return Targets(
         instance_ids=tuple(group.plan.instance_ids[n] for n in kept),
@@ -68,37 +111,34 @@ def build_targets(
         K=to_tensor(np.stack([view.K for view in group.views])),
         T_ref_cam=to_tensor(T_ref_cam),
         T_cam_ref=to_tensor(rigid.inverse(T_ref_cam)),
-        visible=torch.as_tensor(np.array([[mask is not None for mask in masks] for masks in refined]), device=device),
+        visible=torch.tensor([[mask is not None for mask in masks] for masks in refined], dtype=torch.bool),
         mask_boxes=to_tensor(np.array([[_box(mask) for mask in masks] for masks in refined], dtype=np.float64)),
-        soft_masks=tuple(
-            tuple(
-                None if mask is None else soft_mask_window(mask, settings.softness, settings.distance) for mask in masks
-            )
-            for masks in refined
-        ),
+        masks=tuple(map(tuple, refined)),
+        softness=settings.softness,
+        distance=settings.distance,
     )
 
 
-def _box(mask: np.ndarray | None) -> tuple[int, int, int, int]:
-    return (mask_box(mask) if mask is not None else None) or (0, 0, 0, 0)
+def _box(mask: BoxedMask | None) -> tuple[int, int, int, int]:
+    return (0, 0, 0, 0) if mask is None else mask.box_xyxy
 
 
 def _refined_masks(
     instances: np.ndarray, instance_ids: tuple[int, ...], settings: MaskSettings
-) -> list[np.ndarray | None]:
-    masks: list[np.ndarray | None] = []
+) -> list[BoxedMask | None]:
+    masks: list[BoxedMask | None] = []
     for instance_id in instance_ids:
         mask = instances == instance_id
         if settings.refine:
             mask = refine_mask(mask)
-        masks.append(mask if np.count_nonzero(mask) >= settings.min_source_area else None)
+        masks.append(BoxedMask.of(mask) if np.count_nonzero(mask) >= settings.min_source_area else None)
     return masks
 
 
-def _is_target(mask: np.ndarray, settings: MaskSettings) -> bool:
-    left, top, right, bottom = mask_box(mask) or (0, 0, 0, 0)
+def _is_target(mask: BoxedMask, settings: MaskSettings) -> bool:
+    left, top, right, bottom = mask.box_xyxy
     side = min(right - left, bottom - top)
-    return bool(np.count_nonzero(mask) >= settings.min_target_area and side >= settings.min_target_side)
+    return bool(np.count_nonzero(mask.pixels) >= settings.min_target_area and side >= settings.min_target_side)
 
 
 def draw_rays(
@@ -115,14 +155,15 @@ def draw_rays(
     A step's rays are the first distinct ones of a longer draw with repetition, which has the same distribution as a
     draw without. There are fewer rays than asked for where they would take more than half of the pixels.
     """
-    density = np.stack([largest_soft_mask(row, targets.image_size) for row in targets.soft_masks])
+    softened = targets.soft_masks()
+    density = np.stack([largest_soft_mask(row, targets.image_size) for row in softened])
     cumulative = np.cumsum(density.ravel(), dtype=np.float64)
     num_rays = min(num_rays, int(np.count_nonzero(density)) // 2)
     drawn = np.stack([_draw_distinct(cumulative, num_rays, generator) for _ in range(num_steps)])
     views, v, u = np.unravel_index(drawn, density.shape)
     pixels = np.stack([u, v], axis=-1)
     soft_masks = np.zeros((*drawn.shape, len(targets.instance_ids)), dtype=np.float32)
-    for index, row in enumerate(targets.soft_masks):
+    for index, row in enumerate(softened):
         here = np.nonzero(views == index)
         for n, soft in enumerate(row):
             if soft is not None:

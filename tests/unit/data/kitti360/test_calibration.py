@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.calibration import read_calibration
+from vsrd_ray.data.kitti360.calibration import read_calibration, read_lidar
 from vsrd_ray.errors import InputError
 
 
@@ -72,3 +72,26 @@ def test_a_binary_file(root: Path) -> None:
 def test_unknown_camera(root: Path) -> None:
     with pytest.raises(InputError, match="unknown camera 'image_02': give one of image_00, image_01"):
         read_calibration(root, "image_02")
+
+
+def test_a_dataset_without_lidar_has_no_calibration_of_it(root: Path) -> None:
+    assert read_lidar(root, "image_00") is None
+
+
+def test_the_real_lidar_is_behind_the_camera_and_looks_its_way(shared: Path) -> None:
+    T_cam_lidar = read_lidar(shared / "data" / "kitti360_real", "image_00")
+    assert T_cam_lidar is not None
+    # 10 m ahead of the LiDAR, on its left and above it; the camera looks down by some degrees
+    ahead, left, up = (T_cam_lidar[:3, :3] @ axis for axis in np.eye(3))
+    assert ahead[2] > 0.98 and left[0] < -0.99 and up[1] < -0.98
+    position = T_cam_lidar[:3, 3]
+    assert position[2] == pytest.approx(-0.8, abs=0.1) and abs(position[0]) < 0.5
+    np.testing.assert_allclose(T_cam_lidar[:3, :3] @ T_cam_lidar[:3, :3].T, np.eye(3), atol=1e-6)
+    other = read_lidar(shared / "data" / "kitti360_real", "image_01")
+    assert other is not None and (other - T_cam_lidar)[0, 3] == pytest.approx(-0.594183, abs=1e-6)
+
+
+def test_a_damaged_lidar_calibration_is_named(root: Path) -> None:
+    paths.lidar_calibration_file(root).write_text("1 0 0 1 0 1 0")
+    with pytest.raises(InputError, match=r"calib_cam_to_velo\.txt: expected 12 numbers"):
+        read_lidar(root, "image_00")

@@ -1,4 +1,5 @@
 import pickle
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from vsrd_ray.config import load_config
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.data.loading import GroupTasks, load_group
 from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
 from vsrd_ray.geometry import rigid
@@ -44,14 +45,36 @@ TRUTH = {car.instance_id: (np.array(car.center_world), np.array(car.dimensions_l
 POSES = [camera_pose(2, 0, pitch=0.02), camera_pose(0, 0.5), camera_pose(4, -0.3, roll=0.02), camera_pose(5, 0)]
 
 
+def set_up(config, device="cpu"):
+    """A labeler that can label."""
+    labeler = VSRDLabeler(config, device)
+    labeler.setup()
+    return labeler
+
+
+def prepare(config, group):
+    """What a labeler that is not set up sends of a group to one that labels."""
+    return pickle.loads(pickle.dumps(VSRDLabeler(config).prepare(group)))
+
+
+def label(labeler, group, **options):
+    """Fits of a group that was prepared elsewhere."""
+    return labeler.label(prepare(labeler.config, group), **options)
+
+
+def label_many(labeler, groups, **options):
+    """Fits of groups that were prepared elsewhere."""
+    return labeler.label_many([prepare(labeler.config, group) for group in groups], **options)
+
+
 @pytest.fixture(scope="module")
 def labeler():
-    return VSRDLabeler(FAST)
+    return set_up(FAST)
 
 
 @pytest.fixture(scope="module")
 def volumetric():
-    return VSRDLabeler(VOLUMETRIC)
+    return set_up(VOLUMETRIC)
 
 
 @pytest.fixture(params=["labeler", "volumetric"])
@@ -76,7 +99,8 @@ def street(tmp_path_factory):
     plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=FAST.grouping, classes=("car",))
     truth = read_boxes(root, settings.sequence)
     boxes = zip(truth.centers_world, truth.dimensions_lwh, truth.yaws_world, strict=True)
-    groups = [load_group(group_task(sequence, plan, index)) for plan in plans]
+    tasks = GroupTasks(sequence, index)
+    groups = [load_group(tasks.task(plan)) for plan in plans]
     return groups, dict(zip(truth.instance_ids.tolist(), boxes, strict=True))
 
 
@@ -99,7 +123,7 @@ def ious_3d(fits, truth):
 @pytest.fixture(scope="module")
 def street_labels(labeler, street):
     """Fits of each of the street's windows."""
-    return [labeler.label(group, seed=0) for group in street[0]]
+    return [label(labeler, group, seed=0) for group in street[0]]
 
 
 def test_a_synthetic_street(street, street_labels):
@@ -119,12 +143,12 @@ def test_a_synthetic_street(street, street_labels):
 
 
 def test_two_runs_over_a_street_are_equal_byte_by_byte(street, street_labels):
-    labeler = VSRDLabeler(FAST)
-    assert pickle.dumps([labeler.label(group, seed=0) for group in street[0]]) == pickle.dumps(street_labels)
+    labeler = set_up(FAST)
+    assert pickle.dumps([label(labeler, group, seed=0) for group in street[0]]) == pickle.dumps(street_labels)
 
 
 def test_hand_made_cars(labeler, group):
-    fits = labeler.label(group, seed=0)
+    fits = label(labeler, group, seed=0)
     assert min(ious_3d(fits, TRUTH)) > 0.75
     assert min(fit.mean_iou_2d for fit in fits) > 0.8
     assert [fit.num_views for fit in fits] == [4, 4]
@@ -132,24 +156,53 @@ def test_hand_made_cars(labeler, group):
 
 
 def test_volumetric_steps_stay_near(volumetric, group):
-    fits = volumetric.label(group, seed=0)
+    fits = label(volumetric, group, seed=0)
     assert min(ious_3d(fits, TRUTH)) > 0.6
 
 
 def test_volumetric_labels_hang_on_the_group_and_the_seed_alone(volumetric, group):
     other = make_group(CARS, POSES[::-1], group_id="other")
-    first, others = volumetric.label(group, seed=0), volumetric.label(other, seed=0)
+    first, others = label(volumetric, group, seed=0), label(volumetric, other, seed=0)
     torch.rand(3)
-    assert_same(volumetric.label(other, seed=0), others)
-    assert_same(volumetric.label(group, seed=0), first)
+    assert_same(label(volumetric, other, seed=0), others)
+    assert_same(label(volumetric, group, seed=0), first)
     with pytest.raises(AssertionError):
-        assert_same(volumetric.label(group, seed=1), first)
+        assert_same(label(volumetric, group, seed=1), first)
     with pytest.raises(AssertionError):  # the group's id takes part in the seed
-        assert_same(volumetric.label(replace(group, plan=replace(group.plan, group_id="x")), seed=0), first)
+        assert_same(label(volumetric, replace(group, plan=replace(group.plan, group_id="x")), seed=0), first)
+
+
+def test_what_is_prepared_does_not_grow_with_the_images(group):
+    """No instance map is sent on, nor anything else as large."""
+    maps = np.pad(group.instance_maps, ((0, 0), (0, 1000), (0, 1000)), constant_values=7000)
+    views = tuple(replace(view, image_size=(maps.shape[2], maps.shape[1])) for view in group.views)
+    larger = replace(group, instance_maps=maps, views=views)
+    small, large = (VSRDLabeler(VOLUMETRIC).prepare(one) for one in (group, larger))
+    assert len(pickle.dumps(large)) < 1.5 * len(pickle.dumps(small)) < maps.nbytes / 10
+    assert (large.plan, large.class_names) == (group.plan, group.class_names)
+
+
+def test_volumetric_steps_need_a_labeler_that_is_set_up(group):
+    with pytest.raises(RuntimeError, match="call setup"):
+        label(VSRDLabeler(VOLUMETRIC), group, seed=0)
+
+
+def test_setting_up_again_is_harmless(volumetric, group):
+    first = label(volumetric, group, seed=0)
+    started = time.perf_counter()
+    volumetric.setup()
+    assert time.perf_counter() - started < 0.1  # nothing is trained again
+    assert_same(label(volumetric, group, seed=0), first)
+
+
+def test_a_device_that_is_not_there_shows_when_the_labeler_is_set_up():
+    labeler = VSRDLabeler(FAST, device="cuda:99")
+    with pytest.raises((RuntimeError, AssertionError)):
+        labeler.setup()
 
 
 def test_bodies_need_no_seed(labeler, group):
-    assert_same(labeler.label(group, seed=1), labeler.label(group, seed=0))
+    assert_same(label(labeler, group, seed=1), label(labeler, group, seed=0))
 
 
 def bus_group():
@@ -159,8 +212,8 @@ def bus_group():
 
 def test_many_groups_at_once_on_the_cpu_are_labelled_as_one_by_one(labeler, group):
     groups = [group, bus_group(), make_group(CARS[:1], POSES[1:], group_id="one car")]
-    for fits, one in zip(labeler.label_many(groups, seed=0), groups, strict=True):
-        assert_same(fits, labeler.label(one, seed=0))
+    for fits, one in zip(label_many(labeler, groups, seed=0), groups, strict=True):
+        assert_same(fits, label(labeler, one, seed=0))
 
 
 @pytest.mark.parametrize("instances_at_once", [0, 2, 1000])
@@ -176,10 +229,10 @@ def test_many_groups_at_once_on_a_gpu_are_labelled_as_one_by_one(labeler, group,
 
     monkeypatch.setattr(labeler, "_fit", counted)
     groups = [group, bus_group(), make_group(CARS[:1], POSES[1:], group_id="one car")]
-    together = labeler._fit_together([labeler._observe(one) for one in groups])
+    together = labeler._fit_together([labeler._on_device(prepare(FAST, one)) for one in groups])
     assert sizes == {0: [1] * 4, 2: [2, 2], 1000: [4]}[instances_at_once]
     for fit, one in zip(together, groups, strict=True):
-        alone = labeler.bodies(one)
+        alone = labeler.bodies(prepare(FAST, one))
         assert fit.num_views.tolist() == alone.fit.num_views.tolist()
         for name in ("locations", "half_extents", "R_ref_obj"):
             ours, theirs = getattr(fit.boxes, name), getattr(alone.fit.boxes, name)
@@ -188,20 +241,20 @@ def test_many_groups_at_once_on_a_gpu_are_labelled_as_one_by_one(labeler, group,
 
 def test_a_group_that_fails_does_not_spoil_the_others(labeler, group):
     good, bad = bus_group(), replace(group, label_frames=())
-    spoilt, fits = labeler.label_many([bad, good], seed=0)
+    spoilt, fits = label_many(labeler, [bad, good], seed=0)
     assert isinstance(spoilt, ValueError)
-    assert_same(fits, labeler.label(good, seed=0))
+    assert_same(fits, label(labeler, good, seed=0))
     with pytest.raises(ValueError, match=str(spoilt)):
-        labeler.label(bad, seed=0)
+        label(labeler, bad, seed=0)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_the_boxes_of_the_cpu(labeler, group):
     groups = [group, bus_group()]
-    on_gpu = VSRDLabeler(FAST, device="cuda").label_many(groups, seed=0)
+    on_gpu = label_many(set_up(FAST, device="cuda"), groups, seed=0)
     for fits, one in zip(on_gpu, groups, strict=True):
-        for fit, other in zip(fits, labeler.label(one, seed=0), strict=True):
+        for fit, other in zip(fits, label(labeler, one, seed=0), strict=True):
             np.testing.assert_allclose(fit.center_world, other.center_world, rtol=0, atol=0.01)
             np.testing.assert_allclose(fit.dimensions_lwh, other.dimensions_lwh, rtol=0, atol=0.01)
 
@@ -219,13 +272,13 @@ def test_kilometres_from_the_origin_labels_are_the_same(labeler, group):
         views=tuple(moved(view) for view in group.views),
         label_frames=tuple(replace(frame, view=moved(frame.view)) for frame in group.label_frames),
     )
-    fits = [replace(fit, center_world=fit.center_world - shift) for fit in labeler.label(far, seed=0)]
-    assert_same(fits, labeler.label(group, seed=0), tolerance=1e-3)
+    fits = [replace(fit, center_world=fit.center_world - shift) for fit in label(labeler, far, seed=0)]
+    assert_same(fits, label(labeler, group, seed=0), tolerance=1e-3)
 
 
 def test_every_step_of_the_bodies_is_traced_where_there_is_no_other(labeler, group):
     traced = []
-    fits = labeler.label(group, seed=0, trace=lambda step, values: traced.append((step, values)))
+    fits = label(labeler, group, seed=0, trace=lambda step, values: traced.append((step, values)))
     assert [step for step, _ in traced] == list(range(FAST.start.extent_steps + FAST.start.contour_steps))
     half_extents = traced[-1][1]["half_extents"]
     np.testing.assert_allclose(2 * half_extents[:, [2, 0, 1]], [fit.dimensions_lwh for fit in fits], rtol=0, atol=1e-5)
@@ -233,14 +286,14 @@ def test_every_step_of_the_bodies_is_traced_where_there_is_no_other(labeler, gro
 
 def test_every_volumetric_step_is_traced(volumetric, group):
     steps = []
-    volumetric.label(group, seed=0, trace=lambda step, values: steps.append((step, sorted(values))))
+    label(volumetric, group, seed=0, trace=lambda step, values: steps.append((step, sorted(values))))
     assert [step for step, _ in steps] == list(range(VOLUMETRIC.schedule.steps))
 
 
 def test_the_published_method_from_the_flat_start(group):
     """Too few steps to arrive, but everything takes part: Hungarian matching, residual fields, all losses."""
     overrides = ["schedule.steps=4", "schedule.residual_from=2", "rendering.num_rays=50", "field.hyper_width=16"]
-    fits = VSRDLabeler(load_config("kitti360_vsrd", overrides)).label(group, seed=0)
+    fits = label(set_up(load_config("kitti360_vsrd", overrides)), group, seed=0)
     assert [fit.instance_id for fit in fits] == [26001, 26002]
     for fit in fits:
         assert np.isfinite([*fit.center_world, *fit.dimensions_lwh, fit.yaw_world, fit.silhouette_loss]).all()
@@ -259,9 +312,8 @@ def test_boxes_are_given_to_the_instances_that_they_overlap(group, matching):
         expected = []
         for frame in group.label_frames:
             corners_cam = rigid.apply(rigid.inverse(frame.view.T_world_cam), corners[box])
-            projected = project_boxes(torch.as_tensor(corners_cam), torch.as_tensor(frame.view.K))
-            clipped = clip_boxes(projected, frame.view.image_size)
-            expected.append(box_iou(clipped, torch.as_tensor(frame.mask_boxes_xyxy[n])).item())
+            clipped = clip_boxes(project_boxes(corners_cam, frame.view.K), frame.view.image_size)
+            expected.append(box_iou(clipped, frame.mask_boxes_xyxy[n]).item())
         assert ious[n] == pytest.approx(np.mean(expected))
     assert (ious > 0.7).all() if matching == "hungarian" else (ious < 0.1).all()
 
@@ -273,8 +325,8 @@ def test_what_cannot_have_stood_still_is_called_moving_and_little_believed(label
     standing_still = make_group([driving[0], parked], poses)
     seen = [make_group([car, parked], [pose]).instance_maps[0] for car, pose in zip(driving, poses, strict=True)]
     in_motion = replace(standing_still, instance_maps=np.stack(seen))
-    assert [fit.is_moving for fit in labeler.label(standing_still, seed=0)] == [False, False]
-    moving, still = labeler.label(in_motion, seed=0)
+    assert [fit.is_moving for fit in label(labeler, standing_still, seed=0)] == [False, False]
+    moving, still = label(labeler, in_motion, seed=0)
     assert moving.is_moving and not still.is_moving
     assert moving.confidence <= FAST.labels.moving_confidence < still.confidence
 
@@ -282,28 +334,28 @@ def test_what_cannot_have_stood_still_is_called_moving_and_little_believed(label
 def test_an_occluded_car_that_stands_is_not_called_moving(labeler):
     wall = Thing(12001, (9.0, 2.2, 0.75), 0.0, (0.5, 0.8, 2.0))
     group = make_group([CARS[0], wall], POSES, labelled=(26001,))
-    assert [fit.is_moving for fit in labeler.label(group, seed=0)] == [False]
+    assert [fit.is_moving for fit in label(labeler, group, seed=0)] == [False]
 
 
 def test_an_instance_that_no_view_shows_gets_no_box(either, group):
     maps = np.where(group.instance_maps == 26001, 7000, group.instance_maps)
-    (fit,) = either.label(replace(group, instance_maps=maps), seed=0)
+    (fit,) = label(either, replace(group, instance_maps=maps), seed=0)
     assert fit.instance_id == 26002
     assert ious_3d([fit], TRUTH)[0] > 0.6
-    assert either.label(replace(group, instance_maps=np.full_like(maps, 7000)), seed=0) == []
+    assert label(either, replace(group, instance_maps=np.full_like(maps, 7000)), seed=0) == []
 
 
 def test_bodies_need_no_target_view_and_volumetric_steps_do(labeler, volumetric, group):
     maps = group.instance_maps.copy()
     maps[0] = 7000
     unseen = replace(group, instance_maps=maps)
-    fits = labeler.label(unseen, seed=0)
+    fits = label(labeler, unseen, seed=0)
     assert [fit.num_views for fit in fits] == [3, 3] and min(ious_3d(fits, TRUTH)) > 0.6
-    assert volumetric.label(unseen, seed=0) == []
+    assert label(volumetric, unseen, seed=0) == []
 
 
 def test_one_view_is_enough_for_a_box_that_can_be(labeler):
-    fits = labeler.label(make_group(CARS, POSES[:1]), seed=0)
+    fits = label(labeler, make_group(CARS, POSES[:1]), seed=0)
     for fit in fits:
         assert np.linalg.norm(fit.center_world - TRUTH[fit.instance_id][0]) < 2
         assert fit.num_views == 1 and fit.bearing_spread_deg == 0
@@ -311,7 +363,7 @@ def test_one_view_is_enough_for_a_box_that_can_be(labeler):
 
 def test_each_instance_is_fitted_in_its_own_views(labeler, group):
     own = replace(group, plan=replace(group.plan, instance_views=((0, 1, 2, 3), (1, 3))))
-    first, second = labeler.label(own, seed=0)
+    first, second = label(labeler, own, seed=0)
     assert (first.num_views, second.num_views) == (4, 2)
     cameras = np.stack([group.views[frame].T_world_cam[:3, 3] for frame in (1, 3)])
     assert second.bearing_spread_deg == pytest.approx(bearing_spread_deg(second.center_world, cameras))
@@ -325,8 +377,8 @@ def test_numbers_that_are_not_finite_are_an_error(volumetric, group, monkeypatch
 
     monkeypatch.setattr("vsrd_ray.labelers.vsrd.labeler.optimise", spoilt)
     with pytest.raises(FloatingPointError, match="not finite"):
-        volumetric.label(group, seed=0)
-    (error,) = volumetric.label_many([group], seed=0)
+        label(volumetric, group, seed=0)
+    (error,) = label_many(volumetric, [group], seed=0)
     assert isinstance(error, FloatingPointError)
 
 

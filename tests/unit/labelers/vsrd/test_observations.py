@@ -29,7 +29,7 @@ def group():
 
 def observed(group, instance_ids=(26001, 26002)):
     T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
-    return observe(group, instance_ids, SETTINGS, T_world_ref=T_world_ref, device=CPU)
+    return observe(group, instance_ids, SETTINGS, T_world_ref=T_world_ref)
 
 
 def test_every_view_is_as_its_outline_says(group):

@@ -57,7 +57,7 @@ def with_schedule(config, **changes):
 
 def targets_on(device):
     group, settings = make_group(THINGS, POSES), MaskSettings(softness=2.0)  # the images are small
-    return build_targets(group, settings, device=torch.device(device), dtype=torch.float32)
+    return build_targets(group, settings, dtype=torch.float32).to(device)
 
 
 @pytest.fixture(scope="module")

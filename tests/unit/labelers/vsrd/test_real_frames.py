@@ -8,7 +8,7 @@ import pytest
 from vsrd_ray.config import load_config
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.loading import group_task, load_group
+from vsrd_ray.data.loading import GroupTasks, load_group
 from vsrd_ray.data.scene import plan_windows
 from vsrd_ray.labelers.vsrd import VSRDLabeler
 
@@ -21,7 +21,9 @@ def test_car_stands_where_lidar_saw_it(shared):
     index = index_frames(sequence, all_frames(sequence))
     plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=config.grouping, classes=("car",))
     (plan,) = [plan for plan in plans if 26001 in plan.instance_ids]
-    fits = VSRDLabeler(config).label(load_group(group_task(sequence, plan, index)), seed=0)
+    labeler = VSRDLabeler(config)
+    labeler.setup()
+    fits = labeler.label(labeler.prepare(load_group(GroupTasks(sequence, index).task(plan))), seed=0)
     (fit,) = [fit for fit in fits if fit.instance_id == 26001]
     boxes = json.loads((root / "derived_boxes.json").read_text())["boxes"]
     (box,) = [box for box in boxes if box["instance_id"] == 26001]

@@ -39,7 +39,7 @@ def three():
 
 
 def build(group, settings=SETTINGS, dtype=torch.float64):
-    return build_targets(group, settings, device=torch.device("cpu"), dtype=dtype)
+    return build_targets(group, settings, dtype=dtype)
 
 
 def test_shapes_and_who_is_seen_where(three):
@@ -51,7 +51,7 @@ def test_shapes_and_who_is_seen_where(three):
     assert targets.K.shape == (3, 3, 3) and targets.T_ref_cam.shape == (3, 4, 4)
     assert targets.mask_boxes.shape == (3, 2, 4)
     assert targets.mask_boxes.dtype == targets.K.dtype == torch.float64
-    assert [[soft is not None for soft in row] for row in targets.soft_masks] == targets.visible.tolist()
+    assert [[soft is not None for soft in row] for row in targets.soft_masks()] == targets.visible.tolist()
     assert (targets.mask_boxes[2] == 0).all()
 
 
@@ -86,7 +86,7 @@ def test_masks_are_refined_first(group):
     maps[0, int(rows.mean()), int(columns.mean())] = ROAD  # a hole
     untouched, spoilt = build(group), build(replace(group, instance_maps=maps))
     assert torch.equal(untouched.mask_boxes, spoilt.mask_boxes)
-    np.testing.assert_array_equal(untouched.soft_masks[0][0].values, spoilt.soft_masks[0][0].values)
+    np.testing.assert_array_equal(untouched.soft_masks()[0][0].values, spoilt.soft_masks()[0][0].values)
     raw = build(replace(group, instance_maps=maps), MaskSettings(refine=False))
     np.testing.assert_allclose(raw.mask_boxes[0, 0, :2], [2, 2])
 
