@@ -68,10 +68,10 @@ def write_sequence(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray of two cores for the whole session, so that each labelling run need not start its own."""
-    from vsrd_ray.pipeline.pool import Machine
+    from vsrd_ray.pipeline.pool import Machines, Node
     from vsrd_ray.pipeline.session import ray_session
 
-    with ray_session(Machine(cpus=2, gpus=0)):
+    with ray_session(Machines(present=(Node(cpus=2, gpus=0),), is_local=True)):
         yield
 
 

@@ -3,21 +3,29 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from vsrd_ray.cli import main
+from vsrd_ray.config import VSRDConfig
+from vsrd_ray.labelers.base import PreparedGroup
+from vsrd_ray.pipeline.factory import LabelerFactory
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
 
 @pytest.fixture(scope="session")
 def quick() -> list[str]:
-    """Options of the demo's configuration with few steps and rays, and groups for a drive as short as the street."""
+    """Options of the demo's configuration with few steps and rays, and groups for a drive as short as the street.
+
+    Its labelers are set up at once: to teach residual fields a body takes seconds of every worker.
+    """
     settings = (
         "schedule.steps=12",
         "rendering.num_rays=32",
+        "field.start=random",
         "start.extent_steps=8",
         "start.contour_steps=4",
         "start.headings=4",
@@ -47,6 +55,28 @@ def labelled(
     result = label_street(output, "--trace")
     assert result.exit_code == 0, result.output
     return result, output
+
+
+@pytest.fixture(scope="session")
+def broken_labeler() -> LabelerFactory:
+    """Makes labelers that fail for every group; on workers as well, which cannot import them."""
+
+    def make(config: VSRDConfig, device: str) -> Any:
+        class Broken:
+            name = "broken"
+
+            def setup(self):
+                pass
+
+            def prepare(self, group):
+                return PreparedGroup.of(group, None)
+
+            def label(self, prepared, *, seed, trace=None):
+                raise ZeroDivisionError("of all\n  things")
+
+        return Broken()
+
+    return make
 
 
 @pytest.fixture

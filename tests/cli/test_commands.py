@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labels.kitti import read_frame
-from vsrd_ray.labels.parquet import read_labels
+from vsrd_ray.labels.parquet import read_groups, read_labels
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
@@ -30,15 +32,27 @@ def test_evaluate(output, command, street):
     assert json.loads(command("evaluate", output, "--root", street, "--json").stdout)["max_range"] == 40
 
 
+def into_piece(part: Path, group_id: str) -> Path:
+    """Write the rows of one group of a part into a file of its own beside it."""
+    piece = part.with_name(f"{group_id}.parquet")
+    table = pq.read_table(part, partitioning=None)
+    pq.write_table(table.filter(pc.field("group_id") == group_id), piece)
+    return piece
+
+
 @pytest.mark.ray
 def test_evaluate_takes_what_a_run_in_progress_has(output, command, street):
-    """Some groups are marked as done; of others there are files without their mark, or nothing yet."""
+    """One group is marked as done; others have labels without a mark, some of them in a part that is being made."""
     whole = json.loads(command("evaluate", output, "--root", street, "--json").stdout)
     manifest = json.loads((output / "manifest.json").read_text())
     (output / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
-    done, *others = sorted((output / "groups").glob("*.parquet"))
-    for mark in others:
-        mark.unlink()
+    (marks,), (labels,) = ([*output.glob(pattern)] for pattern in ("groups/*.parquet", "labels/*/*.parquet"))
+    first, second, *_ = read_groups(output)["group_id"].to_pylist()
+    done = into_piece(marks, first)
+    for group_id in (first, second):
+        into_piece(labels, group_id)
+    marks.unlink()
+    labels.rename(labels.with_name(f".{labels.name}"))
     result = command("evaluate", output, "--root", street, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

@@ -32,6 +32,7 @@ def test_commands_are_those_of_the_handbook():
     names = {" ".join(path) for path, _ in commands()}
     assert names == {
         "label",
+        "status",
         "synthesize",
         "annotate",
         "sample",

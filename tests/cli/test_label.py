@@ -8,7 +8,6 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.pipeline import run
 
@@ -66,9 +65,9 @@ def test_labels_depend_on_neither_truth_nor_actors_nor_trace(labelled, label_str
 
 def test_one_group_then_all_then_nothing(labelled, label_street, files_in, tmp_path):
     output = tmp_path / "output"
-    first = label_street(output, "--limit", "1")
+    first = label_street(output, "--serial", "--limit", "1")
     assert "Groups    1 of 1 labelled, 0 failed" in first.stdout
-    rest = label_street(output)
+    rest = label_street(output, "--serial")
     assert "Groups    6 of 6 labelled, 0 failed" in rest.stdout
     assert files_in(output, *LABELS) == files_in(labelled[1], *LABELS)
 
@@ -90,7 +89,9 @@ def test_nothing_to_do_needs_no_ray(labelled, label_street, monkeypatch):
 
 
 def test_classes_with_sizes_can_be_asked_for(label_street, tmp_path):
-    result = label_street(tmp_path / "output", "--classes", "car, truck, bus, caravan, trailer", "--limit", "1")
+    result = label_street(
+        tmp_path / "output", "--serial", "--classes", "car, truck, bus, caravan, trailer", "--limit", "1"
+    )
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
     assert manifest["inputs"]["classes"] == ["car", "truck", "bus", "caravan", "trailer"]
@@ -123,7 +124,8 @@ def test_grouping_is_short_for_a_setting(label_street, tmp_path, options, kind):
 
 
 def test_scene_is_labelled_in_windows(label_street, tmp_path):
-    result = label_street(tmp_path / "output", "--grouping", "scene", "--set", "grouping.window_instances=4")
+    windows = ("--grouping", "scene", "--set", "grouping.window_instances=4")
+    result = label_street(tmp_path / "output", "--serial", *windows)
     assert result.exit_code == 0, result.output
     assert "Groups    2 of 2 labelled, 0 failed" in result.stdout
     labels = read_labels(tmp_path / "output")
@@ -132,24 +134,9 @@ def test_scene_is_labelled_in_windows(label_street, tmp_path):
     assert len(fits.drop_duplicates()) == fits["instance_id"].nunique() > 4
 
 
-def test_failed_groups_make_it_exit_with_3(label_street, tmp_path, monkeypatch):
-    def make_broken(config, device):
-        class Broken:
-            name = "broken"
-
-            def setup(self):
-                pass
-
-            def prepare(self, group):
-                return PreparedGroup.of(group, None)
-
-            def label(self, prepared, *, seed, trace=None):
-                raise ZeroDivisionError("of all things")
-
-        return Broken()
-
-    monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": make_broken})
-    result = label_street(tmp_path / "output", "--limit", "1")
+def test_failed_groups_make_it_exit_with_3(label_street, broken_labeler, tmp_path, monkeypatch):
+    monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": broken_labeler})
+    result = label_street(tmp_path / "output", "--serial", "--limit", "1")
     assert result.exit_code == 3
     assert "ZeroDivisionError: of all things" in result.stdout
     assert "Note      The same command tries the failed groups again." in result.stdout

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from vsrd_ray.labels.parquet import read_groups
+
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SCRIPT = Path(sys.executable).with_name("vsrd-ray")
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = ("labels", "kitti")
+PART = f"{SEQUENCE}-image_00-part00000.parquet"
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def stop_after_first_group(start) -> Callable[..., Started]:
 
     def run(kind: signal.Signals, *options: str) -> Started:
         started = start(*options)
-        wait_until(lambda: list(started.output.glob("groups/*.parquet")), seconds=240, what="a group")
+        wait_until(lambda: list(started.output.glob("groups/[!.]*.parquet")), seconds=240, what="a group")
         started.look()
         (os.killpg if kind == signal.SIGINT else os.kill)(started.process.pid, kind)
         return started
@@ -106,20 +110,24 @@ def stop_after_first_group(start) -> Callable[..., Started]:
 @pytest.fixture(scope="module")
 def killed(stop_after_first_group) -> Started:
     started = stop_after_first_group(signal.SIGKILL)
-    started.process.communicate(timeout=60)
+    started.process.communicate(timeout=180)
     return started
 
 
 def check_rest_is_labelled(started: Started, labelled, label_street, files_in, *options: str) -> None:
     """The run was stopped in between, and the same command ends with the labels of an undisturbed run."""
     assert json.loads((started.output / "manifest.json").read_text())["status"] == "running"
-    done = files_in(started.output, "groups")
+    done = read_groups(started.output).to_pylist()
     assert 1 <= len(done) < 6
+    assert len(files_in(started.output, "groups")) >= len(done)  # no part before its last group
     result = label_street(started.output, *options)
     assert result.exit_code == 0, result.output
     assert "Groups    6 of 6 labelled, 0 failed" in result.stdout
     assert files_in(started.output, *LABELS) == files_in(labelled[1], *LABELS)
-    assert files_in(started.output, "groups").items() >= done.items()
+    after = read_groups(started.output).to_pylist()
+    assert all(row in after for row in done)  # also of the same seconds: none was labelled again
+    assert [path.name for path in (started.output / "groups").iterdir()] == [PART]
+    assert [path.name for path in (started.output / "labels" / f"sequence={SEQUENCE}").iterdir()] == [PART]
 
 
 def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_in):
@@ -129,26 +137,26 @@ def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_i
 
 def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, label_street, files_in, tmp_path):
     """Its windows share frames, whose texts wait for all of them."""
-    options = ("--grouping", "scene", "--set", "grouping.window_instances=1")
+    options = ("--serial", "--grouping", "scene", "--set", "grouping.window_instances=1")
     started = stop_after_first_group(signal.SIGKILL, *options)
-    started.process.communicate(timeout=60)
+    started.process.communicate(timeout=180)
     undisturbed = label_street(tmp_path / "output", *options)
     check_rest_is_labelled(started, (undisturbed, tmp_path / "output"), label_street, files_in, *options)
 
 
 def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, label_street, files_in):
     started = stop_after_first_group(signal.SIGINT)
-    said, told = started.process.communicate(timeout=120)
+    said, told = started.process.communicate(timeout=300)
     assert started.process.returncode == 130
     assert said == ""
-    done = len(list(started.output.glob("groups/*.parquet")))
-    assert told.splitlines() == [
-        "Indexing 24 frames",
-        f"Interrupted with {done} of 6 groups done; the same command goes on from there.",
-    ]
+    done = read_groups(started.output).num_rows
+    first, *between, last = told.splitlines()
+    assert first == "Indexing 24 frames"
+    assert last == f"Interrupted with {done} of 6 groups done; the same command goes on from there."
+    assert all(re.fullmatch(r"\d/6 groups, .* left, 0 failed", line) for line in between)  # one every 15 s
     assert started.descendants
-    wait_until(lambda: not started.survivors(), seconds=30, what="no process of its Ray left")
-    check_rest_is_labelled(started, labelled, label_street, files_in)
+    wait_until(lambda: not started.survivors(), seconds=90, what="no process of its Ray left")
+    check_rest_is_labelled(started, labelled, label_street, files_in, "--serial")
 
 
 def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):

@@ -21,11 +21,11 @@ def config() -> VSRDConfig:
 
 @pytest.fixture
 def request_for(street: Path, config: VSRDConfig, tmp_path: Path):
-    """Makes a request for the street, into `output` unless said otherwise."""
+    """Makes a request for the street, into `output` and without Ray unless said otherwise."""
 
     def make(**changes) -> LabelRequest:
         values = {"root": street, "sequences": (SEQUENCE,), "output": tmp_path / "output", "config": config}
-        return LabelRequest(**(values | {"pool": PoolRequest(num_actors=(1, 1))} | changes))
+        return LabelRequest(**(values | {"serial": True, "pool": PoolRequest(num_actors=(1, 1))} | changes))
 
     return make
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +22,28 @@ class StandIn:
         self, config: VSRDConfig, device: str, *, seconds: float = 0.0, failing: frozenset[str] = frozenset()
     ) -> None:
         self.seconds, self.failing = seconds, failing
+        self.is_set_up = False
 
     def setup(self) -> None:
-        pass
+        self.is_set_up = True
 
     def prepare(self, group: FrameGroup) -> PreparedGroup:
-        return PreparedGroup.of(group, group.instance_maps[0].copy())
+        return PreparedGroup.of(group, [_spot(group.instance_maps[0], n) for n in group.plan.instance_ids])
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+        assert self.is_set_up, "a labeler is set up before its first label"
         time.sleep(self.seconds)
         if prepared.plan.group_id in self.failing:
             raise ValueError("this group\n  is poisoned")
-        view, instance_map = prepared.views[0], prepared.payload
+        view = prepared.views[0]
         fits = []
-        for n, instance_id in enumerate(prepared.plan.instance_ids):
-            rows, columns = np.nonzero(instance_map == instance_id)
+        for n, (instance_id, spot) in enumerate(zip(prepared.plan.instance_ids, prepared.payload, strict=True)):
+            area, *center_uv = spot
             if trace is not None:
-                trace(n, {"loss": float(len(rows)), "boxes": np.full((2, 7), float(n))})
-            if not len(rows):
+                trace(n, {"loss": float(area), "boxes": np.full((2, 7), float(n))})
+            if not area:
                 continue
-            ray_cam = np.linalg.inv(view.K) @ [columns.mean(), rows.mean(), 1.0]
+            ray_cam = np.linalg.inv(view.K) @ [*center_uv, 1.0]
             center_world = (view.T_world_cam @ [*(10 * ray_cam), 1.0])[:3]
             rng = np.random.default_rng([seed, instance_id])
             fits.append(
@@ -60,6 +63,21 @@ class StandIn:
             )
         return fits
 
+    def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
+        outcomes: list[list[BoxFit] | Exception] = []
+        for one in prepared:
+            try:
+                outcomes.append(self.label(one, seed=seed))
+            except ValueError as error:
+                outcomes.append(error)
+        return outcomes
+
+
+def _spot(instance_map: np.ndarray, instance_id: int) -> tuple[int, float, float]:
+    """Area and centre (u, v), px, of an instance in a view: numbers, since workers cannot import a class from here."""
+    rows, columns = np.nonzero(instance_map == instance_id)
+    return (len(rows), float(columns.mean()), float(rows.mean())) if len(rows) else (0, 0.0, 0.0)
+
 
 class Deadly(StandIn):
     """Kills its worker over some groups, each as often as `deaths` says, and keeps count in a file for each of them."""
@@ -74,4 +92,32 @@ class Deadly(StandIn):
         if died < self.deaths.get(prepared.plan.group_id, 0):
             count.write_bytes(b"x" * (died + 1))
             os._exit(9)
+        return super().label(prepared, seed=seed, trace=trace)
+
+
+class Scripted(StandIn):
+    """Fails, ends its process, hangs or takes 8 GB of memory over some groups; files named after them hold its pid."""
+
+    def __init__(
+        self, config: VSRDConfig, device: str, *, seconds: float, scripts: dict[str, str], folder: str | None
+    ) -> None:
+        super().__init__(config, device, seconds=seconds)
+        self.scripts, self.folder = scripts, folder
+
+    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+        group_id = prepared.plan.group_id
+        if self.folder is not None:
+            Path(self.folder, group_id).write_text(str(os.getpid()))
+        match self.scripts.get(group_id):
+            case "fail":
+                raise ArithmeticError("not a number")
+            case "exit":
+                os._exit(9)
+            case "hang":
+                time.sleep(600)
+            case "swell":
+                hoard = []
+                while len(hoard) < 80:
+                    hoard.append(b"x" * 100_000_000)
+                    time.sleep(0.05)
         return super().label(prepared, seed=seed, trace=trace)

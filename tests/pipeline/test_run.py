@@ -1,13 +1,18 @@
-"""Runs on a real local Ray, with a labeler that needs no time."""
+"""Runs with a labeler that needs no time: on a real local Ray, and where Ray has no part in what is tested, without.
+
+Either way they are compared with the same undisturbed run on Ray.
+"""
 
 import fcntl
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from standin import Deadly, StandIn
@@ -52,10 +57,11 @@ def test_output_is_what_the_contract_says(finished, street, config):
     assert {group["attempts"] for group in groups} == {1}
     names = {path.name for path in (output / "kitti" / SEQUENCE / "image_00" / "label_2").iterdir()}
     assert names == {f"{frame:010d}.txt" for frame in range(24)}
-    pieces = {path.stem for path in (output / "labels" / f"sequence={SEQUENCE}").iterdir()}
-    assert pieces == {group["group_id"] for group in groups}
+    for folder in ("groups", f"labels/sequence={SEQUENCE}"):
+        assert [path.name for path in (output / folder).iterdir()] == [f"{SEQUENCE}-image_00-part00000.parquet"]
     assert (output / "index" / f"{SEQUENCE}.parquet").is_file()
-    assert [path.name for path in output.rglob(".*")] == [".lock"]
+    hidden = {path.name for path in output.rglob(".*")}
+    assert hidden == {".lock", f".{SEQUENCE}.finished.json"}
     for path in (output / "labels").rglob("*.parquet"):
         assert pq.read_schema(path).equals(LABEL_SCHEMA)
 
@@ -84,9 +90,16 @@ def test_label_files_hold_the_rows_of_their_frames(finished):
         assert [entry.rotation_y for entry in objects] == pytest.approx(rows["rotation_y"].tolist(), abs=1e-4)
 
 
+def test_labels_are_the_same_without_ray(finished, request_for, files_in):
+    request = request_for()
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+    assert without_times(request.output).equals(without_times(finished[0]))
+
+
 @pytest.mark.parametrize("num_actors", [(2, 2), (1, 2)])
 def test_labels_do_not_depend_on_the_number_of_actors(finished, request_for, files_in, num_actors):
-    request = request_for(pool=PoolRequest(num_actors=num_actors))
+    request = request_for(serial=False, pool=PoolRequest(num_actors=num_actors))
     label(request, labeler_factory=StandIn)
     assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
     assert without_times(request.output).equals(without_times(finished[0]))
@@ -97,8 +110,8 @@ def test_failed_group_is_a_row_and_is_tried_again(finished, request_for, files_i
     groups = read_groups(finished[0]).to_pylist()
     failing = groups[1]
     factory = partial(StandIn, failing=frozenset({failing["group_id"]}))
-    for attempts in (1, 2):
-        summary = label(request, labeler_factory=factory)
+    for attempts, serial in ((3, False), (6, True)):  # three in each run
+        summary = label(replace(request, serial=serial), labeler_factory=factory)
         assert (summary.counts.groups_ok, summary.counts.groups_failed) == (len(groups) - 1, 1)
         (failure,) = summary.failures
         assert (failure.group_id, failure.attempts) == (failing["group_id"], attempts)
@@ -114,26 +127,31 @@ def test_failed_group_is_a_row_and_is_tried_again(finished, request_for, files_i
     assert summary.counts.groups_failed == 0
     assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
     attempts = {row["group_id"]: row["attempts"] for row in read_groups(request.output).to_pylist()}
-    assert attempts.pop(failing["group_id"]) == 3
+    assert attempts.pop(failing["group_id"]) == 7
     assert set(attempts.values()) == {1}
 
 
 def test_group_that_kills_its_workers_fails_alone(finished, request_for, files_in, tmp_path):
     """One group kills three workers, and is given up; another kills two, and is labelled by the third."""
-    request = request_for()
+    request = request_for(serial=False)
     fatal, harsh = [group["group_id"] for group in read_groups(finished[0]).to_pylist()[:2]]
     (tmp_path / "deaths").mkdir()
     summary = label(request, labeler_factory=partial(Deadly, deaths={fatal: 99, harsh: 2}, folder=tmp_path / "deaths"))
     assert {path.name: path.stat().st_size for path in (tmp_path / "deaths").iterdir()} == {fatal: 3, harsh: 2}
     (failure,) = summary.failures
-    assert (failure.group_id, failure.attempts) == (fatal, 1)
-    assert failure.error == "the worker died 3 times while it labelled this group"
+    assert (failure.group_id, failure.attempts) == (fatal, 3)
+    assert failure.error == "3 attempts to fit this group ended with their worker"
+    attempts = {row["group_id"]: row["attempts"] for row in read_groups(request.output).to_pylist()}
+    assert attempts.pop(fatal) == attempts.pop(harsh) == 3
+    assert set(attempts.values()) == {1}
     assert json.loads((request.output / "manifest.json").read_text())["status"] == "complete_with_failures"
-    whole, written = files_in(finished[0], *LABELS), files_in(request.output, *LABELS)
+    whole, written = files_in(finished[0], "kitti"), files_in(request.output, "kitti")
     assert written.items() < whole.items()
-    assert len(whole) - len(written) == 1 + len(read_groups(finished[0]).to_pylist()[0]["frames"])
+    assert len(whole) - len(written) == len(read_groups(finished[0]).to_pylist()[0]["frames"])
+    others = pc.field("group_id") != fatal
+    assert read_labels(request.output).equals(read_labels(finished[0]).filter(others))
     label(request, labeler_factory=StandIn)
-    assert files_in(request.output, *LABELS) == whole
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
 
 
 def test_other_settings_are_refused_and_named(finished, request_for, files_in, config):
@@ -160,12 +178,31 @@ def test_finished_run_has_nothing_left_to_do(finished, request_for, files_in):
     assert files_in(request.output, *LABELS, "groups") == before
 
 
+def test_finished_sequence_is_not_even_opened(request_for, monkeypatch):
+    request = request_for()
+    label(request, labeler_factory=StandIn)
+    with monkeypatch.context() as patch:
+        patch.setattr("vsrd_ray.pipeline.state.open_sequence", lambda *arguments: 1 / 0)
+        summary = label(request, labeler_factory=StandIn)
+    assert summary.notes == ("Nothing was left to do: every wanted group has its labels.",)
+    assert summary.counts.groups_ok == summary.counts.groups == 6
+
+
+@pytest.mark.parametrize("folder", ["kitti", "labels", "groups", "index"])
+def test_what_is_taken_from_a_finished_sequence_is_made_again(finished, request_for, files_in, folder):
+    request = request_for()
+    label(request, labeler_factory=StandIn)
+    next((request.output / folder).rglob("*.txt" if folder == "kitti" else "*.parquet")).unlink()
+    label(request, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
+
+
 def test_debris_of_a_killed_run_is_removed(finished, request_for, files_in):
     """Labels without their group's mark, and temporary files, are what a kill between two writes leaves."""
     request = request_for()
     shutil.copytree(finished[0], request.output)
     group = read_groups(request.output).to_pylist()[0]
-    (request.output / "groups" / f"{group['group_id']}.parquet").unlink()
+    (request.output / "groups" / f"{SEQUENCE}-image_00-part00000.parquet").unlink()
     (request.output / "labels" / f"sequence={SEQUENCE}" / ".a.12.tmp.parquet").write_bytes(b"half")
     unknown = f"{SEQUENCE}-image_00-0000000099.parquet"
     (request.output / "labels" / f"sequence={SEQUENCE}" / unknown).write_bytes(b"half")
@@ -238,6 +275,23 @@ def test_groups_of_edited_inputs_are_labelled_anew(finished, root, edit, *, requ
     assert files_in(old.output, *LABELS) == files_in(new.output, *LABELS) != files_in(finished[0], *LABELS)
 
 
+class Killed(BaseException):
+    """Nothing in the code under test catches it."""
+
+
+def killed(*arguments, **options):
+    raise Killed
+
+
+def test_error_before_the_first_group_is_told_in_the_manifest(request_for, monkeypatch):
+    request = request_for()
+    monkeypatch.setattr("vsrd_ray.pipeline.state.Sink.prepare", lambda *arguments, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        label(request, labeler_factory=StandIn)
+    manifest = json.loads((request.output / "manifest.json").read_text())
+    assert (manifest["status"], manifest["error"]) == ("failed", "ZeroDivisionError: division by zero")
+
+
 def test_kill_between_changed_inputs_and_their_groups_leaves_no_stale_labels(
     root, request_for, files_in, tmp_path, monkeypatch
 ):
@@ -245,8 +299,8 @@ def test_kill_between_changed_inputs_and_their_groups_leaves_no_stale_labels(
     label(old, labeler_factory=StandIn)
     edit_pose(root)
     with monkeypatch.context() as patch:
-        patch.setattr("vsrd_ray.pipeline.run.Sink.prepare", lambda *arguments, **options: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr("vsrd_ray.pipeline.state.Sink.prepare", killed)
+        with pytest.raises(Killed):
             label(old, labeler_factory=StandIn)
     assert json.loads((old.output / "manifest.json").read_text())["status"] == "running"
     for request in (old, new):
@@ -327,7 +381,7 @@ def test_several_sequences_make_one_output(finished, street, request_for, files_
     root = shutil.copytree(street, tmp_path / "root", copy_function=shutil.copy2)
     for folder in (paths.masks_root(root), paths.poses_root(root)):
         shutil.copytree(folder / SEQUENCE, folder / other, copy_function=shutil.copy2)
-    together = request_for(root=root, sequences=(SEQUENCE, other), output=tmp_path / "together")
+    together = request_for(root=root, sequences=(SEQUENCE, other), output=tmp_path / "together", serial=False)
     apart = request_for(root=root, sequences=(other,), output=shutil.copytree(finished[0], tmp_path / "apart"))
     summaries = [label(request, labeler_factory=StandIn) for request in (together, apart)]
     assert summaries[0].counts == summaries[1].counts

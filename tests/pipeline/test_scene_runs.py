@@ -72,7 +72,7 @@ def test_labels_depend_neither_on_the_number_of_actors_nor_on_a_limit(finished, 
     first = label(request, labeler_factory=StandIn)
     assert (first.counts.groups, first.counts.groups_ok) == (1, 1)
     before = texts(request.output)
-    rest = request_for(config=config, pool=PoolRequest(num_actors=(2, 2)))
+    rest = request_for(config=config, pool=PoolRequest(num_actors=(2, 2)), serial=False)
     assert label(rest, labeler_factory=StandIn).counts == finished[1].counts
     assert files_in(rest.output, *LABELS) == files_in(finished[0], *LABELS)
     after = texts(rest.output)

@@ -12,7 +12,7 @@ import click
 from vsrd_ray.cli.dataset import annotate, sample, synthesize, train_prior
 from vsrd_ray.cli.evaluating import evaluate
 from vsrd_ray.cli.exchange import convert
-from vsrd_ray.cli.labelling import label
+from vsrd_ray.cli.labelling import label, status
 from vsrd_ray.cli.pictures import visualize
 from vsrd_ray.errors import VSRDRayError, WorkerError
 
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 def main() -> None:
     """3D boxes from 2D instance masks and camera poses, by VSRD on Ray.
 
-    Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failed groups, 130 interrupted.
+    Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failures, 130 interrupted.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -54,6 +54,7 @@ def main() -> None:
 
 for _command in (
     label,
+    status,
     synthesize,
     annotate,
     sample,

@@ -1,14 +1,16 @@
-"""Label sequences."""
+"""Label sequences, and ask how far a run is."""
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrd_ray.cli.options import camera_option, classes_option, config_options, root_option
+from vsrd_ray.cli.options import PATH, camera_option, classes_option, config_options, root_option
 
 if TYPE_CHECKING:
     from vsrd_ray.data.storage import Location
@@ -16,12 +18,25 @@ if TYPE_CHECKING:
 EXIT_FAILED_GROUPS = 3
 
 
+class JsonLines(logging.Formatter):
+    """A message as a JSON object in a line: time, level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:  # noqa: D102
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {"time": time, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        return json.dumps(fields | ({"error": self.formatException(record.exc_info)} if record.exc_info else {}))
+
+
 @click.command()
 @root_option
-@click.option("--sequence", "sequences", multiple=True, required=True, help="Sequence to label; may be repeated.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder for the results.  [default: ./outputs/<sequence>]"
+    "--sequence",
+    "sequences",
+    multiple=True,
+    required=True,
+    help="Sequence to label; may be repeated. `all`: every one.",
 )
+@click.option("--output", type=PATH, help="Folder for the results.  [default: ./outputs/<sequence>]")
 @config_options
 @classes_option
 @camera_option
@@ -31,11 +46,43 @@ EXIT_FAILED_GROUPS = 3
     help="Fit frame groups as published, or each instance once over the scene: short for --set grouping.kind=…",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Label the first LIMIT frame groups alone.")
+@click.option(
+    "--address",
+    metavar="auto|HOST:PORT",
+    envvar="RAY_ADDRESS",
+    show_envvar=True,
+    help="Ray cluster to run on, from one of its nodes.  [default: a Ray of its own on this machine]",
+)
+@click.option("--serial", is_flag=True, help="Work in this one process, without Ray.")
 @click.option("--num-actors", metavar="N|MIN:MAX", help="Workers.  [default: one a GPU, or without one, one a core]")
+@click.option("--initial-actors", type=click.IntRange(min=1), help="Workers to start with.  [default: all]")
 @click.option("--num-gpus", type=float, help="GPUs of a worker, such as 0.5.  [default: 1 where there are GPUs]")
+@click.option("--num-cpus", type=click.IntRange(min=1), default=1, show_default=True, help="CPUs of a worker.")
+@click.option("--accelerator-type", "accelerator", metavar="TYPE", help="Kind of GPU, as Ray names it, such as A100.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Device.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Frame groups that a worker is given at once.  [default: 16 on a GPU, else 1]",
+)
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Tries of a frame group before it counts as failed.",
+)
+@click.option(
+    "--group-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Time for a batch, then its worker is replaced; 0: any.  [default: 600, or a day with volumetric steps]",
+)
 @click.option("--trace", is_flag=True, help="Keep losses and boxes over the steps, under OUTPUT/trace.")
 @click.option("--dashboard", is_flag=True, help="Start Ray's dashboard and say where it is.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of messages."
+)
 @click.option("--verbose", is_flag=True, help="Show Ray's own messages too.")
 @click.pass_context
 def label(
@@ -43,21 +90,26 @@ def label(
     *,
     root: Location,
     sequences: tuple[str, ...],
-    output: Path | None,
+    output: Location | None,
     config: str,
     overrides: tuple[str, ...],
     grouping: str | None,
     classes: tuple[str, ...],
     camera: str,
     num_actors: str | None,
+    initial_actors: int | None,
     num_gpus: float | None,
+    num_cpus: int,
+    accelerator: str | None,
+    batch_size: int | None,
     device: Any,
+    log_format: str,
     **others: Any,
 ) -> None:
     """Label sequences: 3D boxes for every frame group, into OUTPUT.
 
-    ROOT is a folder, or a URI such as s3://bucket/folder. Interrupted or killed, the same command goes on where it was.
-    Failed groups are tried again.
+    ROOT and OUTPUT are folders, or URIs such as s3://bucket/folder. Interrupted or killed, the same command goes on
+    where it was. Failed groups are tried again.
     """
     from vsrd_ray.config import load_config
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
@@ -66,6 +118,9 @@ def label(
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
+    if log_format == "json":
+        for handler in logging.getLogger("vsrd_ray").handlers:
+            handler.setFormatter(JsonLines())
     request = LabelRequest(
         root=root,
         sequences=sequences,
@@ -73,10 +128,29 @@ def label(
         config=load_config(config, overrides),
         camera=camera,
         classes=classes,
-        pool=PoolRequest(parse_num_actors(num_actors) if num_actors else None, num_gpus, device),
+        pool=PoolRequest(
+            num_actors=parse_num_actors(num_actors) if num_actors else None,
+            initial_actors=initial_actors,
+            num_gpus=num_gpus,
+            num_cpus=num_cpus,
+            accelerator=accelerator,
+            batch_size=batch_size,
+            device=device,
+        ),
         **others,
     )
     summary = run(request)
     click.echo(format_summary(summary))
-    if summary.counts.groups_failed:
+    if summary.has_failures:
         ctx.exit(EXIT_FAILED_GROUPS)
+
+
+@click.command()
+@click.argument("output", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(output: Location, as_json: bool) -> None:
+    """Say how far the run in OUTPUT is, or how it ended; from any machine that can read OUTPUT."""
+    from vsrd_ray.pipeline.status import format_status, read_status
+
+    state = read_status(output)
+    click.echo(json.dumps(state, indent=2) if as_json else format_status(state))

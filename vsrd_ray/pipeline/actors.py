@@ -1,135 +1,203 @@
-"""The actor that labels frame groups on Ray's workers."""
+"""What Ray's workers run: tasks that load batches of groups, and actors that label them.
+
+A row is a batch. Where a worker dies over several groups, there is no telling which of them it died of: they come back
+as lost, and the driver sends each by itself. A single group that goes on killing its workers is given up.
+"""
 
 import logging
+import os
 import pickle
-import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-import cv2
-import pyarrow as pa
 import ray
-import torch
+from ray._raylet import setproctitle  # pyright: ignore[reportAttributeAccessIssue] - compiled; Ray itself sets titles so
 from ray.actor import ActorProxy
+from ray.util.metrics import Gauge
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import GroupFrames
-from vsrd_ray.data.loading import GroupTask, load_group
+from vsrd_ray.data.loading import GroupTask
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler
-from vsrd_ray.labels.fits import BoxFit
-from vsrd_ray.labels.rows import label_rows
-from vsrd_ray.pipeline.attempts import MAX_ATTEMPTS, Attempts
-from vsrd_ray.pipeline.factory import LabelerFactory
+from vsrd_ray.pipeline.attempts import Attempts, Begun
+from vsrd_ray.pipeline.deadline import deadline
 from vsrd_ray.pipeline.results import GroupResult
-from vsrd_ray.pipeline.trace import TraceRecorder
+from vsrd_ray.pipeline.work import Loaded, Work
 
 logger = logging.getLogger(__name__)
 
+LOAD, FIT, SETUP = "load", "fit", "setup"
+_MAX_SETUPS = 3  # of an actor; when its worker dies over each of them, the labeler is what it dies of
+
+
+@dataclass(frozen=True)
+class Care:
+    """How often workers try a batch, and for how long."""
+
+    attempts: ActorProxy[Attempts]
+    max_attempts: int
+    seconds: float  # that a batch may take, at loading and at labelling; 0: any time
+
+    def begin(self, stage: str, group_ids: Sequence[str]) -> Begun:
+        """Count that this worker begins a batch."""
+        node = ray.get_runtime_context().get_node_id()
+        return cast(Begun, ray.get(self.attempts.begin.remote(self.name(stage, group_ids), node)))
+
+    def limited(self, stage: str, group_ids: Sequence[str]) -> AbstractContextManager[None]:
+        """A block that ends with this process, should it take too long."""
+        name = self.name(stage, group_ids)
+        return deadline(self.seconds, tell=lambda: ray.get(self.attempts.overdue.remote(name)))
+
+    def why_given_up(self, stage: str, begun: Begun) -> str:
+        """The error of a group that has been tried often enough."""
+        tries = f"{begun.count - 1} attempts to {stage} this group ended with their worker"
+        return f"{tries}; the last one took longer than {self.seconds:g} s" if begun.was_overdue else tries
+
+    @staticmethod
+    def name(stage: str, group_ids: Sequence[str]) -> str:
+        """What the attempts of a batch are counted under."""
+        return " ".join([stage, *group_ids])
+
+
+def load_groups(row: dict[str, Any], work: Work, care: Care) -> dict[str, Any]:
+    """Load a batch of groups.
+
+    Args:
+        row: its `number`, and pickled `tasks` (a list of `GroupTask`); none if it is done with.
+        work: how groups are loaded.
+        care: how often and for how long.
+
+    Returns:
+        Its `number`, and pickled `loaded` (a list of `Loaded`).
+    """
+    tasks: list[GroupTask] = pickle.loads(row["tasks"]) if row["tasks"] else []
+
+    def load(begun: Begun) -> list[Loaded]:
+        preparer = work.preparer()
+        return [replace(work.load(preparer, task), attempts=begun.count) for task in tasks]
+
+    loaded = _carefully(
+        LOAD,
+        [task.plan.group_id for task in tasks],
+        care,
+        load,
+        lambda group_id, attempts, error: Loaded(group_id, error=error, attempts=attempts),
+    )
+    # To be loaded again, as when a node is lost, is then no sign of a failure.
+    done = [one.group_id for one in loaded if one.prepared is not None]
+    care.attempts.end.remote([care.name(LOAD, [group_id]) for group_id in done])
+    if len(loaded) > 1 and len(done) == len(loaded):
+        care.attempts.end.remote([care.name(LOAD, done)])
+    return {"number": row["number"], "loaded": pickle.dumps(loaded)}
+
 
 class LabelGroups:
-    """Labels a batch of frame groups for each row; its name is what Ray's dashboard shows.
+    """Labels a batch of groups for each row; its name is what Ray's dashboard shows.
 
     A group's labels depend on the group, the configuration and its seed alone, and so on neither the actor nor on what
     it labelled before, nor, but for rounding on a GPU, on the batch.
     """
 
-    def __init__(
-        self,
-        *,
-        config: VSRDConfig,
-        labeler_factory: LabelerFactory,
-        device: str,
-        trace: bool,
-        attempts: ActorProxy[Attempts],
-    ) -> None:
+    def __init__(self, *, work: Work, care: Care) -> None:
         """Set up the labeler.
 
         Args:
-            config: settings of the run.
-            labeler_factory: makes the labeler.
-            device: torch device of the labeler; Ray shows an actor its own GPUs alone.
-            trace: whether losses and boxes over the steps come back too.
-            attempts: counts how often a worker has begun a group.
+            work: how groups are labelled.
+            care: how often and for how long.
         """
-        torch.set_num_threads(1)
-        cv2.setNumThreads(1)
-        self._config = config
-        self._config_hash = config.hash()
-        self._trace = trace
-        self._attempts = attempts
+        self._work, self._care = work, care
         self._labeler: Labeler | None = None
         self._defect = ""
-        try:
-            labeler = labeler_factory(config, device)
-            labeler.setup()
-            self._labeler = labeler
-        except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
-            logger.exception("the labeler cannot be set up")
-            self._defect = one_line(error)
+        actor = ray.get_runtime_context().get_actor_id() or ""
+        begun = care.begin(SETUP, [actor])
+        if begun.count > _MAX_SETUPS:
+            self._defect = f"{_MAX_SETUPS} workers ended while they set it up"
+        else:
+            with care.limited(SETUP, [actor]):
+                self._set_up()
+            ray.get(care.attempts.end.remote([care.name(SETUP, [actor])]))
+        self._memory = Gauge("vsrd_gpu_memory_bytes", "Most memory that an actor had of its GPU.", ("actor",))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Label a batch of groups.
 
         Args:
-            row: pickled `tasks` (a list of `GroupTask`).
+            row: its `number`, and pickled `loaded` (a list of `Loaded`).
 
         Returns:
-            Pickled `results` (a list of `GroupResult`); or where there is no labeler to make any, why, as `defect`.
+            Its `number`, and pickled `results` (a list of `GroupResult`); or where there is no labeler to make any,
+            why, as `defect`.
         """
         if self._labeler is None:
-            return {"results": b"", "defect": self._defect}
-        tasks = pickle.loads(row["tasks"])
-        results = self._label_together(self._labeler, tasks) if len(tasks) > 1 and not self._trace else None
-        if results is None:
-            results = [self._label_alone(self._labeler, task) for task in tasks]
-        return {"results": pickle.dumps(results), "defect": ""}
-
-    def _label_together(self, labeler: Labeler, tasks: list[GroupTask]) -> list[GroupResult] | None:
-        """Results of a batch; None if it has killed a worker or fails as a whole, so that each must go alone."""
-        if self._begin("batch of " + " ".join(task.plan.group_id for task in tasks)) > 1:
-            return None
-        started = time.perf_counter()
-        try:
-            groups = [labeler.prepare(load_group(task)) for task in tasks]
-            outcomes = labeler.label_many(groups, seed=self._config.seed)
-        except Exception:
-            logger.exception("a batch of %d groups failed, and is labelled group by group", len(tasks))
-            return None
-        seconds = (time.perf_counter() - started) / len(tasks)
-        return [
-            GroupResult(group.plan.group_id, error=one_line(outcome), seconds=seconds, labels=None, trace=None)
-            if isinstance(outcome, Exception)
-            else GroupResult(
-                group.plan.group_id, error=None, seconds=seconds, labels=self._rows(labeler, outcome, group), trace=None
-            )
-            for group, outcome in zip(groups, outcomes, strict=True)
-        ]
-
-    def _label_alone(self, labeler: Labeler, task: GroupTask) -> GroupResult:
-        group_id = task.plan.group_id
-        if self._begin(group_id) > MAX_ATTEMPTS:
-            error = f"the worker died {MAX_ATTEMPTS} times while it labelled this group"
-            return GroupResult(group_id, error=error, seconds=0.0, labels=None, trace=None)
-        started = time.perf_counter()
-        recorder = TraceRecorder() if self._trace else None
-        labels, error = None, None
-        try:
-            group = labeler.prepare(load_group(task))
-            labels = self._rows(labeler, labeler.label(group, seed=self._config.seed, trace=recorder), group)
-        except Exception as problem:  # whatever it is, it concerns this group alone
-            logger.exception("group %s failed", group_id)
-            error = one_line(problem)
-        return GroupResult(
-            group_id=group_id,
-            error=error,
-            seconds=time.perf_counter() - started,
-            labels=labels,
-            trace=recorder.table() if recorder is not None else None,
+            return {"number": row["number"], "results": b"", "defect": self._defect}
+        labeler, loaded = self._labeler, pickle.loads(row["loaded"])
+        ready = [one for one in loaded if one.prepared is not None]
+        results = [one.without_labels() for one in loaded if one.prepared is None]
+        before = {one.group_id: one.attempts - 1 for one in ready}
+        results += _carefully(
+            FIT,
+            list(before),
+            self._care,
+            lambda begun: [
+                replace(result, attempts=before[result.group_id] + begun.count)
+                for result in self._work.label_together(labeler, ready)
+            ],
+            lambda group_id, attempts, error: GroupResult(group_id, error=error, attempts=attempts),
         )
+        if len(ready) > 1 and all(result.attempts for result in results):
+            self._care.attempts.end.remote([self._care.name(FIT, list(before))])
+        self._tell_memory()
+        return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
 
-    def _begin(self, what: str) -> int:
-        """Count that this worker begins something, and say how often one has."""
-        return cast(int, ray.get(self._attempts.begin.remote(what)))
+    def _set_up(self) -> None:
+        try:
+            labeler = self._work.labeler()
+            labeler.setup()
+            self._labeler = labeler
+            ray.get(self._care.attempts.set_up.remote())
+        except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
+            logger.exception("the labeler cannot be set up")
+            self._defect = one_line(error)
+            if ray.get(self._care.attempts.is_set_up.remote()):  # elsewhere it can be: this machine is to blame
+                os._exit(1)
 
-    def _rows(self, labeler: Labeler, fits: list[BoxFit], group: GroupFrames) -> pa.Table:
-        return label_rows(fits, group, labeler=labeler.name, config_hash=self._config_hash, seed=self._config.seed)
+    def _tell_memory(self) -> None:
+        if self._work.device == "cuda":
+            import torch  # noqa: PLC0415 - takes two seconds, which an actor without a GPU may never need
+
+            actor = ray.get_runtime_context().get_actor_id() or ""
+            self._memory.set(torch.cuda.max_memory_allocated(), {"actor": actor})
+
+
+def _show(stage: str, group_ids: Sequence[str]) -> None:
+    """Let the process's title, as Ray's dashboard and `ps` have it, say what it works on; Ray sets it back itself."""
+    more = f" and {len(group_ids) - 1} more" if len(group_ids) > 1 else ""
+    setproctitle(f"ray::{stage} {group_ids[0]}{more}")
+
+
+def _carefully(
+    stage: str,
+    group_ids: Sequence[str],
+    care: Care,
+    do: Callable[[Begun], list],
+    fail: Callable[[str, int, str | None], Any],
+) -> list:
+    """What comes of a batch, unless earlier workers died over it, or it fails as a whole."""
+    if not group_ids:
+        return []
+    _show(stage, group_ids)
+    begun = care.begin(stage, group_ids)
+    is_single = len(group_ids) == 1
+    if is_single and begun.count > care.max_attempts:
+        return [fail(group_ids[0], begun.count - 1, care.why_given_up(stage, begun))]
+    if begun.count > 1 and not is_single:
+        return [fail(group_id, 0, None) for group_id in group_ids]
+    try:
+        with care.limited(stage, group_ids):
+            return do(begun)
+    except Exception as error:
+        logger.exception("%d groups failed together", len(group_ids))
+        if is_single:
+            return [fail(group_ids[0], begun.count, one_line(error))]
+        return [fail(group_id, 0, None) for group_id in group_ids]

@@ -1,25 +1,15 @@
 """The task that indexes frames on Ray's workers. It needs no torch, and so a worker is soon ready for it."""
 
-import pickle
-from typing import Any
+import pyarrow as pa
 
+from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.errors import VSRDRayError
 
 
-def index_chunk(row: dict[str, Any]) -> dict[str, Any]:
-    """The index of some frames of a sequence.
-
-    Args:
-        row: `position`, by which chunks are sorted, and a pickled `part` (`Sequence` with those frames alone).
-
-    Returns:
-        `position`; `index`, a pickled table, empty where an input cannot be used; `error`, a text for the user that
-        says so, else None.
-    """
-    part = pickle.loads(row["part"])
+def index_chunk(part: Sequence) -> pa.Table | str:
+    """The index of some frames of a sequence; where an input cannot be used, a text for the user that says so."""
     try:
-        index, error = pickle.dumps(index_frames(part, all_frames(part))), None
+        return index_frames(part, all_frames(part))
     except VSRDRayError as problem:
-        index, error = b"", str(problem)
-    return {"position": row["position"], "index": index, "error": error}
+        return str(problem)

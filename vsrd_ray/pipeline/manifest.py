@@ -3,43 +3,51 @@
 import json
 import logging
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any, Literal
 
 from vsrd_ray.config import differences
+from vsrd_ray.data import storage
 from vsrd_ray.data.atomic import atomic_write
-from vsrd_ray.data.storage import absolute
+from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import OutputError
 from vsrd_ray.pipeline.plan import SequencePlan
+from vsrd_ray.pipeline.progress import Progress
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
 
 logger = logging.getLogger(__name__)
 
 Status = Literal["running", "complete", "complete_with_failures", "failed"]
+SECONDS_PER_NOTE = 5.0  # at most; between two notes of a run's progress
 _FILE = "manifest.json"
 _KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
 _PACKAGES = ("vsrd-ray", "torch", "ray", "numpy", "opencv-python", "pyarrow")
 
 
-def read_manifest(output: Path) -> dict[str, Any] | None:
+def read_manifest(output: Location) -> dict[str, Any] | None:
     """The manifest of an output folder; None where the folder is empty or not there.
 
     Raises:
         OutputError: the folder holds other things than a run, or a manifest that cannot be read.
     """
     path = output / _FILE
-    if output.exists() and not output.is_dir():
+    if isinstance(output, Path) and output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file: give another --output")
-    if not path.is_file():
-        if output.is_dir() and any(not entry.name.startswith(".") for entry in output.iterdir()):
-            raise OutputError(f"{output} is not empty and holds no run (no {_FILE}): give another --output")
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        names = (*storage.names_in(output), *storage.folders_in(output))
+        if any(not name.startswith(".") for name in names):
+            raise OutputError(f"{output} is not empty and holds no run (no {_FILE}): give another --output") from None
         return None
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(text)
         if missing := _KEYS - manifest.keys():
             raise ValueError(f"without {', '.join(sorted(missing))}")
         return manifest
@@ -47,12 +55,14 @@ def read_manifest(output: Path) -> dict[str, Any] | None:
         raise OutputError(f"{path}: not the manifest of a run ({error!r}): give another --output") from error
 
 
-def check_writable(output: Path) -> None:
-    """Refuse an output folder that this process could not write to, before any work is done.
+def check_writable(output: Location) -> None:
+    """Refuse a local output folder that this process could not write to, before any work is done.
 
     Raises:
         OutputError: the folder, or where it is not there yet the nearest one above, cannot be written.
     """
+    if not isinstance(output, Path):
+        return
     nearest = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if not nearest.is_dir():
         raise OutputError(f"{output} cannot be made, since {nearest} is a file: give another --output")
@@ -78,80 +88,124 @@ def check_same_settings(manifest: dict[str, Any], request: LabelRequest) -> None
         )
 
 
-def begin(previous: dict[str, Any] | None, request: LabelRequest, plans: Iterable[SequencePlan]) -> dict[str, Any]:
-    """The manifest of a run that begins, or goes on with `previous`, as `running`.
+class Manifest:
+    """The manifest of a run under way, and its file."""
 
-    Sequences of earlier runs into the same folder stay listed.
-    """
-    inputs = previous["inputs"] if previous else {}
-    frames, skipped = inputs.get("frames", {}), inputs.get("skipped_frames", {})
-    fingerprints = inputs.get("fingerprints", {})
-    for plan in plans:
-        name = plan.sequence.name
-        if fingerprints.get(name, plan.fingerprint) != plan.fingerprint:
+    def __init__(self, request: LabelRequest, previous: dict[str, Any] | None, progress: Progress) -> None:
+        """Begin, or go on with an earlier run into the folder, whose sequences stay listed.
+
+        Args:
+            request: what to label, how, and where to.
+            previous: what stands in the file.
+            progress: of the run that begins.
+        """
+        inputs = previous["inputs"] if previous else {}
+        self._path = request.output / _FILE
+        self._output = request.output
+        self._written = 0.0
+        self._content: dict[str, Any] = {
+            "status": "running",
+            "config": request.config.model_dump(mode="json"),
+            "config_hash": request.config.hash(),
+            "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
+            "seed": request.config.seed,
+            "inputs": {
+                "root": str(storage.absolute(request.root)),
+                "sequences": inputs.get("sequences", []),
+                "camera": request.camera,
+                "classes": list(request.classes),
+                "limit": request.limit,
+                "frames": inputs.get("frames", {}),
+                "skipped_frames": inputs.get("skipped_frames", {}),
+                "fingerprints": inputs.get("fingerprints", {}),
+            },
+            "counts": previous["counts"] if previous else {},
+            "failures": previous["failures"] if previous else [],
+            "unusable_sequences": previous.get("unusable_sequences", {}) if previous else {},
+            "error": None,
+            "seconds": previous["seconds"] if previous else {"wall": 0.0, "device": 0.0},
+            "progress": asdict(progress) | {"time": _now()},
+        }
+        self.write()
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What stands under `inputs`."""
+        return self._content["inputs"]
+
+    @property
+    def unusable_sequences(self) -> dict[str, str]:
+        """Why sequences were left out, by name; of earlier runs too, until a run can use them."""
+        return self._content["unusable_sequences"]
+
+    def leave_out(self, name: str, error: str) -> None:
+        """List a sequence as one that cannot be used; it stands in the file with the next note."""
+        self.unusable_sequences[name] = error
+
+    def take_in(self, name: str) -> None:
+        """A sequence can be used, whatever earlier runs found."""
+        self.unusable_sequences.pop(name, None)
+
+    def add(self, plan: SequencePlan) -> None:
+        """List a sequence; it stands in the file with the next note."""
+        name, inputs = plan.sequence.name, self.inputs
+        if inputs["fingerprints"].get(name, plan.fingerprint) != plan.fingerprint:
             logger.warning(
                 "The inputs of %s have changed since it was labelled into %s; all its groups are labelled again.",
                 name,
-                request.output,
+                self._output,
             )
-        frames = {**frames, name: plan.num_frames}
-        skipped = {**skipped, name: plan.skipped_frames}
-        fingerprints = {**fingerprints, name: plan.fingerprint}
-    return {
-        "status": "running",
-        "config": request.config.model_dump(mode="json"),
-        "config_hash": request.config.hash(),
-        "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
-        "seed": request.config.seed,
-        "inputs": {
-            "root": str(absolute(request.root)),
-            "sequences": sorted(frames),
-            "camera": request.camera,
-            "classes": list(request.classes),
-            "limit": request.limit,
-            "frames": frames,
-            "skipped_frames": skipped,
-            "fingerprints": fingerprints,
-        },
-        "counts": previous["counts"] if previous else {},
-        "failures": previous["failures"] if previous else [],
-        "error": None,
-        "seconds": previous["seconds"] if previous else {"wall": 0.0, "device": 0.0},
-    }
+        self.take_in(name)
+        inputs["frames"][name] = plan.num_frames
+        inputs["skipped_frames"][name] = plan.skipped_frames
+        inputs["fingerprints"][name] = plan.fingerprint
+        inputs["sequences"] = sorted(inputs["frames"])
+
+    def note(self, progress: Progress) -> None:
+        """Write how far the run is, unless that was done a moment ago."""
+        if time.monotonic() - self._written >= SECONDS_PER_NOTE:
+            self._content["progress"] = asdict(progress) | {"time": _now()}
+            self.write()
+
+    def end(
+        self,
+        *,
+        status: Status,
+        counts: Counts,
+        failures: Iterable[Failure],
+        wall_seconds: float,
+        device_seconds: float,
+        progress: Progress,
+        error: str | None = None,
+    ) -> None:
+        """Write what the folder holds now.
+
+        Args:
+            status: how the run stands.
+            counts: of the whole folder.
+            failures: groups without labels.
+            wall_seconds: of this run; they add up over runs into the same folder.
+            device_seconds: that workers spent on the groups of the folder.
+            progress: how far this run came.
+            error: what ended the run as a whole, if it failed.
+        """
+        wall = self._content["seconds"]["wall"] + wall_seconds
+        self._content |= {
+            "status": status,
+            "counts": asdict(counts),
+            "failures": [asdict(failure) for failure in failures],
+            "error": error,
+            "seconds": {"wall": round(wall, 3), "device": round(device_seconds, 3)},
+            "progress": asdict(progress) | {"time": _now()},
+        }
+        self.write()
+
+    def write(self) -> None:
+        """Write the file."""
+        with atomic_write(self._path) as temporary:
+            temporary.write_text(json.dumps(self._content, indent=2) + "\n")
+        self._written = time.monotonic()
 
 
-def progressed(
-    manifest: dict[str, Any],
-    *,
-    status: Status,
-    counts: Counts,
-    failures: Iterable[Failure],
-    wall_seconds: float,
-    device_seconds: float,
-    error: str | None = None,
-) -> dict[str, Any]:
-    """The manifest with what the folder holds now.
-
-    Args:
-        manifest: as the run began.
-        status: how it stands.
-        counts: of the whole folder.
-        failures: groups without labels.
-        wall_seconds: of this run; they add up over runs into the same folder.
-        device_seconds: that workers spent on the groups of the folder.
-        error: what ended the run as a whole, if it failed.
-    """
-    wall = manifest["seconds"]["wall"] + wall_seconds
-    return manifest | {
-        "status": status,
-        "counts": asdict(counts),
-        "failures": [asdict(failure) for failure in failures],
-        "error": error,
-        "seconds": {"wall": round(wall, 3), "device": round(device_seconds, 3)},
-    }
-
-
-def write_manifest(output: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest of an output folder."""
-    with atomic_write(output / _FILE) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2) + "\n")
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,7 +1,6 @@
-"""What is to be done: sequences, their indexes and groups, less what an earlier run has committed."""
+"""What is to be done: sequences, their indexes and groups."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,35 +54,8 @@ def plan_sequence(
     )
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What earlier runs left of a plan."""
-
-    committed: frozenset[str]  # ids of the groups that are labelled
-    attempts: dict[str, int]  # of the groups that failed, by id
-
-
-def earlier_results(
-    plans: Iterable[SequencePlan], recorded: dict[str, dict], *, fingerprints: dict[str, str]
-) -> Earlier:
-    """What is recorded of the groups just as they are planned now: of the same inputs, frames and instances.
-
-    Args:
-        plans: what is to be done.
-        recorded: rows of `GROUP_SCHEMA` by group id.
-        fingerprints: of the inputs that the records are of, by sequence.
-    """
-    groups = [
-        group for plan in plans if fingerprints.get(plan.sequence.name) == plan.fingerprint for group in plan.groups
-    ]
-    rows = [row for group in groups if (row := recorded.get(group.group_id)) and _is_record_of(row, group)]
-    return Earlier(
-        committed=frozenset(row["group_id"] for row in rows if row["status"] == "ok"),
-        attempts={row["group_id"]: row["attempts"] for row in rows if row["status"] != "ok"},
-    )
-
-
-def _is_record_of(row: dict, plan: GroupPlan) -> bool:
+def is_record_of(row: dict, plan: GroupPlan) -> bool:
+    """Whether a row of `GROUP_SCHEMA` is of a group just as it is planned now: of the same frames and instances."""
     return tuple(row["frames"]) == plan.label_frames and tuple(row["instance_ids"]) == plan.instance_ids
 
 

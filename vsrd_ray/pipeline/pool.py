@@ -1,46 +1,89 @@
-"""How many actors label, and on what: the sizes of the pool, checked before anything starts."""
+"""How many actors, on what: chosen from the machines that there are or may come; refused where none can hold them."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from vsrd_ray.errors import InputError
 
-GPU_BATCH = 16  # groups that an actor takes at once on a GPU; how many instances it fits at a time, its memory says
-
 Device = Literal["auto", "cpu", "cuda"]
+
+GPU_BATCH = 16  # groups that an actor on a GPU is given at once
+_ACTORS_A_LOADER = 3  # loading takes a CPU about a third of the time that a fit takes one
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What there is to run on."""
+class Node:
+    """Machines of one kind."""
 
-    cpus: int  # for actors; what Ray needs beside them is not counted
-    gpus: int
+    cpus: float
+    gpus: float
+    accelerator: str | None = None  # type of the GPUs, as Ray names it
+    count: int = 1  # how many there are, or may be
+
+    def places(self, *, num_cpus: float, num_gpus: float, accelerator: str | None) -> int:
+        """Actors that fit on all of them."""
+        if accelerator is not None and accelerator != self.accelerator:
+            return 0
+        places = int(self.cpus / num_cpus + 1e-9)
+        if 0 < num_gpus < 1:  # a share lies on one GPU
+            places = min(places, int(self.gpus) * int(1 / num_gpus + 1e-9))
+        elif num_gpus:
+            places = min(places, int(self.gpus / num_gpus + 1e-9))
+        return self.count * places
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What there is to run on, and what may be started when it is asked for."""
+
+    present: tuple[Node, ...]
+    possible: tuple[Node, ...] = ()  # all that an autoscaler may have running at a time, the present ones included
+    may_be_more: bool = False  # others may come, of which nothing is known
+    is_local: bool = False  # one machine, on which tasks that load may share the cores of the actors
+
+    @property
+    def cpus(self) -> float:
+        """CPUs, as far as they can come."""
+        return max(sum(node.cpus * node.count for node in nodes) for nodes in (self.present, self.possible))
+
+    @property
+    def gpus(self) -> float:
+        """GPUs, as far as they can come."""
+        return max(sum(node.gpus * node.count for node in nodes) for nodes in (self.present, self.possible))
+
+    @property
+    def accelerators(self) -> set[str]:
+        """Types of the GPUs."""
+        return {node.accelerator for node in (*self.present, *self.possible) if node.accelerator}
 
 
 @dataclass(frozen=True)
 class PoolRequest:
-    """What the user asked for; None leaves the choice to the machine."""
+    """What the user asked for; None leaves the choice to the machines."""
 
     num_actors: tuple[int, int] | None = None  # smallest and largest number of actors
+    initial_actors: int | None = None
     num_gpus: float | None = None  # of an actor
+    num_cpus: int = 1  # of an actor
+    accelerator: str | None = None
+    batch_size: int | None = None
     device: Device = "auto"
 
 
 @dataclass(frozen=True)
 class Pool:
-    """An actor pool that can be placed. Every actor takes one CPU."""
+    """An actor pool that can be placed."""
 
     min_size: int
     max_size: int
+    initial_size: int
     num_gpus: float  # of an actor
+    num_cpus: int  # of an actor, and threads of its numerical libraries
+    accelerator: str | None
+    batch_size: int  # groups that an actor is given at once; on a GPU it fits them together
     device: Literal["cpu", "cuda"]
-
-    @property
-    def groups_per_batch(self) -> int:
-        """Groups that an actor is given at once: on a GPU many, which it fits together."""
-        return GPU_BATCH if self.device == "cuda" else 1
 
 
 def parse_num_actors(text: str) -> tuple[int, int]:
@@ -59,35 +102,91 @@ def parse_num_actors(text: str) -> tuple[int, int]:
     return sizes
 
 
-def this_machine() -> Machine:
+def this_machine() -> Machines:
     """The CPU cores that this process may use, and the GPUs that torch can use."""
     import torch  # noqa: PLC0415 - takes a second, and pools are parsed without it
 
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(cpus=cpus, gpus=torch.cuda.device_count())
+    return Machines(present=(Node(cpus=cpus, gpus=torch.cuda.device_count()),), is_local=True)
 
 
-def resolve_pool(request: PoolRequest, machine: Machine) -> Pool:
+def resolve_pool(request: PoolRequest, machines: Machines) -> Pool:
     """The pool to start: by default one actor for each GPU, or where there is none, for each core.
 
+    On a cluster that grows, the pool may grow with it, and asks for all of it at once.
+
     Raises:
-        InputError: the pool could never be placed on the machine; the message holds the arithmetic.
+        InputError: the pool could never be placed; the message holds the arithmetic.
     """
-    device = request.device if request.device != "auto" else ("cuda" if machine.gpus else "cpu")
-    if device == "cuda" and not machine.gpus:
-        raise InputError("--device cuda: torch finds no CUDA device here; use --device cpu, or run where there is one")
+    if machines.may_be_more and (request.device == "auto" or request.num_actors is None):
+        raise InputError(
+            "machines may join this cluster of which nothing is known here: give --device cpu or cuda, and --num-actors"
+        )
+    device = request.device if request.device != "auto" else ("cuda" if machines.gpus else "cpu")
+    if device == "cuda" and not machines.gpus and not machines.may_be_more:
+        raise InputError("--device cuda: there is no CUDA device here; use --device cpu, or run where there is one")
     num_gpus = request.num_gpus if request.num_gpus is not None else float(device == "cuda")
     _check_share(num_gpus, device)
-    fitting = min(machine.cpus, int(machine.gpus / num_gpus + 1e-9)) if num_gpus else machine.cpus
-    min_size, max_size = request.num_actors or (max(fitting, 1), max(fitting, 1))
-    if max_size > fitting:
-        needed = f"{max_size} CPUs" + (f" and {max_size * num_gpus:g} GPUs" if num_gpus else "")
-        each = "1 CPU" + (f" + {num_gpus:g} GPU" if num_gpus else "")
-        raise InputError(
-            f"a pool of {max_size} actors x ({each}) needs {needed}, and there are {machine.cpus} CPUs and "
-            f"{machine.gpus} GPUs: at most --num-actors {fitting} fits"
-        )
-    return Pool(min_size=min_size, max_size=max_size, num_gpus=num_gpus, device=device)
+    if request.num_cpus < 1:
+        raise InputError(f"--num-cpus {request.num_cpus}: an actor needs at least 1 CPU")
+    is_known = request.accelerator is None or request.accelerator in machines.accelerators
+    if not is_known and not machines.may_be_more:
+        known = ", ".join(sorted(machines.accelerators)) or "none"
+        raise InputError(f"--accelerator-type {request.accelerator}: no such GPU here; there are {known}")
+    fitting, present = (
+        _fitting(nodes, request, num_gpus=num_gpus, is_local=machines.is_local)
+        for nodes in ((machines.possible or machines.present), machines.present)
+    )
+    fitting = max(fitting, present)
+    min_size, max_size = request.num_actors or (min(max(present, 1), max(fitting, 1)), max(fitting, 1))
+    if max_size > fitting and not machines.may_be_more:
+        raise InputError(_arithmetic(max_size, fitting, request, num_gpus=num_gpus, machines=machines))
+    initial_size = request.initial_actors if request.initial_actors is not None else max_size
+    if not min_size <= initial_size <= max_size:
+        raise InputError(f"--initial-actors {initial_size}: expected a number from {min_size} to {max_size}")
+    return Pool(
+        min_size=min_size,
+        max_size=max_size,
+        initial_size=initial_size,
+        num_gpus=num_gpus,
+        num_cpus=request.num_cpus,
+        accelerator=request.accelerator,
+        batch_size=request.batch_size or (GPU_BATCH if device == "cuda" else 1),
+        device=device,
+    )
+
+
+def loaders(num_actors: int) -> int:
+    """CPUs beside a number of actors that keep them supplied with loaded groups."""
+    return -(-num_actors // _ACTORS_A_LOADER)
+
+
+def _fitting(nodes: Iterable[Node], request: PoolRequest, *, num_gpus: float, is_local: bool) -> int:
+    """Actors that fit on some machines and leave CPUs for the tasks that load."""
+    nodes = list(nodes)
+    places = sum(
+        node.places(num_cpus=request.num_cpus, num_gpus=num_gpus, accelerator=request.accelerator) for node in nodes
+    )
+    if is_local:  # there Ray is told of more cores than there are
+        return places
+    cpus = sum(node.cpus * node.count for node in nodes)
+    while places and places * request.num_cpus + (1 if num_gpus else loaders(places)) > cpus:
+        places -= 1
+    return places
+
+
+def _arithmetic(size: int, fitting: int, request: PoolRequest, *, num_gpus: float, machines: Machines) -> str:
+    gpus = f" and {size * num_gpus:g} GPUs" if num_gpus else ""
+    loading = 0 if machines.is_local else (1 if num_gpus else loaders(size))
+    each = f"{request.num_cpus} CPU" + (f" + {num_gpus:g} GPU" if num_gpus else "")
+    total = f"{size * request.num_cpus + loading} CPUs{gpus}"
+    more = f" and {loading} CPU to load" if loading else ""
+    there = "there can be" if machines.possible else "there are"
+    kind = f" of type {request.accelerator}" if request.accelerator else ""
+    return (
+        f"a pool of {size} actors x ({each}){more} needs {total}, and {there} {machines.cpus:g} CPUs and "
+        f"{machines.gpus:g} GPUs{kind}: at most --num-actors {fitting} fits"
+    )
 
 
 def _check_share(num_gpus: float, device: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
 from tqdm import tqdm
@@ -14,59 +15,84 @@ logger = logging.getLogger(__name__)
 SECONDS_PER_LINE = 15.0
 
 
-class GroupProgress:
-    """Counts the groups of a run as they end, with their rate, the time that is left, and failures."""
+@dataclass
+class Progress:
+    """How far a run is. Groups are those of the sequences planned so far."""
 
-    def __init__(self, *, total: int, done: int) -> None:
-        """Start counting.
+    sequences: int  # of the run
+    planned: int = 0  # sequences
+    groups: int = 0
+    groups_ok: int = 0  # those of earlier runs included
+    groups_failed: int = 0  # for good, in this run
+    groups_retried: int = 0  # attempts that failed and were followed by another
+    groups_new: int = 0  # that ended in this run
+    boxes_new: int = 0  # label rows that this run has written
+    seconds: float = 0.0  # since the first group was begun
+
+
+class GroupProgress:
+    """Shows the groups of a run as they end, with their rate, the time that is left, and failures."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Show a state, which others change.
 
         Args:
-            total: groups of the run.
-            done: those that earlier runs have labelled.
+            progress: the state.
         """
-        self._total, self._done = total, done
-        self._new = self._failed = 0
+        self._progress = progress
+        self._started = self._last_line = time.monotonic()
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> "GroupProgress":
         self._started = self._last_line = time.monotonic()
         self._bar = tqdm(
-            total=total,
-            initial=done,
-            desc=self.line(0.0),
             bar_format="{percentage:3.0f}%|{bar}| {desc}",
             disable=not sys.stderr.isatty(),
             leave=False,
             dynamic_ncols=True,
         )
-
-    def __enter__(self) -> "GroupProgress":
+        self._draw(self._bar)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def update(self, *, failed: bool) -> None:
-        """One more group has ended."""
-        self._new += 1
-        self._failed += failed
+    def update(self) -> None:
+        """The state has changed."""
         now = time.monotonic()
-        line = self.line(now - self._started)
-        self._bar.set_description_str(line, refresh=False)
-        self._bar.update()
-        is_last = self._done + self._new == self._total
-        if self._bar.disable and (is_last or now - self._last_line >= SECONDS_PER_LINE):
+        self._progress.seconds = now - self._started
+        if self._bar is not None and not self._bar.disable:
+            self._draw(self._bar)
+            return
+        progress = self._progress
+        is_last = progress.groups_ok + progress.groups_failed == progress.groups
+        if is_last or now - self._last_line >= SECONDS_PER_LINE:
             self._last_line = now
-            logger.info("%s", line)
+            logger.info("%s", progress_line(progress))
 
-    def line(self, seconds: float) -> str:
-        """The state in one line, `seconds` after the start: groups, and once one has ended, rate, time left, failures.
+    def _draw(self, bar: tqdm) -> None:
+        bar.total = self._progress.groups
+        bar.n = self._progress.groups_ok + self._progress.groups_failed
+        bar.set_description_str(progress_line(self._progress), refresh=False)
+        bar.refresh()
 
-        The rate is of groups that ended in this run, over all workers.
-        """
-        count = f"{self._done + self._new}/{self._total} groups"
-        if not self._new or not seconds:
-            return f"{count}, starting"
-        rate = self._new / seconds
-        speed = f"{60 * rate:.1f} a minute" if 60 * rate >= 1 else f"{3600 * rate:.1f} an hour"
-        left = (self._total - self._done - self._new) / rate
-        return f"{count}, {speed}, {format_seconds(left)} left, {self._failed} failed"
+
+def progress_line(progress: Progress) -> str:
+    """The state in one line: groups, and once one has ended, rate, time left, failures; sequences if there are many.
+
+    The rate is of groups that ended in this run, over all workers.
+    """
+    ended = progress.groups_ok + progress.groups_failed
+    count = f"{ended}/{progress.groups} groups"
+    if progress.sequences > 1:
+        count += f" of {progress.planned}/{progress.sequences} sequences"
+    if not progress.groups_new or not progress.seconds:
+        return f"{count}, starting"
+    rate = progress.groups_new / progress.seconds
+    speed = f"{60 * rate:.1f} a minute" if 60 * rate >= 1 else f"{3600 * rate:.1f} an hour"
+    left = (progress.groups - ended) / rate
+    retried = f", {progress.groups_retried} tried again" if progress.groups_retried else ""
+    return f"{count}, {speed}, {format_seconds(left)} left, {progress.groups_failed} failed{retried}"

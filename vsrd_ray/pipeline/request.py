@@ -9,19 +9,26 @@ from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.storage import Location
 from vsrd_ray.pipeline.pool import PoolRequest
 
+ALL_SEQUENCES = "all"
+_TIMEOUT, _LONG_TIMEOUT = 600.0, 86400.0  # seconds
+
 
 @dataclass(frozen=True)
 class LabelRequest:
     """One labelling run. Only `config`, `camera` and `classes` decide what the labels are."""
 
     root: Location  # of the dataset, in KITTI-360's layout
-    sequences: tuple[str, ...]
-    output: Path
+    sequences: tuple[str, ...]  # names, or ALL_SEQUENCES alone
+    output: Location
     config: VSRDConfig
     camera: str = "image_00"
     classes: tuple[str, ...] = ("car",)
     limit: int | None = None  # label the first groups alone, in the order of the plan
     pool: PoolRequest = field(default_factory=PoolRequest)
+    serial: bool = False  # in this process, without Ray
+    address: str | None = None  # of a running cluster; None: Ray on this machine
+    max_attempts: int = 3  # at a group, before it counts as failed
+    group_timeout: float | None = None  # seconds for a batch at each stage; 0: none; None: `default_timeout`
     trace: bool = False  # keep losses and boxes over the steps of every group
     dashboard: bool = False
     verbose: bool = False
@@ -56,11 +63,23 @@ class Summary:
     """How a run ended."""
 
     request: LabelRequest
+    sequences: tuple[str, ...]  # that were labelled
     counts: Counts
     failures: tuple[Failure, ...]
+    unusable_sequences: dict[str, str]  # why sequences were left out, by name
     wall_seconds: float  # of this run
     notes: tuple[str, ...]  # sentences such as why a sequence has no group
     has_truth: bool  # the sequences have a box XML that the labels can be compared with
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether a group or a sequence that was wanted has no labels."""
+        return bool(self.failures or self.unusable_sequences)
+
+
+def default_timeout(config: VSRDConfig) -> float:
+    """Seconds that no batch of groups takes unless something hangs: a day where there are volumetric steps."""
+    return _LONG_TIMEOUT if config.schedule.steps else _TIMEOUT
 
 
 def default_output(sequences: Sequence[str]) -> Path:
@@ -80,9 +99,12 @@ def format_summary(summary: Summary) -> str:
         ("Output", f"{request.output}"),
     ]
     rows += [("Failed", f"{failure.group_id}: {failure.error}") for failure in summary.failures]
+    rows += [("Left out", f"{name}: {error}") for name, error in summary.unusable_sequences.items()]
     rows += [("Note", note) for note in summary.notes]
     if counts.groups_failed:
         rows.append(("Note", "The same command tries the failed groups again."))
+    if summary.unusable_sequences:
+        rows.append(("Note", "The same command labels what was left out, once it is mended."))
     if counts.boxes:
         rows += zip(["Next", ""], _next_commands(summary), strict=False)
     return "\n".join(f"{name:10}{text}" for name, text in rows)
@@ -99,7 +121,8 @@ def format_seconds(seconds: float) -> str:
 
 def _next_commands(summary: Summary) -> list[str]:
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
-    sheet = shlex.quote(str(summary.request.output / "sheet.png"))
-    one = f" --sequence {summary.request.sequences[0]}" if len(summary.request.sequences) > 1 else ""
+    local = isinstance(summary.request.output, Path)
+    sheet = shlex.quote(str(summary.request.output / "sheet.png") if local else "sheet.png")
+    one = f" --sequence {summary.sequences[0]}" if len(summary.sequences) > 1 else ""
     commands = [f"vsrd-ray visualize labels {output} --root {root}{one} --sheet {sheet}"]
     return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

@@ -1,31 +1,28 @@
-"""A Ray of our own on this machine, for as long as a run needs it."""
+"""A Ray for as long as a run needs it: one of our own on this machine, or a cluster that runs."""
 
 import io
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from functools import cache
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Any
 
-from vsrd_ray.errors import WorkerError
-from vsrd_ray.pipeline.pool import Machine, this_machine
+from vsrd_ray.errors import InputError, WorkerError, one_line
+from vsrd_ray.pipeline.pool import Machines, Node, loaders, this_machine
+from vsrd_ray.pipeline.startable import is_unknown, node_types
 
 logger = logging.getLogger(__name__)
 
+_ANSWER = 10.0  # seconds that a cluster may take to answer
+_HEAD = "node:__internal_head__"  # a resource of the head alone
 _STDERR = 2  # the process's own, which Ray's C++ part writes to
-OBJECT_STORE_BYTES = 512 * 2**20  # what passes through is small: an index per sequence, label rows per group
-
-
-def available_machine() -> Machine:
-    """What actors can use: the Ray that this process is connected to, or else this machine."""
-    ray = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized():
-        return this_machine()
-    resources = ray.cluster_resources()
-    return Machine(cpus=max(int(resources.get("CPU", 0)) - 1, 1), gpus=int(resources.get("GPU", 0)))
+OBJECT_STORE_BYTES = 512 * 2**20  # what passes through is small: what fits need of groups, label rows
 
 
 class RayOnDemand:
@@ -35,9 +32,9 @@ class RayOnDemand:
     settings, such as that an interrupted one is to be tried again.
     """
 
-    def __init__(self, machine: Machine, *, dashboard: bool, verbose: bool) -> None:
-        self._session: AbstractContextManager[None] | None = ray_session(machine, dashboard=dashboard, verbose=verbose)
-        self._verbose = verbose
+    def __init__(self, *, address: str | None, dashboard: bool, verbose: bool) -> None:
+        self._address, self._dashboard, self._verbose = address, dashboard, verbose
+        self._started = False
         self._stack = ExitStack()
 
     def __enter__(self) -> "RayOnDemand":
@@ -48,48 +45,121 @@ class RayOnDemand:
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
+    def machines(self) -> Machines:
+        """What actors can use: the cluster, which is connected to for that, or this machine."""
+        if self._address is not None:
+            self.start()
+        ray = sys.modules.get("ray")
+        return cluster_machines() if ray is not None and ray.is_initialized() else this_machine()
+
     def start(self) -> None:
-        """Start Ray, unless that is done."""
-        if self._session is None:
+        """Start Ray or connect to it, unless that is done."""
+        if self._started:
             return
         if not self._verbose:
             self._stack.enter_context(redirect_stdout(io.StringIO()))
-        self._stack.enter_context(self._session)
-        self._session = None
+        self._stack.enter_context(ray_session(address=self._address, dashboard=self._dashboard, verbose=self._verbose))
+        self._started = True
+
+
+def cluster_machines() -> Machines:
+    """The machines of the cluster that this process is connected to, and those that it may start."""
+    ray = _import_ray(is_local=False)
+    present = tuple(_node(node["Resources"]) for node in ray.nodes() if node["Alive"])
+    kinds = node_types(ray.get_runtime_context().gcs_address)
+    heads = [node for node in ray.nodes() if node["Alive"] and _HEAD in node["Resources"]]
+    possible = [_node(kind.resources, accelerator=kind.accelerator, count=kind.count) for kind in kinds]
+    possible += [_node(node["Resources"]) for node in heads if kinds]
+    return Machines(present, tuple(possible), may_be_more=is_unknown())
+
+
+def _node(resources: dict[str, float], *, accelerator: str | None = None, count: int = 1) -> Node:
+    prefix = "accelerator_type:"
+    types = [name.removeprefix(prefix) for name in resources if name.startswith(prefix)]
+    return Node(
+        cpus=resources.get("CPU", 0),
+        gpus=resources.get("GPU", 0),
+        accelerator=accelerator or (types[0] if types else None),
+        count=count,
+    )
 
 
 @contextmanager
-def ray_session(machine: Machine, *, dashboard: bool = False, verbose: bool = False) -> Iterator[None]:
-    """A running Ray: the one that this process is connected to, or a local one that ends with the block.
+def ray_session(
+    machines: Machines | None = None, *, address: str | None = None, dashboard: bool = False, verbose: bool = False
+) -> Iterator[None]:
+    """A Ray to work with: the one that this process is connected to, that at an address, or a local one.
 
-    A local one has one logical CPU more than the machine has cores, so that tasks which route rows always find a place
-    beside the actors. Its progress bars are off, and its logs stay in its own files unless `verbose`.
+    A connection and a local Ray end with the block. A local one has some logical CPUs more than the machine has cores,
+    so that tasks which load groups always find a place beside the actors. Ray's progress bars are off, and its logs
+    stay in its own files unless `verbose`.
+
+    Args:
+        machines: what a local Ray may use; by default this machine.
+        address: of a running cluster, such as "auto" or "10.0.0.1:6379"; None for a local one.
+        dashboard: whether a local Ray has one, on the loopback.
+        verbose: whether Ray says what it does.
 
     Raises:
+        InputError: nothing answers at the address.
         WorkerError: from the block, with the place of Ray's logs added.
     """
-    ray = _import_ray()
+    ray = _import_ray(is_local=address is None)
     if ray.is_initialized():
         with _logs_named(), _quiet_data(verbose=verbose):
             yield
         return
+    level = "INFO" if verbose else "ERROR"
     try:
         with nullcontext() if verbose else _without_native_messages():
-            context = ray.init(
-                address="local",
-                num_cpus=machine.cpus + 1,
-                num_gpus=machine.gpus,
-                include_dashboard=dashboard,
-                log_to_driver=verbose,
-                logging_level="INFO" if verbose else "ERROR",
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
+            if address is not None:
+                context = _connect(ray, address, log_to_driver=verbose, logging_level=level)
+            else:
+                (machine,) = (machines or this_machine()).present
+                context = ray.init(
+                    address="local",
+                    num_cpus=int(machine.cpus) + loaders(int(machine.cpus)),
+                    num_gpus=int(machine.gpus),
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    log_to_driver=verbose,
+                    logging_level=level,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
         if dashboard:
             logger.info("Ray dashboard: http://%s%s", context.dashboard_url, _token_hint())
         with _logs_named(), _quiet_data(verbose=verbose):
             yield
     finally:
         ray.shutdown()
+
+
+def _connect(ray: ModuleType, address: str, **options: Any) -> Any:
+    if "://" in address:
+        raise InputError(
+            f"--address {address}: expected HOST:PORT or auto; a run's driver has to be on a node of the cluster: "
+            "start it there, or with `ray job submit`"
+        )
+    try:
+        if ":" in address:
+            _check_answer(address)
+        return ray.init(address=address, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"--address {address}: no Ray cluster can be reached there ({one_line(error)}); start one with "
+            "`ray start --head`, or leave --address out for a Ray of this machine's own"
+        ) from error
+
+
+def _check_answer(address: str) -> None:
+    """Find out whether anything listens at "host:port": where nothing does, Ray goes on trying for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: the port is no number.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
 
 
 @contextmanager
@@ -126,23 +196,28 @@ def _logs_named() -> Iterator[None]:
         raise WorkerError(f"{error}; Ray's logs are in {logs}") from error
 
 
-def _import_ray() -> ModuleType:
-    """Ray, with a token of this process alone unless the user chose how to authenticate.
+def _import_ray(*, is_local: bool) -> ModuleType:
+    """Ray; a local one with a token of this process alone, unless the user chose how to authenticate.
 
     Left to itself, a local Ray writes a token into the home folder, and from then on `ray start --head` asks for it.
     Ray reads these variables when it is imported.
     """
-    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+    if is_local and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ.setdefault("RAY_AUTH_TOKEN", _own_token())
     import ray  # noqa: PLC0415 - after the token is set; also, it takes more than a second
 
     return ray
 
 
 def _token_hint() -> str:
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    return f" (token {token})" if os.environ.get("RAY_AUTH_MODE") == "token" and token else ""
+    """The token to type into the dashboard, if it is this process's own: others are secrets of their clusters."""
+    return f" (token {_own_token()})" if os.environ.get("RAY_AUTH_TOKEN") == _own_token() else ""
+
+
+@cache
+def _own_token() -> str:
+    return secrets.token_hex(32)
 
 
 @contextmanager

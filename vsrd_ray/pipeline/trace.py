@@ -1,12 +1,12 @@
 """Losses and boxes over the steps of a group, for those who tune."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from vsrd_ray.data.storage import Location, is_local
 from vsrd_ray.labels.parquet import write_piece
 
 logger = logging.getLogger(__name__)
@@ -28,9 +28,11 @@ class TraceRecorder:
         return pa.table({name: [row.get(name) for row in self._rows] for name in names})
 
 
-def write_trace(table: pa.Table, *, output: Path, group_id: str) -> None:
-    """Write trace/<group_id>.parquet, and the numbers among the columns for TensorBoard where that is installed."""
+def write_trace(table: pa.Table, *, output: Location, group_id: str) -> None:
+    """Write trace/<group_id>.parquet, and to a local folder the numbers for TensorBoard, where that is installed."""
     write_piece(table, output / "trace" / f"{group_id}.parquet")
+    if not is_local(output):
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional package
     except ImportError:

@@ -1,11 +1,19 @@
 import fcntl
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
+import uuid
 
 import pytest
+from upath import UPath
 
+from vsrd_ray.data.storage import open_location
 from vsrd_ray.errors import OutputError
+from vsrd_ray.pipeline import lock
 from vsrd_ray.pipeline.lock import locked
 
 HOLDER = """
@@ -60,4 +68,97 @@ def test_file_systems_without_locks_will_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     with locked(tmp_path):
+        pass
+
+
+@pytest.fixture
+def store() -> UPath:
+    """A folder in an object store of this test's own."""
+    return UPath(f"memory://{uuid.uuid4().hex}")
+
+
+def lease(folder: UPath, **changes: object) -> None:
+    """What another run leaves of itself, a living one on this machine unless said otherwise."""
+    sign = {"host": socket.gethostname(), "pid": os.getppid(), "beat": time.time()} | changes
+    (folder / ".lock").write_text(json.dumps(sign))
+
+
+def dead_pid() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+def test_object_store_is_held_once_at_a_time_and_nothing_stays(store, monkeypatch):
+    monkeypatch.setattr(lock, "_BEAT", 0.2)
+    monkeypatch.setattr(lock, "_LOOK", 0.05)
+    with locked(store):
+        with pytest.raises(OutputError, match=r"label is running into memory://.*: wait until"), locked(store):
+            pass
+        with locked(store / "other"):
+            pass
+        assert (store / ".lock").exists()
+    assert not (store / ".lock").exists()
+
+
+def test_error_gives_a_lease_back(store):
+    with pytest.raises(ZeroDivisionError), locked(store):
+        _ = 1 / 0
+    assert not (store / ".lock").exists()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Signs of life are waited for only briefly."""
+    monkeypatch.setattr(lock, "_LEASE", 1.0)
+    monkeypatch.setattr(lock, "_LOOK", 0.02)
+
+
+def test_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(store):
+    lease(store, pid=dead_pid())
+    began = time.monotonic()
+    with locked(store):
+        assert json.loads((store / ".lock").read_text())["pid"] == os.getpid()
+    assert time.monotonic() - began < lock._LOOK
+
+
+@pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"host": "elsewhere", "pid": dead_pid()}])
+def test_lease_without_a_sign_of_life_is_taken_over(store, hasty, changes):
+    lease(store, **changes)
+    with locked(store):
+        assert json.loads((store / ".lock").read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"host": "elsewhere", "pid": dead_pid()}])
+def test_lease_counts_while_its_run_gives_signs_of_life(store, hasty, changes):
+    lease(store, **changes)
+    timer = threading.Timer(0.3, lambda: lease(store, **changes))
+    timer.start()
+    with pytest.raises(OutputError, match="another vsrd-ray label"), locked(store):
+        pass
+    timer.join()
+    assert json.loads((store / ".lock").read_text())["pid"] != os.getpid()
+
+
+@pytest.mark.parametrize("text", ["", "half", "[]", "{}", '{"host": 3, "pid": null, "beat": "noon"}'])
+def test_lock_that_no_run_has_written_holds_nothing(store, hasty, text):
+    (store / ".lock").write_text(text)
+    with locked(store):
+        assert json.loads((store / ".lock").read_text())["pid"] == os.getpid()
+
+
+def test_lease_is_prolonged_while_the_run_goes_on(store, monkeypatch):
+    monkeypatch.setattr(lock, "_BEAT", 0.02)
+    with locked(store):
+        first = json.loads((store / ".lock").read_text())["beat"]
+        end = time.monotonic() + 5
+        while json.loads((store / ".lock").read_text())["beat"] <= first:
+            assert time.monotonic() < end, "no further sign of life"
+            time.sleep(0.01)
+
+
+def test_bucket_that_is_not_there_is_named(s3_server):
+    output = open_location("s3://no-such-bucket/output")
+    said = r"s3://no-such-bucket/output cannot be written \(.*check the bucket"
+    with pytest.raises(OutputError, match=said), locked(output):
         pass

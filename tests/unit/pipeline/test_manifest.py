@@ -6,14 +6,8 @@ import pytest
 
 from vsrd_ray.config import VSRDConfig
 from vsrd_ray.errors import OutputError
-from vsrd_ray.pipeline.manifest import (
-    begin,
-    check_same_settings,
-    check_writable,
-    progressed,
-    read_manifest,
-    write_manifest,
-)
+from vsrd_ray.pipeline.manifest import Manifest, check_same_settings, check_writable, read_manifest
+from vsrd_ray.pipeline.progress import Progress
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
 
 KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
@@ -31,26 +25,34 @@ def plan(name: str, frames: int, fingerprint: str = "f"):
     )
 
 
+def begun(output: Path, *plans) -> Manifest:
+    """The manifest of a run that goes on with what is in a folder."""
+    manifest = Manifest(request(output), read_manifest(output), Progress(sequences=1))
+    for one in plans:
+        manifest.add(one)
+    manifest.write()
+    return manifest
+
+
 def test_manifest_begins_as_running(tmp_path):
-    manifest = begin(None, request(tmp_path), [plan("a", 5)])
-    write_manifest(tmp_path, manifest)
-    assert read_manifest(tmp_path) == manifest
+    begun(tmp_path, plan("a", 5))
+    manifest = read_manifest(tmp_path)
     assert manifest.keys() >= KEYS
     assert manifest["status"] == "running"
     assert manifest["inputs"]["frames"] == {"a": 5}
 
 
 def test_sequences_and_seconds_add_up_over_runs(tmp_path):
-    manifest = None
     for name, frames in (("b", 5), ("a", 7)):
-        manifest = progressed(
-            begin(manifest, request(tmp_path), [plan(name, frames)]),
+        begun(tmp_path, plan(name, frames)).end(
             status="complete",
             counts=Counts(frames, 1, 2, 3, 3, 0, 9),
             failures=[Failure("g", name, 4, 1, "why")],
             wall_seconds=10.0,
             device_seconds=8.0,
+            progress=Progress(sequences=1),
         )
+    manifest = read_manifest(tmp_path)
     assert manifest["inputs"]["sequences"] == ["a", "b"]
     assert manifest["inputs"]["skipped_frames"] == {"a": {"no pose": 1}, "b": {"no pose": 1}}
     assert manifest["seconds"] == {"wall": 20.0, "device": 8.0}
@@ -60,16 +62,27 @@ def test_sequences_and_seconds_add_up_over_runs(tmp_path):
     assert manifest["counts"]["groups_ok"] == 3
 
 
+def test_progress_is_noted_now_and_then(tmp_path, monkeypatch):
+    manifest = begun(tmp_path, plan("a", 5))
+    manifest.note(Progress(sequences=1, groups_ok=1))
+    assert read_manifest(tmp_path)["progress"]["groups_ok"] == 0
+    monkeypatch.setattr("vsrd_ray.pipeline.manifest.SECONDS_PER_NOTE", 0.0)
+    manifest.note(Progress(sequences=1, groups_ok=2))
+    noted = read_manifest(tmp_path)
+    assert (noted["status"], noted["progress"]["groups_ok"]) == ("running", 2)
+
+
 def test_changed_inputs_are_told(tmp_path, caplog):
-    first = begin(None, request(tmp_path), [plan("a", 5)])
-    begin(first, request(tmp_path), [plan("a", 5)])
-    assert not caplog.records
-    begin(first, request(tmp_path), [plan("a", 5, fingerprint="other")])
+    for _ in range(2):
+        begun(tmp_path, plan("a", 5))
+        assert not caplog.records
+    begun(tmp_path, plan("a", 5, fingerprint="other"))
     assert "The inputs of a have changed" in caplog.text
 
 
 def test_only_what_decides_labels_must_stay(tmp_path):
-    manifest = begin(None, request(tmp_path), [plan("a", 5)])
+    begun(tmp_path, plan("a", 5))
+    manifest = read_manifest(tmp_path)
     check_same_settings(manifest, request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
     with pytest.raises(OutputError, match="camera: image_00 -> image_01"):
         check_same_settings(manifest, request(tmp_path, camera="image_01"))

@@ -8,15 +8,10 @@ import pytest
 from vsrd_ray.config import GroupingSettings
 from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.pipeline.plan import SequencePlan, earlier_results, plan_sequence, why_no_group
+from vsrd_ray.pipeline.plan import is_record_of, plan_sequence, why_no_group
 
 VIEWS = (3, 4, 5, 6)
 PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007), (VIEWS, VIEWS), (5, 5))
-
-
-def record(**changes):
-    row = {"group_id": PLAN.group_id, "status": "ok", "frames": [4, 5], "instance_ids": [26001, 26007], "attempts": 1}
-    return {PLAN.group_id: row | changes}
 
 
 def index_of(*rows):
@@ -28,11 +23,6 @@ def index_of(*rows):
     )
 
 
-def plan_of(*groups):
-    sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
-    return SequencePlan(sequence, INDEX_SCHEMA.empty_table(), "f", groups, ())
-
-
 def planned(index, **settings):
     sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
     grouping = GroupingSettings(**settings)
@@ -40,29 +30,12 @@ def planned(index, **settings):
 
 
 @pytest.mark.parametrize(
-    ("changes", "committed", "attempts"),
-    [
-        ({}, {PLAN.group_id}, {}),
-        ({"status": "failed", "attempts": 3}, set(), {PLAN.group_id: 3}),
-        ({"frames": [4, 5, 6]}, set(), {}),
-        ({"instance_ids": [26001]}, set(), {}),
-        ({"status": "failed", "frames": [4]}, set(), {}),
-    ],
+    ("changes", "is_same"),
+    [({}, True), ({"frames": [4, 5, 6]}, False), ({"instance_ids": [26001]}, False), ({"status": "failed"}, True)],
 )
-def test_records_count_for_the_same_frames_and_instances_alone(changes, committed, attempts):
-    earlier = earlier_results([plan_of(PLAN)], record(**changes), fingerprints={"a": "f"})
-    assert (earlier.committed, earlier.attempts) == (committed, attempts)
-
-
-def test_unplanned_records_do_not_count():
-    assert not earlier_results([plan_of()], record(), fingerprints={"a": "f"}).committed
-
-
-@pytest.mark.parametrize("fingerprints", [{}, {"a": "other"}, {"b": "f"}])
-@pytest.mark.parametrize("status", ["ok", "failed"])
-def test_records_of_other_inputs_do_not_count(fingerprints, status):
-    earlier = earlier_results([plan_of(PLAN)], record(status=status), fingerprints=fingerprints)
-    assert (earlier.committed, earlier.attempts) == (set(), {})
+def test_records_are_of_the_same_frames_and_instances(changes, is_same):
+    row = {"group_id": PLAN.group_id, "status": "ok", "frames": [4, 5], "instance_ids": [26001, 26007]}
+    assert is_record_of(row | changes, PLAN) == is_same
 
 
 def test_skipped_frames_are_counted_by_reason():

@@ -1,9 +1,25 @@
+from dataclasses import replace
+
 import pytest
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.pipeline.pool import Machine, Pool, PoolRequest, parse_num_actors, resolve_pool
+from vsrd_ray.pipeline.pool import GPU_BATCH, Machines, Node, Pool, PoolRequest, parse_num_actors, resolve_pool
 
-LAPTOP, WORKSTATION = Machine(cpus=2, gpus=0), Machine(cpus=16, gpus=4)
+LAPTOP = Machines((Node(cpus=2, gpus=0),), is_local=True)
+WORKSTATION = Machines((Node(cpus=16, gpus=4),), is_local=True)
+HEAD, GPU_NODE = Node(cpus=0, gpus=0), Node(cpus=8, gpus=2, accelerator="A100")
+GROWING = Machines((HEAD,), possible=(HEAD, replace(GPU_NODE, count=5), Node(cpus=4, gpus=0, count=2)))
+UNKNOWN = Machines((HEAD,), may_be_more=True)
+CPU_CLUSTER = Machines((HEAD, Node(cpus=8, gpus=0, count=3)))
+
+CPU_POOL = Pool(2, 2, 2, num_gpus=0.0, num_cpus=1, accelerator=None, batch_size=1, device="cpu")
+GPU_POOL = Pool(4, 4, 4, num_gpus=1.0, num_cpus=1, accelerator=None, batch_size=GPU_BATCH, device="cuda")
+
+
+def sized(pool, low, high=None, initial=None, **changes):
+    high = low if high is None else high
+    initial = high if initial is None else initial
+    return replace(pool, min_size=low, max_size=high, initial_size=initial, **changes)
 
 
 @pytest.mark.parametrize(("text", "sizes"), [("4", (4, 4)), ("1:8", (1, 8)), ("3:3", (3, 3))])
@@ -18,23 +34,34 @@ def test_other_texts_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("request_", "machine", "pool"),
+    ("request_", "machines", "pool"),
     [
-        (PoolRequest(), LAPTOP, Pool(2, 2, 0.0, "cpu")),
-        (PoolRequest(), WORKSTATION, Pool(4, 4, 1.0, "cuda")),
-        (PoolRequest(device="cpu"), WORKSTATION, Pool(16, 16, 0.0, "cpu")),
-        (PoolRequest(num_gpus=0.5), WORKSTATION, Pool(8, 8, 0.5, "cuda")),
-        (PoolRequest(num_gpus=0.1), WORKSTATION, Pool(16, 16, 0.1, "cuda")),  # 40 by GPUs, 16 by CPUs
-        (PoolRequest(num_gpus=2), WORKSTATION, Pool(2, 2, 2, "cuda")),
-        (PoolRequest(num_actors=(1, 2)), LAPTOP, Pool(1, 2, 0.0, "cpu")),
+        (PoolRequest(), LAPTOP, CPU_POOL),
+        (PoolRequest(), WORKSTATION, GPU_POOL),
+        (PoolRequest(device="cpu"), WORKSTATION, sized(CPU_POOL, 16)),
+        (PoolRequest(num_gpus=0.5), WORKSTATION, sized(GPU_POOL, 8, num_gpus=0.5)),
+        (PoolRequest(num_gpus=0.1), WORKSTATION, sized(GPU_POOL, 16, num_gpus=0.1)),  # 40 by GPUs, 16 by CPUs
+        (PoolRequest(num_gpus=0.6), WORKSTATION, sized(GPU_POOL, 4, num_gpus=0.6)),  # no share lies on two GPUs
+        (PoolRequest(num_gpus=2), WORKSTATION, sized(GPU_POOL, 2, num_gpus=2)),
+        (PoolRequest((1, 2)), LAPTOP, sized(CPU_POOL, 1, 2)),
+        (PoolRequest((1, 2), initial_actors=1), LAPTOP, sized(CPU_POOL, 1, 2, 1)),
+        (PoolRequest(num_cpus=4, batch_size=3), WORKSTATION, replace(GPU_POOL, num_cpus=4, batch_size=3)),
+        (PoolRequest(num_cpus=6), WORKSTATION, sized(GPU_POOL, 2, num_cpus=6)),
+        # A cluster that may grow is judged by what may come.
+        (PoolRequest(), GROWING, sized(GPU_POOL, 1, 10)),
+        (PoolRequest(accelerator="A100", num_cpus=4), GROWING, sized(GPU_POOL, 1, 10, accelerator="A100", num_cpus=4)),
+        # Under KubeRay nothing is known of what may come, and what is asked for is believed.
+        (PoolRequest((1, 16), device="cuda"), UNKNOWN, sized(GPU_POOL, 1, 16)),
+        # 24 CPUs, of which 6 load for 18.
+        (PoolRequest(), CPU_CLUSTER, sized(CPU_POOL, 18)),
     ],
 )
-def test_pool_fits_the_machine(request_, machine, pool):
-    assert resolve_pool(request_, machine) == pool
+def test_pool_fits_the_machines(request_, machines, pool):
+    assert resolve_pool(request_, machines) == pool
 
 
 @pytest.mark.parametrize(
-    ("request_", "machine", "message"),
+    ("request_", "machines", "message"),
     [
         (
             PoolRequest((3, 3)),
@@ -46,14 +73,27 @@ def test_pool_fits_the_machine(request_, machine, pool):
             WORKSTATION,
             r"5 actors x \(1 CPU \+ 1 GPU\) needs 5 CPUs and 5 GPUs, and there are 16 CPUs and 4 GPUs: .* 4 fits",
         ),
+        (
+            PoolRequest((1, 11)),
+            GROWING,
+            r"11 actors x .* and 1 CPU to load needs 12 CPUs and 11 GPUs, and there can be 48 CPUs and 10 GPUs: ",
+        ),
+        (PoolRequest((24, 24)), CPU_CLUSTER, r"24 actors .* and 8 CPU to load needs 32 CPUs, .* --num-actors 18 fits"),
+        (PoolRequest(num_cpus=9), CPU_CLUSTER, r"1 actors x \(9 CPU\) .* --num-actors 0 fits"),
         (PoolRequest(device="cuda"), LAPTOP, "no CUDA device"),
         (PoolRequest(num_gpus=0), WORKSTATION, "--num-gpus 0 with CUDA"),
         (PoolRequest(num_gpus=1), LAPTOP, "--num-gpus 1 on the CPU"),
         (PoolRequest(num_gpus=1.5), WORKSTATION, "--num-gpus 1.5: expected a share"),
         (PoolRequest(num_gpus=-1), WORKSTATION, "--num-gpus -1: expected a share"),
         (PoolRequest(num_gpus=8), WORKSTATION, "1 actors x .* needs 1 CPUs and 8 GPUs"),
+        (PoolRequest((1, 16)), UNKNOWN, "nothing is known here: give --device cpu or cuda, and --num-actors"),
+        (PoolRequest(device="cuda"), UNKNOWN, "nothing is known here: give --device cpu or cuda, and --num-actors"),
+        (PoolRequest(num_cpus=0), LAPTOP, "--num-cpus 0: an actor needs"),
+        (PoolRequest((1, 2), initial_actors=3), LAPTOP, "--initial-actors 3: expected a number from 1 to 2"),
+        (PoolRequest(accelerator="H100"), GROWING, "--accelerator-type H100: no such GPU here; there are A100"),
+        (PoolRequest(accelerator="H100"), LAPTOP, "--accelerator-type H100: no such GPU here; there are none"),
     ],
 )
-def test_pool_that_cannot_be_placed_is_refused(request_, machine, message):
+def test_pool_that_cannot_be_placed_is_refused(request_, machines, message):
     with pytest.raises(InputError, match=message):
-        resolve_pool(request_, machine)
+        resolve_pool(request_, machines)

@@ -21,8 +21,8 @@ def test_default_output_names_the_sequences():
 
 def summary_of(counts, *, output="out", sequences=("a",), **changes):
     request = LabelRequest(Path("root"), sequences, Path(output), VSRDConfig())
-    values = {"failures": (), "wall_seconds": 61.4, "notes": (), "has_truth": True}
-    return Summary(request=request, counts=counts, **(values | changes))
+    values = {"failures": (), "unusable_sequences": {}, "wall_seconds": 61.4, "notes": (), "has_truth": True}
+    return Summary(request=request, sequences=sequences, counts=counts, **(values | changes))
 
 
 def test_summary_tells_counts_failures_and_what_comes_next():
@@ -39,6 +39,16 @@ def test_summary_tells_counts_failures_and_what_comes_next():
         "Note      The same command tries the failed groups again.",
         "Next      vsrd-ray evaluate out --root root",
         "          vsrd-ray visualize labels out --root root --sheet out/sheet.png",
+    ]
+
+
+def test_sequence_that_was_left_out_is_a_failure_with_its_mend():
+    assert not summary_of(Counts(6, 0, 6, 0, 0, 0, 0)).has_failures
+    summary = summary_of(Counts(6, 0, 6, 0, 0, 0, 0), unusable_sequences={"b": "b/poses.txt: no pose"})
+    assert summary.has_failures
+    assert format_summary(summary).splitlines()[5:] == [
+        "Left out  b: b/poses.txt: no pose",
+        "Note      The same command labels what was left out, once it is mended.",
     ]
 
 

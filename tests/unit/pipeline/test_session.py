@@ -3,8 +3,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from vsrd_ray.errors import InputError
 from vsrd_ray.pipeline import session
-from vsrd_ray.pipeline.pool import Machine
+from vsrd_ray.pipeline.pool import Node
 
 
 @pytest.fixture
@@ -13,8 +14,8 @@ def told(monkeypatch):
     events = []
 
     @contextmanager
-    def pretended(machine, **options):
-        events.append(("begin", machine, options))
+    def pretended(**options):
+        events.append(("begin", options))
         yield
         events.append("end")
 
@@ -23,18 +24,18 @@ def told(monkeypatch):
 
 
 def test_ray_starts_once_when_it_is_asked_for(told):
-    with session.RayOnDemand(Machine(2, 0), dashboard=True, verbose=False) as on_demand:
+    with session.RayOnDemand(address=None, dashboard=True, verbose=False) as on_demand:
         assert told == []
         on_demand.start()
         on_demand.start()
-        assert told == [("begin", Machine(2, 0), {"dashboard": True, "verbose": False})]
+        assert told == [("begin", {"address": None, "dashboard": True, "verbose": False})]
     assert told[1:] == ["end"]
 
 
 @pytest.mark.parametrize(("verbose", "heard"), [(False, "before after"), (True, "before during after")])
 def test_what_ray_prints_is_kept_back_unless_verbose(told, capsys, verbose, heard):
     print("before")
-    with session.RayOnDemand(Machine(2, 0), dashboard=False, verbose=verbose) as on_demand:
+    with session.RayOnDemand(address=None, dashboard=False, verbose=verbose) as on_demand:
         on_demand.start()
         print("during")
     print("after")
@@ -42,7 +43,7 @@ def test_what_ray_prints_is_kept_back_unless_verbose(told, capsys, verbose, hear
 
 
 def test_ray_that_nobody_asked_for_is_not_started(told):
-    with session.RayOnDemand(Machine(2, 0), dashboard=False, verbose=False):
+    with session.RayOnDemand(address=None, dashboard=False, verbose=False):
         pass
     assert told == []
 
@@ -64,3 +65,14 @@ def test_level_that_the_user_chose_stays(capfd, monkeypatch):
         os.write(2, b"heard\n")
     assert os.environ["RAY_BACKEND_LOG_LEVEL"] == "debug"
     assert capfd.readouterr().err == "heard\n"
+
+
+def test_nodes_are_what_ray_says_of_them():
+    resources = {"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0, "memory": 1e9}
+    assert session._node(resources) == Node(cpus=8, gpus=2, accelerator="A100")
+    assert session._node({"CPU": 4}, accelerator="L4", count=3) == Node(cpus=4, gpus=0, accelerator="L4", count=3)
+
+
+def test_driver_elsewhere_is_refused():
+    with pytest.raises(InputError, match=r"--address ray://head:10001: expected HOST:PORT or auto; .*ray job submit"):
+        session._connect(None, "ray://head:10001")

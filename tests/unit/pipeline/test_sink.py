@@ -7,14 +7,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vsrd_ray.data.frames import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labels.convert import labels_to_kitti
+from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.labels.schema import LABEL_SCHEMA
-from vsrd_ray.pipeline.plan import SequencePlan, earlier_results
+from vsrd_ray.pipeline import store
+from vsrd_ray.pipeline.plan import SequencePlan
 from vsrd_ray.pipeline.results import GroupResult
 from vsrd_ray.pipeline.sink import Sink
 
@@ -53,25 +56,21 @@ def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
         for n in sorted(group.instance_ids)
     ]
     labels = None if failing else pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
-    return GroupResult(group.group_id, "why" if failing else None, 0.0, labels, trace=None)
+    return GroupResult(group.group_id, error="why" if failing else None, labels=labels)
 
 
-def run(output: Path, plan: SequencePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> None:
+def run(output: Path, plan: SequencePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
     """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
     sink = Sink(output)
     sink.clear_debris()
-    recorded = sink.recorded_groups()
-    manifest = output / "manifest.json"
-    before = json.loads(manifest.read_text())["inputs"]["fingerprint"] if manifest.exists() else plan.fingerprint
-    earlier = earlier_results([plan], recorded, fingerprints={"s": before})
-    wanted = [group.group_id for group in plan.groups][:limit]
-    sink.write_index(plan)
-    sink.prepare(plan, wanted=wanted, earlier=earlier, recorded=recorded)
-    inputs = {"sequences": ["s"], "camera": "image_00", "classes": ["car"], "fingerprint": plan.fingerprint}
-    manifest.write_text(json.dumps({"inputs": inputs}))
+    wanted = {group.group_id for group in plan.groups[:limit]}
+    earlier = sink.prepare(plan, wanted=wanted)
+    inputs = {"sequences": ["s"], "camera": "image_00", "classes": ["car"]}
+    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
     for group in (plan.groups[position] for position in order):
         if group.group_id in wanted and group.group_id not in earlier.committed:
             sink.commit(group, result_of(group, failing=group in failing), attempts=1)
+    return sink
 
 
 def texts(output: Path) -> dict[int, str]:
@@ -133,8 +132,7 @@ def test_texts_hold_all_groups_in_whatever_order_they_end(tmp_path, files_in, or
 
 def test_text_waits_for_the_last_of_its_groups(tmp_path):
     sink = Sink(tmp_path)
-    nothing = earlier_results([SCENE], {}, fingerprints={})
-    sink.prepare(SCENE, wanted=[g.group_id for g in SCENE.groups], earlier=nothing, recorded={})
+    sink.prepare(SCENE, wanted={g.group_id for g in SCENE.groups})
     frames = []
     for group in (C, A, B):
         sink.commit(group, result_of(group), attempts=1)
@@ -166,9 +164,14 @@ def test_texts_gain_the_boxes_of_groups_beyond_a_limit(tmp_path, files_in):
     assert files_in(tmp_path / "output", "") == whole
 
 
+@pytest.mark.parametrize("groups_a_part", [1, 2, 512])
 @pytest.mark.parametrize("plan", [SCENE, PUBLISHED], ids=["scene", "published"])
-def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan):
-    """One run labels the first group, one of all groups is killed, one has a limit again, and one labels the rest."""
+def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_part):
+    """One run labels the first group, one of all groups is killed, one has a limit again, and one labels the rest.
+
+    Whatever is killed, no row of the datasets is ever there twice.
+    """
+    monkeypatch.setattr(store, "GROUPS_A_PART", groups_a_part)
     run(tmp_path / "whole", plan)
     for steps in itertools.count():
         output = tmp_path / f"killed-{steps}"
@@ -180,13 +183,54 @@ def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, m
                 run(output, plan, order=(2, 0, 1))
             except Killed:
                 was_killed = True
+        check_nothing_is_twice(output)
         run(output, plan, limit=2 if steps % 2 else 1)
+        check_nothing_is_twice(output)
         assert texts(output) == converted(output), steps
         run(output, plan, order=(1, 2, 0))
         assert files_in(output, "") == files_in(tmp_path / "whole", ""), steps
         if not was_killed:
             break
     assert steps > 10
+
+
+def check_nothing_is_twice(output: Path) -> None:
+    groups = read_groups(output)["group_id"].to_pylist()
+    boxes = read_labels(output).select(["frame", "instance_id", "group_id"]).to_pylist()
+    assert len(set(groups)) == len(groups)
+    assert len({tuple(box.values()) for box in boxes}) == len(boxes)
+
+
+def test_groups_that_ended_lie_in_parts_in_the_order_of_the_plan(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "GROUPS_A_PART", 2)
+    run(tmp_path, order=(2, 1, 0), failing=[B])
+    for folder in ("groups", "labels/sequence=s"):
+        names = [path.name for path in sorted((tmp_path / folder).iterdir())]
+        assert names == ["s-image_00-part00000.parquet", "s-image_00-part00001.parquet"]
+    first = pq.read_table(tmp_path / "groups" / "s-image_00-part00000.parquet")
+    assert first["group_id"].to_pylist() == [A.group_id, B.group_id]
+    assert first["status"].to_pylist() == ["ok", "failed"]
+
+
+def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_in):
+    """Of two failed groups of a part one succeeds, and the run is stopped before the other is done."""
+    run(tmp_path, failing=[A, B])
+    sink = Sink(tmp_path)
+    earlier = sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    assert earlier.attempts == {A.group_id: 1, B.group_id: 1}
+    check_nothing_is_twice(tmp_path)
+    sink.commit(A, result_of(A), attempts=2)
+    check_nothing_is_twice(tmp_path)
+    assert [row["group_id"] for row in sink.recorded().failed] == [B.group_id]
+    assert sink.recorded().groups == 3
+
+
+def test_groups_of_an_unfinished_part_are_pieces(tmp_path):
+    sink = Sink(tmp_path)
+    sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    sink.commit(B, result_of(B), attempts=1)
+    assert [path.stem for path in (tmp_path / "groups").iterdir()] == [B.group_id]
+    assert [path.stem for path in (tmp_path / "labels" / "sequence=s").iterdir()] == [B.group_id]
 
 
 def test_missing_text_is_written_again_and_a_sound_one_stays(tmp_path, files_in):
@@ -213,15 +257,44 @@ def test_frames_of_changed_inputs_keep_no_earlier_text(tmp_path, files_in):
     assert boxes(tmp_path / "output") == {1: [26001], 2: [26003], 3: [26003], 4: [], 6: [], EMPTY_FRAME: []}
 
 
-def test_missing_labels_of_a_finished_group_are_named_with_their_mend(tmp_path, files_in):
+def test_groups_whose_labels_are_gone_are_labelled_again(tmp_path, files_in, caplog):
     run(tmp_path)
     whole = files_in(tmp_path, "")
-    (tmp_path / "labels" / "sequence=s" / f"{B.group_id}.parquet").unlink()
-    text = tmp_path / "kitti" / "s" / "image_00" / "label_2" / "0000000004.txt"
-    text.unlink()
-    mark = tmp_path / "groups" / f"{B.group_id}.parquet"
-    with pytest.raises(OutputError, match=rf"{B.group_id}\.parquet: the labels .* cannot be read .* remove {mark} to"):
-        run(tmp_path)
-    mark.unlink()
+    part = tmp_path / "labels" / "sequence=s" / "s-image_00-part00000.parquet"
+    part.unlink()
+    run(tmp_path)
+    assert f"{part} is gone: its groups are labelled again." in caplog.text
+    assert files_in(tmp_path, "") == whole
+
+
+@pytest.mark.parametrize("folder", ["labels/sequence=s", "groups"])
+def test_torn_file_is_named_with_its_mend(tmp_path, files_in, folder):
+    run(tmp_path)
+    whole = files_in(tmp_path, "")
+    part = tmp_path / folder / "s-image_00-part00000.parquet"
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(OutputError, match=rf"{part}: cannot be read as Parquet \(.*\); remove it, and label again"):
+        run(tmp_path).recorded()
+    part.unlink()
     run(tmp_path)
     assert files_in(tmp_path, "") == whole
+
+
+def test_sequence_without_its_index_is_not_finished(tmp_path):
+    sink = run(tmp_path)
+    sink.close("s")
+    assert sink.finished_groups("s", "image_00", SCENE.fingerprint) == 3
+    (tmp_path / "index" / "s.parquet").unlink()
+    assert sink.finished_groups("s", "image_00", SCENE.fingerprint) is None
+    earlier = Sink(tmp_path).prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    assert len(earlier.committed) == 3  # the note told which inputs the labels are of
+    assert (tmp_path / "index" / "s.parquet").exists()
+
+
+def test_records_of_a_group_that_is_planned_otherwise_now_do_not_count(tmp_path, files_in):
+    """As after an update of the package, with which the same inputs make other groups."""
+    other = plan_of(A, group("w00001", (2, 3), (26003,)), C)
+    run(tmp_path / "old", other)
+    run(tmp_path / "old")
+    run(tmp_path / "new")
+    assert files_in(tmp_path / "old", "labels", "kitti") == files_in(tmp_path / "new", "labels", "kitti")

@@ -1,0 +1,51 @@
+"""A driver in a process of its own, with a labeler that does as it is told: python drive.py '{"root": …}'.
+
+Its exit code is that of `vsrd-ray label`.
+"""
+
+import json
+import logging
+import sys
+from functools import partial
+
+import standin
+
+from vsrd_ray.config import VSRDConfig
+from vsrd_ray.data.storage import open_location
+from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.pipeline.request import LabelRequest
+from vsrd_ray.pipeline.run import label
+
+
+def main(
+    *,
+    root: str,
+    output: str,
+    config: dict,
+    sequence: str,
+    num_actors: tuple[int, int] = (2, 2),
+    batch_size: int = 1,
+    seconds: float = 0.0,
+    scripts: dict[str, str] | None = None,
+    folder: str | None = None,
+    **options,
+) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    request = LabelRequest(
+        root=open_location(root),
+        sequences=(sequence,),
+        output=open_location(output),
+        config=VSRDConfig.model_validate(config),
+        pool=PoolRequest(num_actors=tuple(num_actors), batch_size=batch_size, device="cpu"),
+        **options,
+    )
+    if not request.serial:
+        from ray import cloudpickle
+
+        cloudpickle.register_pickle_by_value(standin)
+    factory = partial(standin.Scripted, seconds=seconds, scripts=scripts or {}, folder=folder)
+    return 3 if label(request, labeler_factory=factory).counts.groups_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(**json.loads(sys.argv[1])))

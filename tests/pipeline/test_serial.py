@@ -1,0 +1,244 @@
+"""Runs in this process, without Ray."""
+
+import json
+import shutil
+import signal
+from collections import Counter, deque
+
+import cv2
+import numpy as np
+import pytest
+from standin import StandIn
+
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.errors import InputError, WorkerError
+from vsrd_ray.labels.parquet import read_groups
+from vsrd_ray.pipeline.run import label
+from vsrd_ray.pipeline.session import RayOnDemand
+from vsrd_ray.pipeline.store import GroupStore
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
+LABELS = ("labels", "kitti")
+
+
+class Flaky(StandIn):
+    """Fails so many times over the first group that it is given, and each time prepares it anew."""
+
+    def __init__(self, config, device, *, failures: int) -> None:
+        super().__init__(config, device)
+        self.failures, self.first = failures, None
+        self.prepared, self.labelled = Counter(), []
+
+    def prepare(self, group):
+        self.prepared[group.plan.group_id] += 1
+        return super().prepare(group)
+
+    def label(self, prepared, *, seed, trace=None):
+        group_id = prepared.plan.group_id
+        self.first = self.first or group_id
+        self.labelled.append(group_id)
+        if group_id == self.first and self.labelled.count(group_id) <= self.failures:
+            raise ArithmeticError("not a number")
+        return super().label(prepared, seed=seed, trace=trace)
+
+
+@pytest.fixture(autouse=True)
+def _no_ray(monkeypatch):
+    def no_session(*arguments, **options):
+        raise AssertionError("Ray is not needed")
+
+    monkeypatch.setattr(RayOnDemand, "start", no_session)
+
+
+@pytest.fixture
+def run(request_for, tmp_path):
+    """Labels the street with a labeler that fails now and then; the labeler, the summary and OUTPUT."""
+
+    def run(*, failures: int, name: str = "output", **options):
+        labelers = []
+
+        def factory(config, device):
+            labelers.append(Flaky(config, device, failures=failures))
+            return labelers[-1]
+
+        request = request_for(serial=True, output=tmp_path / name, **options)
+        summary = label(request, labeler_factory=factory)
+        (labeler,) = labelers
+        return labeler, summary, request.output
+
+    return run
+
+
+def test_group_that_fails_is_tried_again_before_the_rest(run, files_in):
+    labeler, summary, output = run(failures=2)
+    assert summary.counts.groups_failed == 0
+    assert labeler.prepared.pop(labeler.first) == 3
+    assert set(labeler.prepared.values()) == {1}
+    assert labeler.labelled[:3] == [labeler.first] * 3
+    attempts = {row["group_id"]: row["attempts"] for row in read_groups(output).to_pylist()}
+    assert attempts.pop(labeler.first) == 3
+    assert set(attempts.values()) == {1}
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["progress"]["groups_retried"] == 2
+    *_, undisturbed = run(failures=0, name="undisturbed")
+    assert files_in(output, *LABELS) == files_in(undisturbed, *LABELS)
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2])
+def test_group_that_goes_on_failing_is_given_up(run, max_attempts):
+    labeler, summary, output = run(failures=99, max_attempts=max_attempts)
+    (failure,) = summary.failures
+    assert (failure.group_id, failure.attempts) == (labeler.first, max_attempts)
+    assert failure.error == "ArithmeticError: not a number"
+    assert labeler.labelled.count(labeler.first) == max_attempts
+    assert summary.counts.groups_ok == summary.counts.groups - 1
+    assert json.loads((output / "manifest.json").read_text())["status"] == "complete_with_failures"
+
+
+def test_labeler_that_cannot_be_set_up_ends_the_run(request_for):
+    request = request_for(serial=True)
+
+    def no_labeler(config, device):
+        raise MemoryError("no room")
+
+    with pytest.raises(WorkerError, match="the labeler cannot be set up on cpu: MemoryError: no room"):
+        label(request, labeler_factory=no_labeler)
+    manifest = json.loads((request.output / "manifest.json").read_text())
+    assert (manifest["status"], manifest["counts"]["groups_ok"]) == ("failed", 0)
+    assert label(request, labeler_factory=StandIn).counts.groups_failed == 0
+
+
+def test_interrupted_run_says_so_and_goes_on(request_for, run, files_in, caplog):
+    request = request_for(serial=True)
+    left = deque([None, None, KeyboardInterrupt()])
+
+    class Interrupted(StandIn):
+        def label(self, prepared, *, seed, trace=None):
+            if (error := left.popleft()) is not None:
+                raise error
+            return super().label(prepared, seed=seed, trace=trace)
+
+    with pytest.raises(KeyboardInterrupt):
+        label(request, labeler_factory=Interrupted)
+    assert "Interrupted with 2 of 6 groups done; the same command goes on from there." in caplog.text
+    assert json.loads((request.output / "manifest.json").read_text())["status"] == "running"
+    labeler, *_ = run(failures=0)
+    assert len(labeler.labelled) == 4
+    *_, undisturbed = run(failures=0, name="undisturbed")
+    assert files_in(request.output, *LABELS) == files_in(undisturbed, *LABELS)
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as a terminal's processes have it; what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_interrupt_waits_for_the_group_that_is_being_written(request_for, files_in, caplog, monkeypatch):
+    write = GroupStore.write
+
+    def write_and_interrupt(*arguments):
+        write(*arguments)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(GroupStore, "write", write_and_interrupt)
+    request = request_for(serial=True)
+    with pytest.raises(KeyboardInterrupt):
+        label(request, labeler_factory=StandIn)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "Interrupted with 1 of 6 groups done" in caplog.text
+    assert json.loads((request.output / "manifest.json").read_text())["progress"]["groups_ok"] == 1
+    assert len(files_in(request.output, "groups")) == 1
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_second_interrupt_does_not_wait(request_for, monkeypatch):
+    def interrupt_twice(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("went on")
+
+    monkeypatch.setattr(GroupStore, "write", interrupt_twice)
+    with pytest.raises(KeyboardInterrupt):
+        label(request_for(serial=True), labeler_factory=StandIn)
+
+
+@pytest.fixture
+def drives(root):
+    """ROOT with five drives alike, but for useless poses of the first and fourth, and a useless mask of the second."""
+    names = [SEQUENCE.replace("_0000_", f"_000{number}_") for number in range(5)]
+    for folder in (paths.masks_root(root), paths.poses_root(root)):
+        for name in names[1:]:
+            shutil.copytree(folder / SEQUENCE, folder / name, copy_function=shutil.copy2)
+    for name in (names[0], names[3]):
+        paths.poses_file(root, name).write_text("0 1 2\n")
+    cv2.imwrite(str(paths.mask_file(root, names[1], "image_00", 9)), np.zeros((96, 352), np.uint8))
+    return root, names
+
+
+def mend(root, street, names):
+    for name in names:
+        for path in (paths.poses_file, lambda *where: paths.mask_file(*where, "image_00", 9)):
+            shutil.copy2(path(street, SEQUENCE), path(root, name))
+
+
+def test_sequences_that_cannot_be_used_are_left_out(drives, street, request_for, files_in, caplog):
+    root, names = drives
+    request = request_for(root=root, sequences=tuple(names))
+    summary = label(request, labeler_factory=StandIn)
+    assert summary.sequences == (names[2], names[4])
+    assert (summary.counts.groups_ok, summary.counts.groups_failed) == (12, 0)
+    assert summary.has_failures
+    errors = {"drive_0000": "cam0_to_world.txt", "drive_0001": "0000000009.png", "drive_0003": "cam0_to_world.txt"}
+    for name, (drive, place) in zip([names[0], names[1], names[3]], errors.items(), strict=True):
+        assert drive in summary.unusable_sequences[name]
+        assert place in summary.unusable_sequences[name]
+        assert f"{name} is left out: {summary.unusable_sequences[name]}" in caplog.text
+    manifest = json.loads((request.output / "manifest.json").read_text())
+    assert manifest["status"] == "complete_with_failures"
+    assert manifest["unusable_sequences"] == summary.unusable_sequences
+    assert manifest["inputs"]["sequences"] == [names[2], names[4]]
+
+    mend(root, street, (names[0], names[1]))
+    again = label(request, labeler_factory=StandIn)
+    assert list(again.unusable_sequences) == [names[3]]
+    mend(root, street, (names[3],))
+    assert not label(request, labeler_factory=StandIn).has_failures
+    assert json.loads((request.output / "manifest.json").read_text())["status"] == "complete"
+    undisturbed = request_for(root=root, sequences=tuple(names), output=request.output.with_name("undisturbed"))
+    label(undisturbed, labeler_factory=StandIn)
+    assert files_in(request.output, *LABELS) == files_in(undisturbed.output, *LABELS)
+
+
+def test_finished_sequence_that_was_spoilt_for_a_while_is_no_failure(drives, request_for):
+    root, names = drives
+    request = request_for(root=root, sequences=(names[2], names[4]))
+    label(request, labeler_factory=StandIn)
+    poses = paths.poses_file(root, names[4])
+    text = poses.read_text()
+    poses.write_text("0 1 2\n")
+    assert list(label(request, labeler_factory=StandIn).unusable_sequences) == [names[4]]
+    poses.write_text(text)
+    summary = label(request, labeler_factory=StandIn)
+    assert not summary.has_failures
+    assert summary.counts.groups_ok == 12
+
+
+def test_nothing_is_written_where_no_sequence_can_be_used(drives, request_for):
+    root, names = drives
+    request = request_for(root=root, sequences=(names[0], names[1], names[3]))
+    with pytest.raises(InputError, match=rf"{names[0]}/cam0_to_world\.txt, line 1"):
+        label(request, labeler_factory=StandIn)
+    assert not request.output.exists()
+
+
+def test_unknown_sequence_is_refused_before_any_is_labelled(drives, request_for):
+    root, names = drives
+    request = request_for(root=root, sequences=(names[2], "2013_05_28_drive_0007_sync"))
+    with pytest.raises(InputError, match=r"no sequence '2013_05_28_drive_0007_sync' .* give one of"):
+        label(request, labeler_factory=StandIn)
+    assert not request.output.exists()

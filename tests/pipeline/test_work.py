@@ -1,0 +1,142 @@
+"""What is done with groups, in this process."""
+
+from functools import partial
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from standin import StandIn
+
+from vsrd_ray.config import VSRDConfig
+from vsrd_ray.data.grouping import plan_groups
+from vsrd_ray.data.index import all_frames, index_frames
+from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.data.loading import GroupTask, GroupTasks
+from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.pipeline.results import GroupResult, Seconds
+from vsrd_ray.pipeline.work import Loaded, Work
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
+CAMERA = "image_00"
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+@pytest.fixture
+def tasks(root: Path, config: VSRDConfig) -> list[GroupTask]:
+    """All groups of a street that a test may spoil."""
+    sequence = open_sequence(root, SEQUENCE)
+    index = index_frames(sequence, all_frames(sequence))
+    plans = plan_groups(index, sequence=SEQUENCE, camera=CAMERA, settings=config.grouping, classes=("car",))
+    tasks = GroupTasks(sequence, index)
+    return [tasks.task(plan) for plan in plans]
+
+
+@pytest.fixture
+def work(config: VSRDConfig):
+    """Makes the work of a run whose labeler fails for some groups."""
+
+    def make(*failing: str, trace: bool = False) -> Work:
+        return Work(config, partial(StandIn, failing=frozenset(failing)), "cpu", trace)
+
+    return make
+
+
+def labeler_of(work: Work) -> StandIn:
+    labeler = work.labeler()
+    labeler.setup()
+    return labeler  # pyright: ignore[reportReturnType] - the factory is this module's
+
+
+def ids(tasks: list[GroupTask]) -> list[str]:
+    return [task.plan.group_id for task in tasks]
+
+
+def test_group_whose_mask_was_damaged_after_indexing_fails_and_says_why(root, tasks, work):
+    mask = paths.mask_file(root, SEQUENCE, CAMERA, tasks[1].plan.target_frame)
+    mask.write_bytes(mask.read_bytes()[:-100])
+    preparer = work().preparer()
+    loaded = work().load(preparer, tasks[1])
+    assert (loaded.group_id, loaded.prepared) == (tasks[1].plan.group_id, None)
+    assert loaded.error is not None
+    assert loaded.error.startswith(f"UnreadableFrameError: {mask}: ")
+    assert "\n" not in loaded.error
+    result = work().label(labeler_of(work()), loaded)
+    assert (result.group_id, result.error, result.labels) == (loaded.group_id, loaded.error, None)
+    assert result.seconds == Seconds(load=loaded.seconds, fit=0.0)
+    assert loaded.seconds > 0
+    others = [task for task in tasks if mask_is_unused(task, tasks[1].plan.target_frame)]
+    assert others
+    assert all(work().load(preparer, task).error is None for task in others)
+
+
+def mask_is_unused(task: GroupTask, frame: int) -> bool:
+    return frame not in (task.plan.target_frame, *task.plan.source_frames)
+
+
+def test_groups_that_are_labelled_together_are_labelled_as_each_alone(tasks, work):
+    labeler = labeler_of(work())
+    loaded = [work().load(labeler, task) for task in tasks]
+    alone = [work().label(labeler, one) for one in loaded]
+    together = work().label_together(labeler, loaded)
+    assert [result.group_id for result in together] == ids(tasks)
+    for one, same in zip(alone, together, strict=True):
+        assert same.error is None
+        assert same.labels is not None and same.labels.equals(one.labels)
+        assert same.labels.schema.equals(LABEL_SCHEMA)
+        assert set(same.labels["frame"].to_pylist()) <= set(tasks[ids(tasks).index(same.group_id)].plan.label_frames)
+    assert sum(result.labels.num_rows for result in together) > 0
+
+
+def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work):
+    """One cannot be loaded, one cannot be fitted, the others are labelled."""
+    lost, poisoned, *good = ids(tasks)
+    labeler = labeler_of(work(poisoned))
+    loaded = [work().load(labeler, task) for task in tasks]
+    loaded[0] = Loaded(lost, error="InputError: gone", seconds=0.25, attempts=2)
+    results = {result.group_id: result for result in work(poisoned).label_together(labeler, loaded)}
+    assert results[lost] == GroupResult(lost, error="InputError: gone", seconds=Seconds(load=0.25), attempts=2)
+    assert results[poisoned].error == "ValueError: this group is poisoned"
+    assert results[poisoned].labels is None
+    assert results.keys() - {lost, poisoned} == set(good)
+    assert all(results[group_id].error is None and results[group_id].labels is not None for group_id in good)
+
+
+def test_batch_of_which_nothing_was_loaded_has_its_errors(tasks, work):
+    loaded = [Loaded(group_id, error=f"InputError: {n}") for n, group_id in enumerate(ids(tasks))]
+    results = work().label_together(labeler_of(work()), loaded)
+    assert [result.error for result in results] == [one.error for one in loaded]
+
+
+def test_traces_are_kept_of_groups_that_come_together(tasks, work):
+    traced = work(ids(tasks)[1], trace=True)
+    labeler = labeler_of(traced)
+    results = traced.label_together(labeler, [traced.load(labeler, task) for task in tasks])
+    assert [result.error is None for result in results] == [n != 1 for n in range(len(tasks))]
+    for task, result in zip(tasks, results, strict=True):
+        assert result.trace is not None
+        steps = [] if result.error else list(range(len(task.plan.instance_ids)))
+        assert result.trace["step"].to_pylist() == steps if steps else result.trace.num_rows == 0
+    assert work().label(labeler, traced.load(labeler, tasks[0])).trace is None
+
+
+def test_labels_do_not_depend_on_the_tracing(tasks, work):
+    labeler = labeler_of(work())
+    loaded = work().load(labeler, tasks[0])
+    assert work(trace=True).label(labeler, loaded).labels.equals(work().label(labeler, loaded).labels)
+
+
+def test_threads_are_those_of_the_cpus_granted(config):
+    work = Work(config, StandIn, "cpu", trace=False, num_threads=2)
+    work.labeler()
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 2)
+    work.preparer()
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)

@@ -1,0 +1,63 @@
+"""How far the run in an output folder is, read from its manifest."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from vsrd_ray.data.storage import Location
+from vsrd_ray.errors import InputError
+from vsrd_ray.pipeline.manifest import SECONDS_PER_NOTE, read_manifest
+from vsrd_ray.pipeline.progress import Progress, progress_line
+from vsrd_ray.pipeline.request import format_seconds
+
+_SILENCE = 12 * SECONDS_PER_NOTE  # without a note, after which one may wonder
+
+
+def read_status(output: Location) -> dict[str, Any]:
+    """The state of the run in an output folder.
+
+    Returns:
+        `status`, `error`, `inputs`, `counts` (as the last run that ended left them), `failures`, `unusable_sequences`
+        and `seconds` of the manifest; `progress` of the present run or the last one, with the `age` of that note in
+        seconds; each of these two None where no group has been begun.
+
+    Raises:
+        InputError: no run has begun in the folder.
+        OutputError: it holds other things than a run.
+    """
+    manifest = read_manifest(output)
+    if manifest is None:
+        raise InputError(f"no run in {output}: expected the output folder of `vsrd-ray label`")
+    progress = manifest.get("progress")
+    age = None
+    if progress is not None:
+        age = (datetime.now(UTC) - datetime.fromisoformat(progress["time"])).total_seconds()
+    keys = ("status", "error", "inputs", "counts", "failures", "unusable_sequences", "seconds")
+    return {"output": str(output), **{key: manifest.get(key) for key in keys}, "progress": progress, "age": age}
+
+
+def format_status(state: dict[str, Any]) -> str:
+    """The state in a few lines."""
+    rows = [("Output", state["output"]), ("Status", _status(state))]
+    if state["status"] == "running" and state["progress"] is not None:
+        fields = {name: value for name, value in state["progress"].items() if name != "time"}
+        rows += [("Progress", progress_line(Progress(**fields))), ("Noted", f"{format_seconds(state['age'])} ago")]
+    elif counts := state["counts"]:
+        rows += [
+            ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled"),
+            ("Groups", f"{counts['groups_ok']} of {counts['groups']} labelled, {counts['groups_failed']} failed"),
+            ("Boxes", f"{counts['boxes']}"),
+            ("Time", f"{format_seconds(state['seconds']['wall'])} over all runs"),
+        ]
+        rows += [("Failed", f"{failure['group_id']}: {failure['error']}") for failure in state["failures"]]
+    rows += [("Left out", f"{name}: {error}") for name, error in (state["unusable_sequences"] or {}).items()]
+    if state["error"]:
+        rows.append(("Error", state["error"]))
+    return "\n".join(f"{name:10}{text}" for name, text in rows)
+
+
+def _status(state: dict[str, Any]) -> str:
+    if state["status"] != "running":
+        return state["status"].replace("_", " ")
+    if state["age"] is not None and state["age"] > _SILENCE:
+        return "running when it was last heard of; if it was killed, the same command goes on from there"
+    return "running"
