@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -11,6 +12,10 @@ from click.testing import CliRunner
 
 from vsrd_ray.cli import main
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "jobs"))  # for command_lines.py
+
+from command_lines import parse_ray, parse_vsrd_ray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text()
@@ -65,6 +70,10 @@ def test_commands_and_code_run(
             words = shlex.split(line, comments=True)
             if words[:1] == ["export"]:
                 monkeypatch.setenv(words[1].partition("=")[0], str(kitti360))
+            elif words[:1] == ["ray"]:  # parsed alone: there is no such cluster
+                submit = parse_ray(words[1:]).params["entrypoint"]
+                assert submit[:2] == ("python", "jobs/label.py")
+                parse_vsrd_ray(["label", *submit[2:]])
             elif words[:1] == ["vsrd-ray"]:
                 more = {"synthesize": SMALL_STREET, "label": [*quick, "--num-actors", "1"]}.get(words[1], [])
                 result = CliRunner().invoke(main, [*words[1:], *more])

@@ -1,0 +1,171 @@
+"""A Ray head of a test's own: real `ray start --head`, on free ports, whose processes end with the test."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+JOBS = REPOSITORY / "jobs"
+SEQUENCE = "2013_05_28_drive_0000_sync"
+# Six groups of the street, a few seconds each: long enough to be stopped in between.
+LABEL_OPTIONS = ["--sequence", SEQUENCE, "--device", "cpu", "--config", "demo"]
+for _setting in (
+    "schedule.steps=30",
+    "rendering.num_rays=64",
+    "field.start=random",
+    "start.extent_steps=8",
+    "start.contour_steps=4",
+    "start.headings=4",
+    "grouping.num_sources=4",
+    "grouping.min_area=32",
+    "grouping.min_box_side=4",
+):
+    LABEL_OPTIONS += ["--set", _setting]
+NUM_GROUPS = 6
+
+MARK = "VSRD_RAY_TEST_HEAD"  # every process below a head inherits it
+TOKEN = "a-token-of-these-tests-alone"
+LOOPBACK = "127.0.0.1"
+OBJECT_STORE_BYTES = 128 * 2**20
+START_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running head: where it listens, and the environment that its clients need."""
+
+    gcs: str  # host:port
+    dashboard: str  # http://host:port
+    environment: dict[str, str]
+
+    def ray(self, *arguments: object, check: bool = True, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Runs the command `ray` from the repository, as its user would."""
+        command = [str(Path(sys.executable).with_name("ray")), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def ask(self, path: str) -> Any:
+        """What the dashboard answers."""
+        request = urllib.request.Request(f"{self.dashboard}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def node_states(self) -> list[str]:
+        """`ALIVE` or `DEAD` for every node that the cluster has had."""
+        return [node["raylet"].get("state", "ALIVE") for node in self.ask("/nodes?view=summary")["data"]["summary"]]
+
+    def has_ended(self, job: str) -> bool:
+        return self.ask(f"/api/jobs/{job}")["status"] in ("SUCCEEDED", "FAILED", "STOPPED")
+
+    def job(self, verb: str, *arguments: object, check: bool = True) -> str:
+        """What `ray job VERB` prints."""
+        done = self.ray("job", verb, "--address", self.dashboard, *arguments, check=check)
+        return done.stdout + done.stderr
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Pids of the living processes that inherited the mark."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def label_command(root: Path, output: Path, *options: object) -> list[str]:
+    """The entry point as a job's command, for the street of six groups."""
+    return ["python", "jobs/label.py", "--root", *map(str, (root, "--output", output, *LABEL_OPTIONS, *options))]
+
+
+def wait_until(is_true: Callable[[], object], *, seconds: float, what: str, pause: float = 0.25) -> None:
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, f"expected {what} within {seconds} s"
+        time.sleep(pause)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+@contextmanager
+def running_head(*options: str, gcs_port: int | None = None, **variables: str) -> Iterator[Head]:
+    """A head that asks for a token and binds to the loopback alone."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # short: sockets lie below it
+    mark = uuid.uuid4().hex
+    dashboard, listen, grpc, client, metrics, manager, objects, runtime, gcs = free_ports(9)
+    gcs = gcs_port or gcs
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = inherited | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "HOME": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    environment.pop("PYTHONPATH", None)
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
+    command += [f"--node-ip-address={LOOPBACK}", f"--port={gcs}", f"--dashboard-port={dashboard}"]
+    command += [f"--dashboard-agent-listen-port={listen}", f"--dashboard-agent-grpc-port={grpc}"]
+    command += [f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}"]
+    command += [f"--node-manager-port={manager}", f"--object-manager-port={objects}"]
+    command += [f"--runtime-env-agent-port={runtime}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+    command += [f"--temp-dir={folder / 'ray'}", *options]
+    process = subprocess.Popen(
+        command,
+        env=environment | variables | {MARK: mark},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    head = Head(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", environment)
+    try:
+        wait_until(lambda: _listens(dashboard) and _listens(listen), seconds=START_SECONDS, what="a head")
+        yield head
+    finally:
+        _end(process, mark)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen, mark: str) -> None:
+    """Ends the head's own processes, by pid, and no others; those too that began meanwhile."""
+
+    def none_is_left() -> bool:
+        found = marked_processes(mark)
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not found
+
+    wait_until(none_is_left, seconds=90, what="no process of the head left")
+    process.wait()
