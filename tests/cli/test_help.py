@@ -40,6 +40,8 @@ def test_commands_are_those_of_the_handbook():
         "visualize labels",
         "visualize annotations",
         "convert",
+        "export",
+        "import",
         "evaluate",
         "train-prior",
     }

@@ -11,7 +11,7 @@ import click
 
 from vsrd_ray.cli.dataset import annotate, sample, synthesize, train_prior
 from vsrd_ray.cli.evaluating import evaluate
-from vsrd_ray.cli.exchange import convert
+from vsrd_ray.cli.exchange import convert, export, import_
 from vsrd_ray.cli.labelling import label, status
 from vsrd_ray.cli.pictures import visualize
 from vsrd_ray.errors import VSRDRayError, WorkerError
@@ -62,5 +62,7 @@ for _command in (
     convert,
     evaluate,
     train_prior,
+    export,
+    import_,
 ):
     main.add_command(_command)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vsrd_ray.data.grouping import empty_frames
 from vsrd_ray.data.kitti360.boxes import read_boxes
 from vsrd_ray.data.kitti360.instances import read_instance_map
 from vsrd_ray.data.kitti360.sequences import open_sequence
@@ -13,7 +12,8 @@ from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.kitti import label_path, write_frame
 from vsrd_ray.labels.parquet import read_groups, read_labels
-from vsrd_ray.labels.run import group_frames, read_index, read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.labels.run import read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.labels.selection import labelled_frames
 from vsrd_ray.labels.truth import true_rows
 
 logger = logging.getLogger(__name__)
@@ -33,10 +33,8 @@ def labels_to_kitti(output: Location, destination: Location) -> int:
     num_files = 0
     for sequence in inputs.sequences:
         rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
-        frames = set(group_frames(groups, sequence=sequence, status="ok"))
-        frames.difference_update(group_frames(groups, sequence=sequence, status="failed"))
-        frames.update(empty_frames(read_index(output, sequence), inputs.classes))
-        for frame, rows_of_frame in rows_by_frame(rows, sorted(frames)):
+        frames = labelled_frames(output, groups, sequence=sequence, inputs=inputs)
+        for frame, rows_of_frame in rows_by_frame(rows, frames):
             path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
             write_frame(path, rows_of_frame)
         num_files += len(frames)

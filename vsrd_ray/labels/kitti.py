@@ -11,6 +11,8 @@ from vsrd_ray.errors import InputError
 
 # The largest angle of four decimals below pi: rounding must not leave [-pi, pi).
 _LARGEST_ANGLE = 3.1415
+# Classes that KITTI calls by another name than KITTI-360.
+_TYPES = {"person": "Pedestrian", "rider": "Cyclist", "train": "Tram"}
 _COLUMNS_WITHOUT_SCORE, _COLUMNS_WITH_SCORE = 15, 16
 
 
@@ -29,9 +31,26 @@ class KittiObject:
     score: float | None = None  # absent in ground truth
 
 
+@dataclass(frozen=True)
+class Difficulty:
+    """What an object has to show so that it ought to be found."""
+
+    name: str
+    min_height: float  # px of the 2D box; more than that
+    max_occlusion: int
+    max_truncation: float
+
+
+DIFFICULTIES = (
+    Difficulty("easy", min_height=40, max_occlusion=0, max_truncation=0.15),
+    Difficulty("moderate", min_height=25, max_occlusion=1, max_truncation=0.3),
+    Difficulty("hard", min_height=25, max_occlusion=2, max_truncation=0.5),
+)
+
+
 def kitti_type(class_name: str) -> str:
-    """The class as one capitalised word: `car` -> `Car`, `trash bin` -> `TrashBin`."""
-    return "".join(word.capitalize() for word in class_name.split())
+    """KITTI's name of a class, `Pedestrian` of `person`; where it has none, one word: `TrashBin` of `trash bin`."""
+    return _TYPES.get(class_name) or "".join(word.capitalize() for word in class_name.split())
 
 
 def label_path(folder: Location, *, sequence: str, camera: str, frame: int) -> Location:
@@ -56,13 +75,25 @@ def write_frame(path: Location, rows: pa.Table) -> None:
 
 
 def read_frame(path: Location) -> list[KittiObject]:
-    """The objects of one label file, with or without scores.
+    """The objects of one label file, with or without scores; blank lines say nothing.
 
     Raises:
-        InputError: a line has another number of columns, or a column is no number.
+        InputError: the file is no text, a line has another number of columns, or a column is no number.
     """
-    lines = path.read_text().splitlines()
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    lines = read_lines(path)
+    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def read_lines(path: Location) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        InputError: it is no text.
+    """
+    try:
+        return path.read_text().splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: no text ({error}): restore the file") from None
 
 
 def _line(row: dict) -> str:
@@ -86,13 +117,15 @@ def _angle(value: float) -> str:
 def _parse(line: str, where: str) -> KittiObject:
     name, *texts = line.split() or [""]
     if len(texts) + 1 not in (_COLUMNS_WITHOUT_SCORE, _COLUMNS_WITH_SCORE):
-        raise InputError(f"{where}: expected 15 or 16 columns of KITTI label text, got {len(texts) + 1}")
+        raise InputError(
+            f"{where}: expected 15 or 16 columns of KITTI label text, got {len(texts) + 1}: restore the line"
+        )
     try:
         values = [float(text) for text in texts]
     except ValueError as error:
         raise InputError(f"{where}: {error}; every column after the type must be a number") from error
     if not all(math.isfinite(value) for value in values):
-        raise InputError(f"{where}: every column after the type must be finite, got {line!r}")
+        raise InputError(f"{where}: every column after the type must be finite, got {line!r}: correct it")
     x1, y1, x2, y2, height, width, length, x, y, z, rotation_y, *score = values[3:]
     return KittiObject(
         type=name,

@@ -22,7 +22,7 @@ from vsrd_ray.data.frames import GroupPlan
 from vsrd_ray.data.index import load_index, stored_fingerprint, write_index
 from vsrd_ray.data.storage import Location
 from vsrd_ray.labels.kitti import label_path, write_frame
-from vsrd_ray.labels.parquet import write_piece
+from vsrd_ray.labels.parquet import is_human_file, write_piece
 from vsrd_ray.labels.run import rows_by_frame
 from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 from vsrd_ray.pipeline.coverage import Coverage
@@ -206,7 +206,8 @@ class Sink:
     def recorded(self) -> "Recorded":
         """What the folder holds, of all runs into it."""
         sequences = self._below(self.output / "labels")
-        labels = [table for sequence in sequences for table in self._tables(sequence)]
+        tables = [table for sequence in sequences for table in self._tables(sequence)]
+        labels = [table for table in tables if not is_human_file(table.name)]
         cameras = [camera for sequence in self._below(self.output / "kitti") for camera in self._below(sequence)]
         with dataset_of(self._tables(self.output / "groups"), GROUP_SCHEMA) as groups:
             num_groups = groups.count_rows()

@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.corrected import class_of
 from vsrd_ray.labels.kitti import KittiObject, kitti_type, label_lines, label_path, read_frame, write_frame
 
 ROW = {
@@ -39,6 +40,16 @@ def test_types_are_one_capitalised_word():
     assert [kitti_type(name) for name in ("car", "trash bin", "Car")] == ["Car", "TrashBin", "Car"]
 
 
+def test_classes_that_kitti_knows_have_its_names():
+    assert [kitti_type(name) for name in ("person", "rider", "train")] == ["Pedestrian", "Cyclist", "Tram"]
+    assert [class_of(name, "a.txt") for name in ("Pedestrian", "Cyclist", "Tram")] == ["person", "rider", "train"]
+
+
+def test_blank_lines_say_nothing(tmp_path):
+    (tmp_path / "a.txt").write_text(f"\n{LINE}\n\n  \n")
+    assert [entry.type for entry in read_frame(tmp_path / "a.txt")] == ["Car"]
+
+
 def test_written_file_reads_back(tmp_path):
     path = label_path(tmp_path, sequence="s", camera="image_00", frame=7)
     assert path == tmp_path / "s" / "image_00" / "label_2" / "0000000007.txt"
@@ -71,7 +82,6 @@ def test_no_rows_make_an_empty_file(tmp_path):
         (f"{LINE}\nCar 1 2 3\n", "line 2: expected 15 or 16 columns of KITTI label text, got 4"),
         (LINE.replace("1.6500", "up"), "could not convert string to float: 'up'"),
         (LINE.replace("1.6500", "nan"), "must be finite"),
-        ("\n", "got 1"),
     ],
 )
 def test_bad_lines_name_file_and_line(tmp_path, text, message):
@@ -79,3 +89,9 @@ def test_bad_lines_name_file_and_line(tmp_path, text, message):
     with pytest.raises(InputError, match=r"bad\.txt, line") as error:
         read_frame(tmp_path / "bad.txt")
     assert message in str(error.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"bad\.txt: no text.*: restore the file"):
+        read_frame(tmp_path / "bad.txt")

@@ -4,7 +4,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.parquet import read_groups, read_labels, write_piece
+from vsrd_ray.labels.parquet import (
+    REVIEW_SCHEMA,
+    corrected_rows,
+    is_human_file,
+    read_groups,
+    read_labels,
+    read_reviewed,
+    write_piece,
+)
 from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
 SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
@@ -97,3 +105,68 @@ def test_a_file_without_a_column_of_labels_is_named(tmp_path):
     # columns that say nothing about some boxes may be missing, as in labels from before they were there
     write_piece(label_table([2]).drop_columns(["shape", "silhouette_loss"]), folder / "b.parquet")
     assert read_labels(tmp_path)["shape"].to_pylist() == [[0.5], None]
+
+
+def test_damaged_corrections_are_not_labelled_again(tmp_path):
+    write_corrections(tmp_path, [2], camera="image_00")
+    rows = corrected_rows(tmp_path, sequence="s", camera="image_00")
+    assert is_human_file(rows.name)
+    rows.write_bytes(b"PAR1 torn")
+    with pytest.raises(InputError, match=rf"^{rows}: cannot .*file in {tmp_path}/corrections, and import .* again"):
+        read_labels(tmp_path)
+
+
+def from_human(table):
+    position = table.column_names.index("source")
+    return table.set_column(position, "source", pa.array(["human"] * table.num_rows))
+
+
+def write_corrections(output, reviewed, sequence="s", camera="x"):
+    write_piece(label_table([1, 2, 3]), output / "labels" / f"sequence={sequence}" / "a.parquet")
+    human = from_human(label_table([2, 3], instance_id=26002))
+    write_piece(human, corrected_rows(output, sequence=sequence, camera=camera))
+    table = pa.Table.from_pylist([{"camera": camera, "frame": frame} for frame in reviewed], schema=REVIEW_SCHEMA)
+    write_piece(table, output / "corrections" / f"{sequence}.parquet")
+
+
+def sources(table):
+    return list(zip(table["frame"].to_pylist(), table["source"].to_pylist(), strict=True))
+
+
+def test_in_reviewed_frames_corrected_rows_alone_count(tmp_path):
+    write_corrections(tmp_path, [1, 2])
+    # frame 1 was reviewed and nothing is left in it; the row of 3 is of an import that was killed before it was done
+    assert sources(read_labels(tmp_path)) == [(2, "human"), (3, "x")]
+    assert sources(read_labels(tmp_path, prefer="auto")) == [(1, "x"), (2, "x"), (3, "x")]
+    assert read_reviewed(tmp_path) == {("s", "x"): frozenset({1, 2})}
+
+
+def test_other_cameras_and_sequences_are_not_reviewed(tmp_path):
+    write_corrections(tmp_path, [1, 2], camera="image_01")
+    write_piece(label_table([1]), tmp_path / "labels" / "sequence=t" / "a.parquet")
+    assert sources(read_labels(tmp_path)) == [(1, "x"), (2, "x"), (3, "x"), (1, "x")]
+
+
+def test_reviewed_frames_whose_rows_are_gone_are_not_taken_for_empty(tmp_path):
+    write_corrections(tmp_path, [1, 2])
+    reviewed, rows = tmp_path / "corrections" / "s.parquet", corrected_rows(tmp_path, sequence="s", camera="x")
+    kept = rows.read_bytes()
+    rows.unlink()
+    said = rf"^{reviewed} lists frames of x .*, but {rows} .* is gone: put that back, or remove {reviewed} as well"
+    for read in (read_labels, read_reviewed):
+        with pytest.raises(InputError, match=said):
+            read(tmp_path)
+    assert sources(read_labels(tmp_path, prefer="auto")) == [(1, "x"), (2, "x"), (3, "x")]
+    # either mend
+    rows.write_bytes(kept)
+    assert sources(read_labels(tmp_path)) == [(2, "human"), (3, "x")]
+    rows.unlink()
+    reviewed.unlink()
+    assert sources(read_labels(tmp_path)) == [(1, "x"), (2, "x"), (3, "x")]
+
+
+def test_a_damaged_table_of_reviewed_frames_is_named(tmp_path):
+    write_corrections(tmp_path, [1])
+    (tmp_path / "corrections" / "s.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(InputError, match=r"corrections/s\.parquet: cannot be read.*remove it and import again"):
+        read_labels(tmp_path)
