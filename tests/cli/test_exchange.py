@@ -136,3 +136,13 @@ def test_a_run_that_goes_on_leaves_corrections_as_they_are(output, label_street,
         assert read_labels(output, prefer="auto").equals(auto)
         assert json.loads((output / "manifest.json").read_text())["counts"] == counts
     assert counts["boxes"] == auto.num_rows and read_groups(output).num_rows == counts["groups"]
+
+
+def test_evaluation_takes_either(output, command, street, tmp_path):
+    corrected(output, command, street, tmp_path / "kitti")
+    labelled = {}
+    for prefer in ("human", "auto"):
+        result = command("evaluate", output, "--root", street, "--prefer", prefer, "--json")
+        assert result.exit_code == 0, result.output
+        labelled[prefer] = json.loads(result.stdout)["static"]["labelled"]
+    assert 0 <= labelled["human"] < labelled["auto"]

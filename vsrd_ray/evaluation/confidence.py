@@ -28,6 +28,15 @@ class Reliability:
     precision_kept: float  # share of good ones among those
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The most confident labels, down to one confidence."""
+
+    confidence: float  # least of those kept
+    share: float  # of all labels
+    precision: float  # share of good ones among those kept
+
+
 def confidence_auc(matches: Matches) -> float:
     """`roc_area` of the labelled truths' confidences."""
     return roc_area(*_labels(matches))
@@ -75,6 +84,30 @@ def reliability_by_tenths(
                 precision_kept=_mean(is_good[kept]),
             )
         )
+    return tuple(entries)
+
+
+def kept_labels(matches: Matches) -> tuple[Kept, ...]:
+    """`precision_of_kept` of the labelled truths' confidences."""
+    return precision_of_kept(*_labels(matches))
+
+
+def precision_of_kept(
+    confidences: np.ndarray,  # [B]
+    is_good: np.ndarray,  # [B] bool
+) -> tuple[Kept, ...]:
+    """Precision against the share of labels kept: an entry for each tenth of the labels, ascending.
+
+    Labels of one confidence are kept together, so a share may be larger than its tenth; none is there twice. Nothing
+    where there are no labels.
+    """
+    count = len(confidences)
+    wanted = -(-count * np.arange(1, _TENTHS + 1) // _TENTHS)  # rounded up
+    falling = np.sort(confidences)[::-1]
+    entries = []
+    for least in np.unique(falling[wanted - 1])[::-1].tolist() if count else []:
+        kept = confidences >= least
+        entries.append(Kept(least, _mean(kept), _mean(is_good[kept])))
     return tuple(entries)
 
 

@@ -4,22 +4,18 @@ A missing label counts as IoU 0. Centre, size and yaw errors are over labelled t
 """
 
 import itertools
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.data.atomic import atomic_write
-from vsrd_ray.data.kitti360.boxes import read_boxes
-from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.storage import Location
-from vsrd_ray.errors import InputError
-from vsrd_ray.evaluation.confidence import Reliability, confidence_auc, reliability
-from vsrd_ray.evaluation.matching import Matches, concatenate, match
-from vsrd_ray.labels.parquet import read_groups, read_labels
-from vsrd_ray.labels.run import group_frames, read_index, read_inputs, sequence_labels
+from vsrd_ray.evaluation.confidence import Kept, Reliability, confidence_auc, kept_labels, reliability
+from vsrd_ray.evaluation.kitti import KittiAP, kitti_ap
+from vsrd_ray.evaluation.kitti360 import WindowAP, window_ap
+from vsrd_ray.evaluation.matching import Matches, concatenate
+from vsrd_ray.evaluation.precision import concatenate_verdicts
+from vsrd_ray.evaluation.sequences import Criteria, SequenceResult
 
 _RANGES = (0.0, 15.0, 30.0, 50.0)  # metres
 _VISIBLE_SHARES = (("> 0.6", 0.6, math.inf), ("0.3 - 0.6", 0.3, 0.6), ("<= 0.3", -math.inf, 0.3))
@@ -71,74 +67,63 @@ class QualityReport:
     classes: tuple[str, ...]
     max_range: float  # metres
     num_frames: int  # frames that the run labelled or tried to
+    num_corrected_frames: int  # of them, those in which a human's labels count
     num_skipped_boxes: int  # objects of the ground truth that are no upright box
+    num_windows: int  # KITTI-360's
     static: Quality
     static_by_range: dict[str, Quality]
     static_by_visibility: dict[str, Quality]  # mask area / area of the true box's outline in the image
     moving: Quality
+    moving_by_range: dict[str, Quality]
+    moving_by_visibility: dict[str, Quality]
     confidence_auc: float  # of static labels; NaN unless some are over IoU3D .5 and others are not
     reliability: tuple[Reliability, ...]  # of static labels, by tenths of confidence
+    kept: tuple[Kept, ...]  # of static labels, by tenths of their number
+    kitti_ap: dict[str, KittiAP]  # by class; whatever the range
+    kitti_ap_parked: dict[str, KittiAP]  # of parked objects, by labels that do not call theirs moving
+    kitti360_ap: dict[str, WindowAP]  # likewise
 
 
-def evaluate_run(
-    output: Location,
-    root: Location,
-    *,
-    max_range: float = 40.0,
-    classes: Sequence[str] | None = None,
-    official: bool = False,
-) -> QualityReport:
-    """Label quality of the run in `output`, also written to OUTPUT/evaluation.json.
+def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) -> QualityReport:
+    """The report of some sequences, by their names; at least one.
 
     Args:
-        output: folder of a labelling run.
-        root: dataset with the 3D box XML of its sequences.
-        max_range: metres from the camera to the true centre.
-        classes: classes that count; None for those that the run labelled.
-        official: give the IoU of the KITTI-360 evaluation beside the exact one.
-
-    Raises:
-        InputError: no labels in `output`, no ground truth in `root`, or a range that is not positive.
+        results: what `evaluate_sequence` gave for each.
+        criteria: what it was given.
     """
-    if not max_range > 0:
-        raise InputError(f"the range must be greater than 0 m, got {max_range}")
-    inputs, labels, groups = read_inputs(output), read_labels(output), read_groups(output)
-    classes = tuple(inputs.classes if classes is None else classes)
-    parts, num_frames, num_skipped = [], 0, 0
-    for name in inputs.sequences:
-        sequence, truth = open_sequence(root, name, inputs.camera), read_boxes(root, name)
-        frames = group_frames(groups, sequence=name)
-        matches = match(
-            sequence_labels(labels, sequence=name, camera=inputs.camera),
-            truth,
-            index=read_index(output, name),
-            sequence=sequence,
-            frames=frames,
-            classes=classes,
-            max_range=max_range,
-            official=official,
-        )
-        parts.append(matches)
-        num_frames += len(frames)
-        num_skipped += truth.num_skipped
-    matches = concatenate(parts)
-    static = matches.where(~matches.is_moving)
-    report = QualityReport(
-        sequences=inputs.sequences,
-        classes=classes,
+    matches = concatenate([result.matches for result in results.values()])
+    static, moving = matches.where(~matches.is_moving), matches.where(matches.is_moving)
+    max_range, official = criteria.max_range, criteria.official
+    return QualityReport(
+        sequences=tuple(results),
+        classes=criteria.classes,
         max_range=max_range,
-        num_frames=num_frames,
-        num_skipped_boxes=num_skipped,
+        num_frames=sum(result.num_frames for result in results.values()),
+        num_corrected_frames=sum(result.num_corrected_frames for result in results.values()),
+        num_skipped_boxes=sum(result.num_skipped_boxes for result in results.values()),
+        num_windows=sum(result.num_windows for result in results.values()),
         static=summarise(static, official=official),
         static_by_range=_by_range(static, max_range=max_range, official=official),
         static_by_visibility=_by_visibility(static, official=official),
-        moving=summarise(matches.where(matches.is_moving), official=official),
+        moving=summarise(moving, official=official),
+        moving_by_range=_by_range(moving, max_range=max_range, official=official),
+        moving_by_visibility=_by_visibility(moving, official=official),
         confidence_auc=confidence_auc(static),
         reliability=reliability(static),
+        kept=kept_labels(static),
+        kitti_ap={
+            name: kitti_ap(concatenate_verdicts([result.kitti[name] for result in results.values()]))
+            for name in criteria.classes
+        },
+        kitti_ap_parked={
+            name: kitti_ap(concatenate_verdicts([result.kitti_parked[name] for result in results.values()]))
+            for name in criteria.classes
+        },
+        kitti360_ap={
+            name: window_ap(concatenate_verdicts([result.kitti360[name] for result in results.values()]))
+            for name in criteria.classes
+        },
     )
-    with atomic_write(output / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps(_without_nan(asdict(report)), indent=2) + "\n")
-    return report
 
 
 def summarise(matches: Matches, *, official: bool = False) -> Quality:
@@ -191,12 +176,3 @@ def _overlap(ious: np.ndarray) -> Overlap:
 def _error(errors: np.ndarray) -> Error:
     known = errors[~np.isnan(errors)]
     return Error(float(known.mean()), float(np.median(known))) if len(known) else Error(math.nan, math.nan)
-
-
-def _without_nan(value):
-    """The same, with None for NaN: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

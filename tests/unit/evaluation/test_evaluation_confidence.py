@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vsrd_ray.evaluation import evaluate_run, format_report
-from vsrd_ray.evaluation.confidence import confidence_auc, reliability
+from vsrd_ray.evaluation.confidence import Kept, confidence_auc, precision_of_kept, reliability
 from vsrd_ray.evaluation.matching import Matches
 
 A, B = (10.0, 3.0, 0.0), (20.0, -2.0, 0.0)
@@ -73,6 +73,30 @@ def test_reliability_is_by_tenths():
     assert (third.share_kept, third.precision_kept) == (1.0, 0.75)
     assert (last.share_kept, last.precision_kept) == (0.5, 1.0)
     assert math.isnan(table[0].mean_confidence) and math.isnan(table[0].share_good)
+
+
+def test_precision_falls_with_the_share_that_is_kept():
+    confidences = np.array([0.9, 0.1, 0.8, 0.3, 0.5, 0.2, 0.7, 0.4, 0.6, 0.05])
+    entries = precision_of_kept(confidences, confidences > 0.35)
+    assert [entry.share for entry in entries] == pytest.approx([k / 10 for k in range(1, 11)])
+    assert [entry.confidence for entry in entries] == sorted(confidences, reverse=True)
+    assert [entry.precision for entry in entries] == pytest.approx([1] * 6 + [6 / 7, 6 / 8, 6 / 9, 6 / 10])
+
+
+def test_labels_of_one_confidence_are_kept_together():
+    entries = precision_of_kept(np.array([0.9, 0.5, 0.5, 0.5]), np.array([True, True, False, False]))
+    assert entries == (Kept(0.9, 0.25, 1.0), Kept(0.5, 1.0, 0.5))
+    assert precision_of_kept(np.zeros(0), np.zeros(0, bool)) == ()
+
+
+def test_kept_equals_a_slow_twin():
+    rng = np.random.default_rng(1)
+    confidences, is_good = rng.integers(0, 30, 77) / 30, rng.random(77) < 0.5
+    entries = precision_of_kept(confidences, is_good)
+    for tenth in range(1, 11):
+        least = sorted(confidences, reverse=True)[math.ceil(tenth / 10 * 77) - 1]
+        kept = [good for one, good in zip(confidences, is_good, strict=True) if one >= least]
+        assert Kept(least, pytest.approx(len(kept) / 77), pytest.approx(sum(kept) / len(kept))) in entries
 
 
 def test_the_report_has_the_confidence_of_static_labels(write_run, label_row, truth_object):
