@@ -20,8 +20,10 @@ demo: $(VENV)/.installed
 	$(BIN)/vsrd-ray label --root $(DEMO)/street --sequence 2013_05_28_drive_0000_sync --output $(DEMO)/labels
 	$(BIN)/vsrd-ray evaluate $(DEMO)/labels --root $(DEMO)/street
 	$(BIN)/vsrd-ray visualize labels $(DEMO)/labels --root $(DEMO)/street --sheet $(DEMO)/sheet.png
+	$(BIN)/vsrd-ray report $(DEMO)/labels --root $(DEMO)/street
 	@echo
 	@echo "Labels: $(DEMO)/labels    Metrics: $(DEMO)/labels/evaluation.json    Picture: $(DEMO)/sheet.png"
+	@echo "Report: $(DEMO)/labels/report.html, for a browser"
 
 test: lint
 	$(BIN)/python -m pytest

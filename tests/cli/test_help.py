@@ -39,6 +39,7 @@ def test_commands_are_those_of_the_handbook():
         "visualize",
         "visualize labels",
         "visualize annotations",
+        "report",
         "convert",
         "export",
         "import",

@@ -13,7 +13,7 @@ from vsrd_ray.cli.dataset import annotate, sample, synthesize, train_prior
 from vsrd_ray.cli.evaluating import evaluate
 from vsrd_ray.cli.exchange import convert, export, import_
 from vsrd_ray.cli.labelling import label, status
-from vsrd_ray.cli.pictures import visualize
+from vsrd_ray.cli.pictures import report, visualize
 from vsrd_ray.errors import VSRDRayError, WorkerError
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
@@ -59,6 +59,7 @@ for _command in (
     annotate,
     sample,
     visualize,
+    report,
     convert,
     evaluate,
     train_prior,

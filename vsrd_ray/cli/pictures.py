@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,13 +16,18 @@ from vsrd_ray.cli.options import (
     PATH,
     camera_option,
     classes_option,
+    prefer_option,
     progress_bar,
     root_option,
     sequence_option,
 )
+from vsrd_ray.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from vsrd_ray.data.storage import Location
+    from vsrd_ray.labels.parquet import Preference
+
+logger = logging.getLogger(__name__)
 
 
 @click.group()
@@ -68,3 +77,74 @@ def visualize_annotations(
     destination = destination or Path("outputs", "annotations", sequence)
     count = run(root, sequence, camera, destination, classes=classes, progress=progress_bar("picture"))
     click.echo(f"{count} pictures written to {destination}")
+
+
+@click.command()
+@click.argument("output", type=PATH)
+@root_option
+@click.option("--output", "destination", type=PATH, help="HTML file to write.  [default: OUTPUT/report.html]")
+@click.option("--sequence", "sequences", multiple=True, help="Which sequences; may be repeated.  [default: all]")
+@prefer_option
+def report(
+    output: Location,
+    root: Location,
+    destination: Location | None,
+    sequences: tuple[str, ...],
+    prefer: Preference,
+) -> None:
+    """Write one HTML file that shows the run in OUTPUT: quality, a map, every frame and every instance, worst first.
+
+    The file needs nothing else, and no network. It stays below 30 MB: of long sequences it holds chosen pictures.
+    """
+    from vsrd_ray.visualization.report import write_report
+
+    destination = destination or output / "report.html"
+    written = write_report(
+        output,
+        root,
+        destination,
+        sequences=sequences,
+        prefer=prefer,
+        quality=partial(_quality, output, root, prefer),
+        solids=_fitted_bodies(output),
+        progress=progress_bar("frame"),
+    )
+    click.echo(
+        f"Report written to {destination}: {written.num_bytes / 1e6:.1f} MB, {written.instances} instances, "
+        f"pictures of {written.frame_pictures} of {written.frames} frames"
+    )
+    if written.left_out:
+        click.echo(
+            f"{written.left_out} further instances, the least doubtful, were left out to keep the file small: report "
+            "fewer sequences at once, with --sequence, to have them"
+        )
+
+
+def _quality(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from vsrd_ray.evaluation.quality import quality_report
+    from vsrd_ray.evaluation.run import DEFAULT_RANGE, what_to_evaluate, without_nan
+    from vsrd_ray.evaluation.sequences import evaluate_sequence
+
+    _, criteria = what_to_evaluate(output, max_range=DEFAULT_RANGE, classes=None, official=False, prefer=prefer)
+    results = {name: evaluate_sequence(output, root, name, criteria) for name in sequences}
+    return without_nan(asdict(quality_report(results, criteria)))
+
+
+def _fitted_bodies(output: Location) -> Callable[[dict[str, Any]], list[Any]] | None:
+    """Makes the bodies behind a run's labels; None for a run whose settings this version no longer understands."""
+    from pydantic import ValidationError
+
+    from vsrd_ray.config import VSRDConfig
+    from vsrd_ray.labelers.vsrd.shapes import LabelBodies
+    from vsrd_ray.labels.run import read_inputs
+
+    read_inputs(output)  # says what is wrong with a folder that is no run
+    settings = json.loads((output / "manifest.json").read_text()).get("config")
+    try:
+        return LabelBodies(VSRDConfig.model_validate(settings)).solids
+    except (ValidationError, ConfigError) as error:
+        why = one_line(error) if isinstance(error, ConfigError) else "the run's settings are of another version"
+        logger.warning("Boxes are drawn in place of fitted bodies: %s", why)
+        return None

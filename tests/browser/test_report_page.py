@@ -1,0 +1,275 @@
+"""What a user does with a report: looks, sorts, walks through it, shares a place."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hands import press, press_button, route, texts, values, wait_for
+from runs import SEQUENCE
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from vsrd_ray.labels.parquet import read_labels
+
+pytestmark = pytest.mark.slow
+
+FRAME, INSTANCES = f"#frame/{SEQUENCE}/12", "#instances/worst/up"
+ROUTES = ("#summary", "#map", "#gallery", "#gallery/boxes/range/down", INSTANCES, FRAME, "#groups", "#nowhere/at/all")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("place", ROUTES)
+def test_every_page_fits_its_window_and_shows_something(page, tmp_path, place, width, theme):
+    browser = page(place, theme=theme, width=width)
+    assert values(browser, "document.documentElement.scrollWidth <= window.innerWidth")
+    assert texts(browser, "h1")[0]
+    browser.save_screenshot(str(tmp_path / "page.png"))
+    picture = cv2.imread(str(tmp_path / "page.png"))
+    assert abs(picture.shape[1] - width) <= 20
+    corner = picture[-60:-40, 2:8].mean()
+    assert corner > 200 if theme == "light" else corner < 60
+    assert picture.std() > 10
+
+
+def test_nothing_is_asked_of_any_network(page, browser):
+    browser.get("about:blank")  # another place of the page that is open would not be loaded again
+    browser.get_log("performance")
+    for place in ("#summary", "#map", "#gallery", INSTANCES, FRAME):
+        page(place)
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [entry["params"]["request"]["url"] for entry in messages if entry["method"] == "Network.requestWillBeSent"]
+    assert asked and all(url.startswith(("file:", "data:")) for url in asked), asked
+
+
+def test_summary_shows_counts_quality_and_reliability(page):
+    browser = page("#summary")
+    assert "24" in texts(browser, ".figures strong")
+    assert {"IoU3D", "IoU BEV", "KITTI AP R40"} <= set(texts(browser, "section.panel > b"))
+    assert {plot.get_attribute("data-chart") for plot in browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")} == {
+        "histogram",
+        "reliability",
+        "precision",
+    }
+    assert texts(browser, "a.bad") == ["1 group failed"]
+    assert texts(browser, "a.muted") == ["1 group skipped"]
+
+
+def test_worst_first_is_one_click(page):
+    browser = page("#summary")
+    browser.find_element(By.ID, "worst").click()
+    wait_for(browser, lambda: texts(browser, "h1") == ["Instances, worst first"])
+    ids = [int(text.split()[1]) for text in texts(browser, ".tile .caption b")]
+    doubts = dict(values(browser, "allInstances.map((i) => [i.id, i.doubt])"))
+    assert len(ids) > 2 and [doubts[i] for i in ids] == sorted((doubts[i] for i in ids), reverse=True)
+    assert max(doubts.values()) == doubts[ids[0]]
+
+
+@pytest.mark.parametrize(("order", "sign"), [("confidence", 1), ("disagreement", -1), ("range", 1), ("frame", 1)])
+def test_gallery_sorts_frames(page, order, sign):
+    browser = page(f"#gallery/frames/{order}/up")
+    frames = [int(text.split()[1]) for text in texts(browser, ".tile .caption b")]
+    key = "number" if order == "frame" else order
+    figures = dict(values(browser, f"allFrames.map((frame) => [frame.number, frame.{key}])"))
+    shown = [sign * figures[frame] for frame in frames if figures[frame] is not None]
+    assert len(frames) == 24 and shown == sorted(shown)
+    turned = page(f"#gallery/frames/{order}/down")
+    again = [int(text.split()[1]) for text in texts(turned, ".tile .caption b")]
+    assert figures[again[0]] == sign * max(shown)
+
+
+def test_gallery_sorts_boxes_by_instance_and_keeps_to_one(page):
+    browser = page("#gallery/boxes/instance/up")
+    ids = [int(text) for text in texts(browser, ".tile .caption b")]
+    assert ids == sorted(ids) and len(set(ids)) > 1
+    page(f"#gallery/boxes/frame/up/{ids[-1]}")
+    assert {int(text) for text in texts(browser, ".tile .caption b")} == {ids[-1]}
+
+
+def test_tiles_have_masks_boxes_and_a_view_from_above(page):
+    browser = page("#gallery")
+    tile = browser.find_elements(By.CSS_SELECTOR, ".tile")[12]
+    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture image")) == 1
+    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture .outline")) >= 1
+    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture .wire")) >= 1
+    assert len(tile.find_elements(By.CSS_SELECTOR, ".plan .footprint")) >= 2
+    press_button(browser, "Masks")
+    assert browser.find_elements(By.CSS_SELECTOR, ".picture .outline") == []
+
+
+def test_keys_walk_through_the_list_that_one_came_from(page):
+    browser = page("#gallery/frames/confidence/up")
+    order = [int(text.split()[1]) for text in texts(browser, ".tile .caption b")]
+    press(browser, "j", "j", Keys.ENTER)
+    wait_for(browser, lambda: route(browser) == f"#frame/{SEQUENCE}/{order[1]}")
+    press(browser, Keys.ARROW_RIGHT)
+    wait_for(browser, lambda: texts(browser, "h1") == [f"Frame {order[2]}"])
+    press(browser, "k")
+    wait_for(browser, lambda: texts(browser, "h1") == [f"Frame {order[1]}"])
+    press(browser, Keys.ARROW_LEFT, Keys.ARROW_LEFT)  # the second goes nowhere
+    wait_for(browser, lambda: texts(browser, "h1") == [f"Frame {order[0]}"])
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#gallery/frames/confidence/up")
+    press(browser, "?")
+    assert browser.find_element(By.ID, "keys").is_displayed()
+    press(browser, Keys.ESCAPE)
+    assert not browser.find_element(By.ID, "keys").is_displayed()
+    for key, place in (("w", "#instances/worst/up"), ("m", "#map"), ("s", "#summary")):
+        press(browser, key)
+        wait_for(browser, lambda place=place: route(browser) == place)
+
+
+def test_one_comes_back_to_the_place_in_a_list_that_one_left(page):
+    browser = page("#gallery/boxes/frame/up")
+    tiles = "document.querySelectorAll('.tile').length"
+    first = values(browser, tiles)
+    wait_for(browser, lambda: values(browser, f"(window.scrollTo(0, 1e6), {tiles})") > 2 * first)
+    place = values(browser, "(document.querySelectorAll('.tile')[80].scrollIntoView(), window.scrollY)")
+    browser.execute_script("document.querySelectorAll('.tile')[80].click()")
+    wait_for(browser, lambda: route(browser).startswith("#frame/"))
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#gallery/boxes/frame/up")
+    wait_for(browser, lambda: abs(values(browser, "window.scrollY") - place) < 5)
+
+
+def test_keyboards_and_screen_readers_are_told_where_they_are(page):
+    browser = page("#gallery")
+    press_button(browser, "Boxes")  # "Boxes" stands for a kind of tiles, and for what is drawn
+    assert values(browser, "document.activeElement.textContent") == "Boxes"
+    press(browser, "m")
+    wait_for(browser, lambda: browser.title.startswith("Map – "))
+    assert values(browser, "document.activeElement.id") == "main"
+
+
+def test_tiles_of_boxes_show_mask_and_box_whole(page):
+    browser = page("#gallery/boxes/disagreement/up")
+    cut = values(
+        browser,
+        """allRows.filter((row) => row.box && projectedBox(row.frame, row.box)).filter((row) => {
+            const [x, y, w, h] = rowCloseUp(row).getAttribute("viewBox").split(" ").map(Number);
+            const [left, top, right, bottom] = projectedBox(row.frame, row.box);
+            return left < x || top < y || right > x + w || bottom > y + h;
+        }).map((row) => [row.frame.number, row.instance.id])""",
+    )
+    assert cut == []
+
+
+def test_a_made_up_order_is_the_usual_one(page):
+    assert len(texts(page("#gallery/frames/constructor/up"), ".tile")) == 24
+
+
+def test_an_instances_page_shows_its_numbers_and_views(page):
+    browser = page(INSTANCES)
+    browser.find_element(By.CSS_SELECTOR, ".tile").click()
+    wait_for(browser, lambda: route(browser).startswith(f"#instance/{SEQUENCE}/"))
+    identity = int(route(browser).rsplit("/", 1)[1])
+    box = values(browser, f"[...sequences[0].instances].find((i) => i.id === {identity}).box.confidence")
+    shown = "\n".join(texts(browser, ".facts tr"))
+    assert f"confidence {box:.2f}" in shown
+    for name in (
+        "mean IoU 2D of the fit",
+        "views of the fit",
+        "bearing spread",
+        "silhouette loss",
+        "moving",
+        "true size",
+    ):
+        assert name in shown
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".views figure")) >= 2
+    # every view has a picture, the outline of the mask and that of the body
+    for figure in browser.find_elements(By.CSS_SELECTOR, ".views figure"):
+        paths = [path.get_attribute("d") for path in figure.find_elements(By.CSS_SELECTOR, "path.outline")]
+        assert len(paths) == 2 and all(len(path) > 20 for path in paths)
+        assert figure.find_element(By.CSS_SELECTOR, "image").get_attribute("href").startswith("data:image/webp")
+    assert "silhouette covers" in texts(browser, ".views figcaption")[0]
+    press(browser, "j")
+    wait_for(browser, lambda: int(route(browser).rsplit("/", 1)[1]) != identity)
+
+
+def test_boxes_are_drawn_where_their_labels_say(page, report):
+    """The wireframe's bounds are the projected box of the label, where that lies inside the image."""
+    browser = page(FRAME)
+    bounds = values(
+        browser,
+        """sequences[0].rows.filter((row) => row.box).map((row) => {
+            const numbers = wireframe(row.frame, row.box).edges.match(/-?[0-9.]+/g).map(Number);
+            const [u, v] = [numbers.filter((_, k) => k % 2 === 0), numbers.filter((_, k) => k % 2 === 1)];
+            return [row.frame.number, row.instance.id, Math.min(...u), Math.min(...v), Math.max(...u), Math.max(...v)];
+        })""",
+    )
+    labels = {(row["frame"], row["instance_id"]): row for row in read_labels(report.parent).to_pylist()}
+    compared = 0
+    for frame, identity, *bound in bounds:
+        row = labels[frame, identity]
+        if row["truncation"] == 0:
+            expected = [row[f"bbox_{side}"] + 0.5 for side in ("left", "top", "right", "bottom")]
+            np.testing.assert_allclose(bound, expected, atol=0.3)
+            compared += 1
+    assert compared > 20
+
+
+def test_failed_groups_have_their_errors_as_text(page):
+    browser = page("#groups")
+    assert any("document.title" in text for text in texts(browser, "td.text"))
+    assert browser.title != "taken over"
+
+
+def test_skipped_groups_do_not_look_like_failed_ones(page):
+    browser = page("#groups")
+    assert texts(browser, ".groups.failed tbody td:first-child") == ["broken"]
+    assert texts(browser, ".groups.skipped tbody td:first-child") == ["spared"]
+    assert "nothing to fit" in texts(browser, ".groups.skipped td.text")
+    assert "error" in texts(browser, ".groups.failed th")
+    assert "reason" in texts(browser, ".groups.skipped th")
+    assert texts(browser, ".groups.skipped .bad") == []
+
+
+@pytest.mark.parametrize("place", ["#summary", "#map", "#gallery", INSTANCES, FRAME])
+def test_instances_that_were_left_out_are_told_of_wherever_they_are_missed(page, place):
+    browser = page(place)
+    assert not any("not in it" in text for text in texts(browser, "main p"))
+    browser.execute_script("content.left_out = 7; show()")
+    assert any("7 instances, the least doubtful" in text for text in texts(browser, "main p"))
+    browser.execute_script("content.left_out = 0")
+
+
+@pytest.mark.parametrize(("prefer", "words"), [("human", "the human’s boxes in them"), ("auto", "the labeler’s boxes")])
+def test_whose_boxes_are_shown_is_said_where_a_human_corrected_some(page, prefer, words):
+    browser = page("#summary")
+    assert not any("corrected" in text for text in texts(browser, "main > p"))
+    browser.execute_script("content.corrections = { frames: 1, prefer: arguments[0] }; show()", prefer)
+    (said,) = [text for text in texts(browser, "main > p") if "corrected" in text]
+    assert "corrected 1 frame:" in said and words in said and f"--prefer {prefer}" in said
+    browser.execute_script("content.corrections = { frames: 0, prefer: 'human' }")
+
+
+def test_the_chosen_colours_are_kept(page):
+    browser = page("#summary")
+    browser.find_element(By.ID, "theme").click()
+    assert values(browser, "document.documentElement.dataset.theme") == "dark"
+    browser.find_element(By.ID, "theme").click()
+    assert values(browser, "document.documentElement.dataset.theme") == "light"
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_colours_are_those_of_the_system_until_one_chooses(page, report, scheme):
+    browser = page("#summary")
+    browser.execute_script("localStorage.clear()")
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get("about:blank")
+    browser.get(report.as_uri())
+    assert values(browser, "document.documentElement.dataset.theme") == scheme
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_what_the_tests_above_rely_on_is_noticed(page, browser):
+    """A request that the page's policy forbids stands in the console, and pages of no such place say so."""
+    page(f"#frame/{SEQUENCE}/777")
+    assert texts(browser, "h1") == ["Not in this report"]
+    assert browser.get_log("browser") == []
+    browser.execute_script("fetch('https://example.invalid/').catch(() => {})")
+    wait_for(
+        browser, lambda: any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+    )

@@ -1,0 +1,138 @@
+// One instance: its best views, its silhouette against its mask, the numbers of its fit, and where it was seen from.
+
+const VIEW_WORDS = { target: "the fit's best view", large: "large in the image", worst: "mask and box differ most" };
+
+/** #instance/<sequence>/<id> */
+function instancePage(name, id) {
+  const instance = findSequence(name)?.instanceById.get(Number(id));
+  if (!instance) return notFound(`instance ${id} of ${name}`);
+  const others = sorted(allInstances.filter((other) => other.box || other.doubt > 1), "worst", false);
+  walkUnless(instanceRoute(instance),
+    { words: "instances, worst first", routes: others.map(instanceRoute), back: "#instances" });
+  const { box } = instance;
+  return [
+    element("div", { class: "title" },
+      element("div", {}, element("h1", {}, dot(instanceColor(instance.id)), `${instance.class} ${instance.id}`,
+        box ? boxBadges(box) : badge("no label", true)),
+        element("div", { class: "muted" }, instance.sequence.name)),
+      walkButtons()),
+    element("div", { class: "instance" },
+      element("section", { class: "panel" }, factTable(instanceFacts(instance))),
+      element("div", {}, viewSection(instance), surroundingsSection(instance), courseSection(instance))),
+  ];
+}
+
+function instanceFacts(instance) {
+  const { box, rows } = instance;
+  const seen = [
+    ["frames", element("a", { href: routeOf("gallery", "frames", "frame", "up", instance.id, instance.sequence.name) },
+      `${rows.length}: ${rows[0].frame.number} … ${rows[rows.length - 1].frame.number}`)],
+    ["largest mask", `${instance.area} px`],
+  ];
+  if (!box) return seen;
+  return [
+    ["confidence",
+      element("b", { style: `border-bottom:3px solid ${valueColor(box.confidence)}` }, fixed(box.confidence))],
+    ...(hasTruth ? [["IoU3D with the truth", instance.iou === null ? "no truth" : fixed(instance.iou, 3)]] : []),
+    ["mask against box, mean", fixed(instance.disagreement)],
+    ["mean IoU 2D of the fit", fixed(box.mean_iou_2d, 3)],
+    ["views of the fit", box.num_views === null ? NONE : String(box.num_views)],
+    ["bearing spread", box.bearing_spread_deg === null ? NONE : `${fixed(box.bearing_spread_deg, 1)}°`],
+    ["silhouette loss", box.silhouette_loss === null ? NONE : String(box.silhouette_loss)],
+    ["moving", box.is_moving === null ? NONE : box.is_moving ? "yes" : "no"],
+    ["length × width × height", `${sizeWords(box)} m`],
+    ...truthSize(instance),
+    ["heading", `${fixed(box.yaw_world * 180 / Math.PI, 1)}°`],
+    ["centre in the world", box.center.map((value, axis) => fixed(value + instance.sequence.origin[axis])).join(", ")],
+    ["nearest", metres(instance.range)],
+    ["target frame", box.target_frame === null ? NONE : String(box.target_frame)],
+    ["group", box.group_id ?? NONE],
+    ["corrected by a human", instance.corrected ? `in ${instance.corrected} of ${rows.length} frames` : "in no frame"],
+    ["different boxes", instance.boxes.length > 1 ? `${instance.boxes.length}; the most confident of the fit is described` : "1"],
+    ...seen,
+  ];
+}
+
+function truthSize(instance) {
+  return instance.truth.length ? [["true size", `${sizeWords(instance.truth[0])} m`]] : [];
+}
+
+/** Close-ups, the one in which mask and box differ most last. */
+function sortedViews(instance) {
+  const ranks = { target: 0, large: 1, worst: 2 };
+  return [...instance.views].sort((a, b) => ranks[a.kind] - ranks[b.kind] || b.row.area - a.row.area);
+}
+
+function viewLegend() {
+  return element("span", { class: "legend" },
+    [[MASK_COLOR, "mask"], [BODY_COLOR, "silhouette of the fitted body, or of the box where no body is known"]].map(([color, words]) =>
+      element("span", {}, element("span", { class: "key", style: `border-color:${color}` }), words)));
+}
+
+function viewSection(instance) {
+  const views = sortedViews(instance);
+  if (!views.length) {
+    const largest = instance.rows.reduce((best, row) => (row.area > best.area ? row : best));
+    return element("section", { class: "panel" },
+      element("p", { class: "muted" },
+        "Close-ups of this instance were left out to keep the file small. Its largest mask:"),
+      element("a", { href: rowRoute(largest) }, rowCloseUp(largest, 3)));
+  }
+  return element("section", { class: "panel" }, viewLegend(),
+    element("div", { class: "views", style: "margin-top:8px" }, views.map((view) => element("figure", {},
+      element("a", { href: rowRoute(view.row) }, fitted(closeUp(view))),
+      element("figcaption", {}, element("a", { href: rowRoute(view.row) }, `frame ${view.row.frame.number}`),
+        `, ${kindWords(view)}`, element("div", { class: "muted" }, viewWords(view)))))));
+}
+
+function kindWords(view) {
+  return view.kind === "target" && view.row.box?.source === "human" ? "corrected by a human" : VIEW_WORDS[view.kind];
+}
+
+function viewWords(view) {
+  if (view.overlap === null) return `${view.row.area} px of mask`;
+  return `silhouette covers ${percent(view.covered)} of the mask, IoU of the two ${fixed(view.overlap)}`
+    + `, ${metres(view.row.range)} away`;
+}
+
+/** The box from above, and where it was seen from. */
+function surroundingsSection(instance) {
+  if (!instance.box) return null;
+  const place = (point) => [point[0], -point[1]];
+  const [x, y] = place(instance.box.center);
+  const cameras = instance.rows.map((row) => place(row.frame.position));
+  const near = cameras.filter(([cx, cy]) => Math.hypot(cx - x, cy - y) < 45);
+  const range = (middle, values) => [Math.min(middle - 6, ...values) - 2, Math.max(middle + 6, ...values) + 2];
+  const [left, right] = range(x, near.map(([cx]) => cx));
+  const [top, bottom] = range(y, near.map(([, cy]) => cy));
+  const ray = ([cx, cy]) => ({ class: "way", style: "stroke-opacity:.35", d: `M${x} ${y}L${cx} ${cy}` });
+  return element("section", { class: "panel", style: "margin-top:14px" },
+    element("b", {}, "From above"),
+    element("div", { class: "muted" }, "north upwards; lines go to where the camera stood"
+      + `${instance.truth.length ? "; the thin outline is the truth" : ""}`),
+    svgElement("svg", { class: "plan", style: "margin-top:8px;max-height:340px", role: "img",
+      viewBox: `${left} ${top} ${right - left} ${bottom - top}`, "aria-label": "The instance from above" },
+      cameras.map((camera) => svgElement("path", ray(camera))),
+      cameras.map(([cx, cy]) => svgElement("circle", { class: "camera", cx, cy, r: (right - left) / 220 })),
+      instance.boxes.map((box) => labelFootprint(box, instance, place)),
+      instance.truth.map((box) => truthFootprint(box, place))));
+}
+
+/** Range, and how far mask and box differ, over the frames. */
+function courseSection(instance) {
+  const rows = instance.rows.filter((row) => row.box);
+  if (rows.length < 2) return null;
+  const frames = rows.map((row) => row.frame.number);
+  const traces = () => [
+    { type: "scatter", mode: "lines+markers", name: "mask against box",
+      x: frames, y: rows.map((row) => row.disagreement), line: { color: themeColor("bad") },
+      hovertemplate: "frame %{x}: %{y:.2f}<extra></extra>" },
+    { type: "scatter", mode: "lines", name: "range, m (right)", x: frames, y: rows.map((row) => row.range), yaxis: "y2",
+      line: { color: themeColor("accent"), dash: "dot" }, hovertemplate: "frame %{x}: %{y:.1f} m<extra></extra>" },
+  ];
+  const layout = { xaxis: { title: "frame" }, yaxis: { range: [0, 1.02], title: "1 − IoU" },
+    margin: { l: 56, r: 50, t: 34, b: 46 },
+    yaxis2: { overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, tickmode: "auto", nticks: 6 } };
+  return element("section", { class: "panel", style: "margin-top:14px" }, element("b", {}, "Over its frames"),
+    chart("course", traces, layout));
+}

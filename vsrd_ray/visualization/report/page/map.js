@@ -1,0 +1,186 @@
+// The whole sequence from above: the way of the camera, and every instance's most confident box, coloured by a figure.
+
+const MAP_COLORS = [
+  ["confidence", "confidence", (instance) => instance.confidence],
+  ["iou", "IoU3D with the truth", (instance) => instance.iou],
+  ["overlap", "IoU of mask and box", (instance) => (instance.disagreement === null ? null : 1 - instance.disagreement)],
+];
+const MAP_STEPS = 10; // colours that boxes are sorted into
+const LEAST = { length: 7, width: 5 }; // pixels of a box, which is drawn larger than it is where it would be smaller
+const MARGIN = { least: 10, share: 0.04 }; // metres around the drive, and their share of its extent
+const TRUTH_LINE = 1.3; // pixels
+const MAP_BUTTONS = [["zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]];
+const mapState = { color: null };
+
+function mapPage(name) {
+  const sequence = findSequence(name) ?? sequences[0];
+  const colors = MAP_COLORS.filter(([key]) => key !== "iou" || sequence.hasTruth);
+  const chosen = colors.find(([key]) => key === mapState.color) ?? colors[0];
+  const place = element("div", { class: "map", id: "map", role: "figure", "aria-label": `Map of ${sequence.name}` });
+  afterShowing(() => drawMap(place, sequence, chosen));
+  return [
+    element("h1", {}, "Map"),
+    element("div", { class: "toolbar" },
+      sequences.length > 1 ? select("Sequence", sequenceOptions(), sequence.name,
+        (value) => { location.hash = routeOf("map", value); }) : null,
+      element("span", { class: "muted" }, "Colour:"),
+      colors.map(([key, words]) => toggle(words, key === chosen[0], () => { mapState.color = key; show(); })),
+      element("span", { class: "muted" }, "A click on a box opens its instance, one on the way its frame.")),
+    leftOutNote(),
+    sequence.instances.some((instance) => instance.box) ? null
+      : element("p", { class: "muted" }, "This sequence has no labels: the map shows the way of the camera, and known truth."),
+    element("section", { class: "panel" }, place),
+  ];
+}
+
+// Each mark and each line would be an element of the page, and ten thousand of them take seconds to draw. All boxes of a
+// colour are therefore one filled shape, made anew for each scale, and what answers the pointer has no marks at all.
+function drawMap(place, sequence, color) {
+  let scale = 0; // metres in a pixel
+  const layout = {
+    margin: { l: 56, r: 10, t: 30, b: 44 }, dragmode: "pan",
+    xaxis: { title: "east, m", zeroline: false, autorangeoptions: { include: withMargin(sequence.frames, 0) } },
+    yaxis: { title: "north, m", zeroline: false, autorangeoptions: { include: withMargin(sequence.frames, 1) },
+      scaleanchor: "x" },
+  };
+  const fit = () => {
+    const next = metresPerPixel(place);
+    if (Math.abs(next - scale) < 0.02 * scale) return;
+    scale = next;
+    Plotly.react(place, mapTraces(sequence, color, scale), place.layout);
+  };
+  drawChart(place, mapTraces(sequence, color, scale), layout, { scrollZoom: true, modeBarButtons: MAP_BUTTONS });
+  fit();
+  place.on("plotly_relayout", fit);
+  place.on("plotly_click", ({ points }) => {
+    const target = points.map((point) => point.customdata).find((data) => data);
+    if (target) location.hash = target;
+  });
+}
+
+/** Where the drive begins and ends along an axis, with some room around it. */
+function withMargin(frames, axis) {
+  const values = frames.map((frame) => frame.position[axis]);
+  const [low, high] = [least(values), most(values)];
+  const margin = Math.max(MARGIN.least, MARGIN.share * (high - low));
+  return [low - margin, high + margin];
+}
+
+function metresPerPixel(place) {
+  const [left, right] = place.layout.xaxis.range;
+  return (right - left) / place.querySelector(".nsewdrag").getBoundingClientRect().width;
+}
+
+function mapTraces(sequence, [, words, value], scale) {
+  const shown = sequence.instances.filter((instance) => instance.box);
+  return [
+    wayTrace(sequence), ...boxTraces(shown, value, scale), ...truthTraces(sequence, scale), centerTrace(shown),
+    scaleTrace(words),
+  ];
+}
+
+function wayTrace(sequence) {
+  return {
+    type: "scatter", mode: "lines", name: "way of the camera",
+    x: sequence.frames.map((frame) => frame.position[0]), y: sequence.frames.map((frame) => frame.position[1]),
+    customdata: sequence.frames.map((frame) => routeOf("frame", sequence.name, frame.number)),
+    text: sequence.frames.map((frame) => `frame ${frame.number}`), hovertemplate: "%{text}<extra></extra>",
+    line: { color: themeColor("muted"), width: 2 },
+  };
+}
+
+/** Several polygons or lines, each a list of points, as one with gaps. */
+function joined(lines) {
+  const points = lines.flatMap((line) => [...line, [null, null]]);
+  return { x: points.map(([x]) => x), y: points.map(([, y]) => y) };
+}
+
+function shapeTrace(polygons, fillcolor, more) {
+  return { type: "scatter", mode: "none", fill: "toself", hoverinfo: "skip", fillcolor, ...joined(polygons), ...more };
+}
+
+function fromAbove(box) {
+  return footprint(box, ([x, y]) => [x, y]).outline;
+}
+
+/** Boxes sorted by colour: a trace for each step of the scale that has any, and one for those without a figure. */
+function boxTraces(instances, value, scale) {
+  const steps = new Map();
+  for (const instance of instances) {
+    const step = stepOf(value(instance));
+    if (!steps.has(step)) steps.set(step, []);
+    steps.get(step).push(instance.box);
+  }
+  const worstLast = [...steps].sort(([a], [b]) => (b ?? MAP_STEPS) - (a ?? MAP_STEPS)); // over their neighbours
+  return worstLast.map(([step, boxes]) => {
+    const color = valueColor(step === null ? null : (step + 0.5) / MAP_STEPS);
+    return shapeTrace(boxes.map((box) => fromAbove(enlarged(box, scale))), color,
+      { name: step === null ? "no figure" : `from ${step / MAP_STEPS}`, opacity: 0.8, showlegend: false });
+  });
+}
+
+function stepOf(figure) {
+  return figure === null ? null : Math.min(MAP_STEPS - 1, Math.max(0, Math.floor(figure * MAP_STEPS)));
+}
+
+/** A box that is large enough to be seen, whatever the scale. */
+function enlarged(box, scale) {
+  const [length, width] = [Math.max(box.length, LEAST.length * scale), Math.max(box.width, LEAST.width * scale)];
+  return { ...box, length, width };
+}
+
+/** Truth that is parked, and truth that moves: its way, and its box in one frame. */
+function truthTraces(sequence, scale) {
+  const seen = sequence.instances.filter((instance) => instance.area >= sequence.minArea);
+  const parked = seen.flatMap((instance) => instance.truth.filter((box) => box.frame === -1));
+  const moving = seen.filter((instance) => instance.truth.some((box) => box.frame !== -1));
+  const [still, driving] = [themeColor("ink"), themeColor("moving")];
+  const rings = (boxes) => boxes.flatMap((box) => ring(box, scale));
+  const traces = parked.length ? [shapeTrace(rings(parked), still, { name: "truth, parked" })] : [];
+  if (!moving.length) return traces;
+  return [...traces,
+    { type: "scatter", mode: "lines", name: "truth, moving: way, and box in the label’s frame", legendgroup: "moving",
+      ...joined(moving.map(truthWay)), hoverinfo: "skip", line: { color: driving, width: 1.5, dash: "dot" } },
+    shapeTrace(rings(moving.map(truthOnMap)), driving,
+      { name: "truth, moving", legendgroup: "moving", showlegend: false })];
+}
+
+/** An outline as a shape: the inner polygon goes the other way round, which makes it a hole. */
+function ring(box, scale) {
+  const [length, width] = [box.length, box.width].map((side) => Math.max(0, side - 2 * TRUTH_LINE * scale));
+  return [fromAbove(box), fromAbove({ ...box, length, width }).reverse()];
+}
+
+function truthWay(instance) {
+  const boxes = instance.truth.filter((box) => box.frame !== -1).sort((a, b) => a.frame - b.frame);
+  return boxes.map((box) => box.center);
+}
+
+/** The true box of a moving instance in the frame that its label was fitted to, else in that of its largest mask. */
+function truthOnMap(instance) {
+  const at = (number) => instance.truth.find((box) => box.frame === number);
+  const largestFirst = [...instance.rows].sort((a, b) => b.area - a.area).map((row) => at(row.frame.number));
+  return at(instance.box?.target_frame) ?? largestFirst.find((box) => box) ?? instance.truth[0];
+}
+
+/** Centres of the boxes, which are not drawn and answer the pointer. */
+function centerTrace(instances) {
+  return {
+    type: "scatter", mode: "none", hoveron: "points", name: "labels", showlegend: false,
+    x: instances.map((instance) => instance.box.center[0]), y: instances.map((instance) => instance.box.center[1]),
+    customdata: instances.map((instance) => routeOf("instance", instance.sequence.name, instance.id)),
+    text: instances.map((instance) => `${instance.class} ${instance.id}<br>confidence ${fixed(instance.confidence)}`
+      + `${instance.iou === null ? "" : `<br>IoU3D ${fixed(instance.iou)}`}`),
+    hovertemplate: "%{text}<extra></extra>",
+  };
+}
+
+/** No points, but the scale of the colours. */
+function scaleTrace(words) {
+  const colorscale = SCALE.map(([end, [r, g, b]]) => [end, `rgb(${r}, ${g}, ${b})`]);
+  return {
+    type: "scatter", mode: "markers", x: [null], y: [null], hoverinfo: "skip", showlegend: false,
+    marker: { color: [0], cmin: 0, cmax: 1, colorscale, showscale: true,
+      colorbar: { title: { text: words, side: "right", font: { size: 13 } }, thickness: 12, outlinewidth: 0 } },
+  };
+}
