@@ -1,0 +1,105 @@
+"""The names for notebooks, and the example that uses them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import vsrd_ray
+from vsrd_ray.cli import main
+from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.errors import InputError
+from vsrd_ray.visualization.scene import read_image
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = ["grouping={min_area: 40, min_box_side: 6}", "masks.softness=3.0"]
+NUMBERS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world", "confidence", "truncation")
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("street")
+    synthesize(root, StreetSettings(frames=20, cars=3, seed=1, image_size=(704, 188)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def sequence(street):
+    return vsrd_ray.open_sequence(street, "2013_05_28_drive_0000_sync")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return vsrd_ray.load_config("fast", SMALL)
+
+
+@pytest.fixture(scope="module")
+def output(street, sequence, tmp_path_factory) -> Path:
+    """What the command makes of the street."""
+    output = tmp_path_factory.mktemp("run") / "output"
+    command = ["label", "--root", street, "--sequence", sequence.name, "--output", output, "--serial"]
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    done = CliRunner().invoke(main, [*map(str, command), *settings])
+    assert done.exit_code == 0, done.output
+    return output
+
+
+def test_groups_labelled_here_are_those_of_a_run(sequence, config, output):
+    groups = vsrd_ray.make_groups(sequence, config=config)
+    here = [row for group in groups for row in vsrd_ray.label_group(group, config=config).to_pylist()]
+    run = vsrd_ray.read_labels(output).to_pylist()
+    here.sort(key=lambda row: (row["frame"], row["instance_id"]))
+    assert [(row["frame"], row["instance_id"]) for row in here] == [(row["frame"], row["instance_id"]) for row in run]
+    assert run and {row["sequence"] for row in run} == {sequence.name}
+    for row, other in zip(here, run, strict=True):
+        assert [row[name] for name in NUMBERS] == pytest.approx([other[name] for name in NUMBERS], abs=1e-4)
+        assert (row["group_id"], row["config_hash"]) == (other["group_id"], other["config_hash"])
+
+
+def test_labels_become_a_data_frame(output):
+    assert vsrd_ray.read_labels(str(output)).to_pandas()["confidence"].between(0, 1).all()
+
+
+def test_drawn_frame_shows_the_boxes_of_its_labels_alone(sequence, output):
+    labels = vsrd_ray.read_labels(output)
+    frame = labels["frame"][0].as_py()
+    plain = read_image(sequence, frame)[..., ::-1]
+    drawn, empty = (vsrd_ray.draw_frame(sequence, frame, rows) for rows in (labels, labels.slice(0, 0)))
+    np.testing.assert_array_equal(empty, plain)
+    assert drawn.shape == plain.shape and drawn.dtype == np.uint8
+    others = labels.filter(np.array(labels["frame"]) != frame)
+    np.testing.assert_array_equal(vsrd_ray.draw_frame(sequence, frame, others), plain)
+    row = labels.slice(0, 1).to_pylist()[0]
+    changed = (drawn != plain).any(axis=-1)
+    left, top, right, bottom = (round(row[f"bbox_{side}"]) for side in ("left", "top", "right", "bottom"))
+    assert changed[top : bottom + 1, left : right + 1].mean() > 0.2
+
+
+def test_frame_without_a_pose_is_refused(sequence, output):
+    with pytest.raises(InputError, match=r"frame 99 .* has no pose"):
+        vsrd_ray.draw_frame(sequence, 99, vsrd_ray.read_labels(output))
+
+
+def test_names_are_there_and_no_others():
+    assert set(vsrd_ray.__all__) <= set(dir(vsrd_ray))
+    with pytest.raises(AttributeError, match="no attribute 'label_groups'"):
+        _ = vsrd_ray.label_groups  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_import_alone_is_quick():
+    code = "import sys, vsrd_ray; assert not {'torch', 'ray', 'cv2', 'numpy'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_example_runs(tmp_path):
+    command = [sys.executable, REPOSITORY / "docs" / "example.py", "street"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    used = (REPOSITORY / "docs" / "example.py").read_text()
+    assert all(f"vsrd_ray.{name}" in used for name in vsrd_ray.__all__)
+    assert (tmp_path / "street.png").stat().st_size > 10_000
+    assert "24 frames of 704 x 188 px" in done.stdout and re.search(r"\b[1-9]\d* boxes in 24 frames", done.stdout)
