@@ -27,4 +27,4 @@ def values(browser, expression):
 
 
 def wait_for(browser, condition):
-    WebDriverWait(browser, 10).until(lambda _: condition())
+    WebDriverWait(browser, 60).until(lambda _: condition())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ MARK = "VSRD_RAY_TEST_HEAD"  # every process below a head inherits it
 TOKEN = "a-token-of-these-tests-alone"
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 128 * 2**20
-START_SECONDS = 90.0
+START_SECONDS = 300.0
+# Below those that systems give to whoever connects to somebody, and above those that Ray gives to its workers.
+PORTS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Head:
     dashboard: str  # http://host:port
     environment: dict[str, str]
 
-    def ray(self, *arguments: object, check: bool = True, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def ray(self, *arguments: object, check: bool = True, timeout: float = 600.0) -> subprocess.CompletedProcess[str]:
         """Runs the command `ray` from the repository, as its user would."""
         command = [str(Path(sys.executable).with_name("ray")), *map(str, arguments)]
         done = subprocess.run(
@@ -63,7 +66,7 @@ class Head:
     def ask(self, path: str) -> Any:
         """What the dashboard answers."""
         request = urllib.request.Request(f"{self.dashboard}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
     def node_states(self) -> list[str]:
@@ -81,11 +84,14 @@ class Head:
 
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            found.append(port)
+    return found
 
 
 def marked_processes(mark: str) -> list[int]:
@@ -107,8 +113,15 @@ def label_command(root: Path, output: Path, *options: object) -> list[str]:
 
 
 def wait_until(is_true: Callable[[], object], *, seconds: float, what: str, pause: float = 0.25) -> None:
+    """Waits; a dashboard that does not answer, as while it starts, counts as a no."""
     end = time.monotonic() + seconds
-    while not is_true():
+
+    def is_true_now() -> object:
+        with suppress(OSError):
+            return is_true()
+        return False
+
+    while not is_true_now():
         assert time.monotonic() < end, f"expected {what} within {seconds} s"
         time.sleep(pause)
 
@@ -120,7 +133,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def running_head(*options: str, gcs_port: int | None = None, **variables: str) -> Iterator[Head]:
-    """A head that asks for a token and binds to the loopback alone."""
+    """A head that asks for a token and binds to the loopback alone, once its dashboard shows it."""
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # short: sockets lie below it
     mark = uuid.uuid4().hex
     dashboard, listen, grpc, client, metrics, manager, objects, runtime, gcs = free_ports(9)
@@ -150,7 +163,7 @@ def running_head(*options: str, gcs_port: int | None = None, **variables: str) -
     )
     head = Head(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", environment)
     try:
-        wait_until(lambda: _listens(dashboard) and _listens(listen), seconds=START_SECONDS, what="a head")
+        wait_until(lambda: _listens(listen) and head.node_states() == ["ALIVE"], seconds=START_SECONDS, what="a head")
         yield head
     finally:
         _end(process, mark)

@@ -72,12 +72,11 @@ def test_nodes_come_with_demand_and_go_when_the_run_has_ended(street: Path, tmp_
     options = ("--num-cpus=0", f"--autoscaling-config={tmp_path / 'autoscaling.json'}")
     output = tmp_path / "output"
     with running_head(*options, gcs_port=gcs_port, **variables) as head:
-        assert head.node_states() == ["ALIVE"]
         command = label_command(street, output, "--num-actors", "1:2", "--initial-actors", "2")
         head.job("submit", "--no-wait", "--submission-id", "run", "--working-dir", ".", "--", *command)
-        wait_until(lambda: len(head.node_states()) > 1 or head.has_ended("run"), seconds=300, what="a node for the run")
-        wait_until(lambda: head.has_ended("run"), seconds=300, what="the end of the run")
+        wait_until(lambda: len(head.node_states()) > 1 or head.has_ended("run"), seconds=900, what="a node for the run")
+        wait_until(lambda: head.has_ended("run"), seconds=900, what="the end of the run")
         assert f"Groups    {NUM_GROUPS} of {NUM_GROUPS} labelled, 0 failed" in head.job("logs", "run")
-        wait_until(lambda: head.node_states().count("ALIVE") == 1, seconds=180, what="no node but the head")
+        wait_until(lambda: head.node_states().count("ALIVE") == 1, seconds=600, what="no node but the head")
         assert 1 <= head.node_states().count("DEAD") <= MAX_WORKERS
     assert list(output.glob("labels/sequence=*/*.parquet"))

@@ -20,7 +20,7 @@ SEQUENCE = "2013_05_28_drive_0000_sync"
 DRIVER = Path(__file__).with_name("watched.py")
 SAMPLE = re.compile(r"ray_(?P<name>vsrd_\w+)(\{(?P<tags>[^}]*)\})? (?P<value>\S+)")
 PHASE = re.compile(r'phase="(\w+)"')
-SECONDS_TO_REPORT = 60.0  # Ray's processes tell their metrics every 10 s
+SECONDS_TO_REPORT = 300.0  # Ray's processes tell their metrics every 10 s
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Watched:
 
     def asked(self, path: str) -> dict:
         """What the dashboard answers."""
-        with urllib.request.urlopen(f"http://{self.dashboard}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{self.dashboard}{path}", timeout=120) as answer:
             return json.load(answer)
 
 
@@ -67,7 +67,7 @@ def watch(street, config, tmp_path_factory):
 
     yield run
     for driver in drivers:
-        driver.communicate(timeout=60)
+        driver.communicate(timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +139,10 @@ def test_seconds_of_groups_are_there_by_phase(watched):
     assert phases == {"load": 6, "fit": 6, "write": 6}
     sums = {phase: value for (name, phase), value in watched.metrics.items() if name == "vsrd_group_seconds_sum"}
     assert sums.keys() == phases.keys()
-    assert all(0 < seconds < 60 for seconds in sums.values())
+    assert all(seconds > 0 for seconds in sums.values())
     told = sum(read_groups(watched.output)["seconds"].to_pylist())
-    assert sums["load"] + sums["fit"] == pytest.approx(told, abs=0.25)  # Ray notes middles of buckets
+    # Ray notes the middle of a sample's bucket, whose ends are .01 s or a factor of 3.3 apart.
+    assert 0.6 * told - 0.12 < sums["load"] + sums["fit"] < 2.3 * told + 0.12
 
 
 def test_dashboard_shows_what_the_run_and_its_parts_do(watched):

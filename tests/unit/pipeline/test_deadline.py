@@ -32,7 +32,7 @@ def run(
     *, block: str, seconds: float = 0.3, grace: float = 20.0, tell: str = "pass", after: float = 0.0
 ) -> subprocess.CompletedProcess:
     program = PROCESS.format(block=block, seconds=seconds, grace=grace, tell=tell, after=after)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_slow_block_ends_the_process_after_telling_where_it_was():
@@ -59,16 +59,16 @@ def test_process_ends_even_if_it_cannot_tell():
 
 
 def test_process_ends_even_if_telling_hangs():
-    done = run(block="time.sleep(60)", tell="time.sleep(60)", grace=0.5)
+    done = run(block="time.sleep(60)", tell="time.sleep(60)", grace=3.0)
     assert done.returncode != 0
     assert done.stdout == "told"
 
 
 @pytest.mark.parametrize(
     ("block", "seconds"),
-    [("pass", 0.1), ("raise ArithmeticError", 0.1), ("time.sleep(0.5)", 0.0)],
+    [("pass", 1.0), ("raise ArithmeticError", 1.0), ("time.sleep(0.5)", 0.0)],
     ids=["in time", "an error in time", "no limit"],
 )
 def test_process_of_a_fast_block_goes_on_past_the_limit(block, seconds):
-    done = run(block=block, seconds=seconds, after=0.4, grace=0.1)
+    done = run(block=block, seconds=seconds, after=1.3, grace=0.1)
     assert (done.returncode, done.stdout, done.stderr) == (0, "went on\n", "")

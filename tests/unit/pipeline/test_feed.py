@@ -28,7 +28,7 @@ def test_who_asks_early_waits_for_a_row_or_for_the_end(closing):
         await asyncio.sleep(0.01)
         assert not waiting.done()
         await (feed.close() if closing else feed.put(b"a"))
-        return await asyncio.wait_for(waiting, timeout=5)
+        return await asyncio.wait_for(waiting, timeout=60)
 
     assert asyncio.run(row()) == (None if closing else b"a")
 
@@ -39,11 +39,11 @@ def test_one_row_wakes_only_those_who_wait_for_it():
         first, second = (asyncio.create_task(feed.get(number)) for number in (0, 1))
         await asyncio.sleep(0)
         await feed.put(b"a")
-        assert await asyncio.wait_for(first, timeout=5) == b"a"
+        assert await asyncio.wait_for(first, timeout=60) == b"a"
         await asyncio.sleep(0.01)
         assert not second.done()
         await feed.close()
-        return await asyncio.wait_for(second, timeout=5)
+        return await asyncio.wait_for(second, timeout=60)
 
     assert asyncio.run(rows()) is None
 
