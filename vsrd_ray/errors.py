@@ -25,6 +25,10 @@ class UnreadableFrameError(InputError):
     """One frame's file is truncated or corrupt: the frame is skipped and counted, and the run goes on."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end, as schedulers ask: by SIGTERM. What is done for Ctrl-C is done for it too."""
+
+
 def one_line(error: BaseException) -> str:
     """The kind of an error and its message in one line, such as "ValueError: no such thing"."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -237,3 +237,23 @@ def test_address_may_stand_in_the_environment(asked_for, monkeypatch):
 def test_places_may_be_uris(asked_for, s3_server):
     request = asked_for("--output", "s3://bucket/labels", root="s3://bucket/kitti360")
     assert (str(request.root), str(request.output)) == ("s3://bucket/kitti360", "s3://bucket/labels")
+
+
+@pytest.mark.parametrize("options", [("--address", "auto"), ("--dashboard",)])
+def test_options_about_ray_are_refused_beside_serial(refused, options):
+    line = refused("--sequence", SEQUENCE, "--serial", *options)
+    assert line == f"Error: --serial works without Ray: leave {options[0]} out, or --serial"
+
+
+def test_address_of_the_environment_is_no_hindrance_to_a_serial_run(label_street, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_ADDRESS", "10.9.9.9:6379")
+    assert label_street(tmp_path / "output", "--serial", "--limit", "1").exit_code == 0
+
+
+def test_what_ends_a_run_is_logged_as_json_too(command, street, quick, tmp_path):
+    arguments = ("--root", street, *quick, "--output", tmp_path / "output", "--log-format", "json")
+    result = command("label", *arguments, "--sequence", "no_such_drive")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (message,) = json_lines(result.stderr)
+    assert message["level"] == "ERROR"
+    assert "no sequence 'no_such_drive'" in message["message"]

@@ -177,3 +177,9 @@ def test_no_run(command, tmp_path, kind):
     assert str(output) in line
     assert said.get(kind, f"no run in {output}") in line
     assert list(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.ray
+def test_interrupted_run_says_so_at_once(output, status):
+    noted(output, ago=1, interrupted=True, another="of a later version")
+    assert status(output)[1] == "Status    interrupted; the same command goes on from there"

@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    with running_head("--num-cpus=3") as one:
+    # Time to close the output between SIGTERM and SIGKILL, on a busy machine too.
+    with running_head("--num-cpus=3", RAY_JOB_STOP_WAIT_TIME_S="120") as one:
         yield one
 
 
@@ -30,10 +31,13 @@ def test_stopped_job_goes_on_when_it_is_submitted_again(head: Head, street: Path
     output = tmp_path / "output"
     submit = ("--working-dir", ".", "--", *label_command(street, output, "--num-actors", "1"))
     head.job("submit", "--no-wait", "--submission-id", "stopped", *submit)
-    wait_until(lambda: list(output.glob("groups/*.parquet")), seconds=300, what="a group")
+    wait_until(lambda: list(output.glob("groups/*.parquet")), seconds=900, what="a group")
     head.job("stop", "stopped")
     assert "'stopped' was stopped" in head.job("status", "stopped")
     assert 1 <= len(list(output.glob("groups/*.parquet"))) < NUM_GROUPS
+    assert "groups done; the same command goes on from there." in head.job("logs", "stopped")
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert (manifest["status"], manifest["progress"]["interrupted"]) == ("running", True)
 
     head.job("submit", "--submission-id", "again", *submit)
     assert "'again' succeeded" in head.job("status", "again")

@@ -28,6 +28,7 @@ def main(
     seconds: float = 0.0,
     scripts: dict[str, str] | None = None,
     folder: str | None = None,
+    one_actor: str | None = None,
     **options,
 ) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -43,7 +44,7 @@ def main(
         from ray import cloudpickle
 
         cloudpickle.register_pickle_by_value(standin)
-    factory = partial(standin.Scripted, seconds=seconds, scripts=scripts or {}, folder=folder)
+    factory = partial(standin.Scripted, seconds=seconds, scripts=scripts or {}, folder=folder, one_actor=one_actor)
     return 3 if label(request, labeler_factory=factory).counts.groups_failed else 0
 
 

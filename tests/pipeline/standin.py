@@ -96,18 +96,48 @@ class Deadly(StandIn):
 
 
 class Scripted(StandIn):
-    """Fails, ends its process, hangs or takes 8 GB of memory over some groups; files named after them hold its pid."""
+    """Fails, ends its process, hangs or takes 8 GB of memory over some groups; files named after them hold its pid.
+
+    Of several actors, `fails` or `sets_up` may be the lot of one alone: of the first that comes to it.
+    """
 
     def __init__(
-        self, config: VSRDConfig, device: str, *, seconds: float, scripts: dict[str, str], folder: str | None
+        self,
+        config: VSRDConfig,
+        device: str,
+        *,
+        seconds: float,
+        scripts: dict[str, str],
+        folder: str | None,
+        one_actor: str | None = None,
     ) -> None:
         super().__init__(config, device, seconds=seconds)
-        self.scripts, self.folder = scripts, folder
+        self.scripts, self.folder, self.one_actor = scripts, folder, one_actor
+
+    def setup(self) -> None:
+        super().setup()
+        if self.one_actor == "sets_up" and not self._is_first_actor():
+            raise ConnectionError("no device here")
+
+    def _is_first_actor(self) -> bool:
+        """Also in the processes that follow the first one of the actor."""
+        import ray
+
+        me = ray.get_runtime_context().get_actor_id()
+        file = Path(self.folder, "first actor")
+        try:
+            with file.open("x") as new:
+                new.write(me)
+        except FileExistsError:
+            return file.read_text() == me
+        return True
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         group_id = prepared.plan.group_id
         if self.folder is not None:
             Path(self.folder, group_id).write_text(str(os.getpid()))
+        if self.one_actor == "fails" and self._is_first_actor():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         match self.scripts.get(group_id):
             case "fail":
                 raise ArithmeticError("not a number")

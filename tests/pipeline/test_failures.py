@@ -83,7 +83,7 @@ def check_same(output: Path, undisturbed: Path, files_in) -> None:
 
 def test_killed_worker_costs_its_group_another_attempt(cluster, options, undisturbed, files_in, tmp_path):
     (tmp_path / "pids").mkdir()
-    more = {"address": cluster.address, "seconds": 2.0, "folder": str(tmp_path / "pids")}
+    more = {"address": cluster.address, "seconds": 5.0, "folder": str(tmp_path / "pids")}
     process = drive(options, output=tmp_path / "output", **more)
     (first, *_) = wait_for(lambda: [p for p in (tmp_path / "pids").iterdir() if p.read_text()], what="group begun")
     pid = int(first.read_text())
@@ -117,14 +117,14 @@ def test_bad_groups_fail_alone_and_however_they_fail(cluster, options, undisturb
     """By an error, by the end of the process, and by hanging; also in a batch with others."""
     good, *others = [row["group_id"] for row in read_groups(undisturbed).to_pylist()]
     scripts = dict(zip(others, ("fail", "exit", "hang"), strict=False))
-    more = {"address": cluster.address, "scripts": scripts, "group_timeout": 3.0, "max_attempts": 2}
+    more = {"address": cluster.address, "scripts": scripts, "group_timeout": 8.0, "max_attempts": 2}
     code, said = ended(drive(options, output=tmp_path / "output", batch_size=batch_size, **more))
     assert code == 3, said
     rows = {row["group_id"]: row for row in read_groups(tmp_path / "output").to_pylist()}
     errors = {group_id: row["error"] for group_id, row in rows.items() if row["status"] == "failed"}
     died = "2 attempts to fit this group ended with their worker"
     assert errors == dict(
-        zip(others, ("ArithmeticError: not a number", died, f"{died}; the last one took longer than 3 s"), strict=False)
+        zip(others, ("ArithmeticError: not a number", died, f"{died}; the last one took longer than 8 s"), strict=False)
     )
     assert {rows[group_id]["attempts"] for group_id in errors} == {2}
     assert rows[good]["status"] == "ok"
@@ -135,6 +135,17 @@ def test_bad_groups_fail_alone_and_however_they_fail(cluster, options, undisturb
     assert labelled == rows.keys() - errors.keys()
     code, said = ended(drive(options, output=tmp_path / "output", address=cluster.address))
     assert code == 0, said
+    check_same(tmp_path / "output", undisturbed, files_in)
+
+
+@pytest.mark.parametrize("one_actor", ["fails", "sets_up"])
+def test_broken_machine_costs_no_group(cluster, options, undisturbed, files_in, tmp_path, *, one_actor):
+    """One of two actors fails at whatever it is given, at once and for good; or its labeler cannot be set up."""
+    (tmp_path / "folder").mkdir()
+    more = {"address": cluster.address, "seconds": 1.0, "folder": str(tmp_path / "folder"), "one_actor": one_actor}
+    code, said = ended(drive(options, output=tmp_path / "output", **more))
+    assert code == 0, said
+    assert (tmp_path / "folder" / "first actor").exists()
     check_same(tmp_path / "output", undisturbed, files_in)
 
 
@@ -172,11 +183,11 @@ def test_group_that_takes_all_memory_fails_alone(options, undisturbed, tmp_path)
     from ray._private.utils import get_system_memory, get_used_memory
 
     total, used = get_system_memory(), get_used_memory()
-    if total - used < 12e9:
-        pytest.skip("less than 12 GB of memory are free")
+    if total - used < 14e9:
+        pytest.skip("less than 14 GB of memory are free")
     bad = read_groups(undisturbed)["group_id"][2].as_py()
     more = {"num_actors": (1, 1), "scripts": {bad: "swell"}, "max_attempts": 2}
-    environment = {"RAY_memory_usage_threshold": str((used + 4e9) / total)}
+    environment = {"RAY_memory_usage_threshold": str((used + 6e9) / total)}
     code, said = ended(drive(options, output=tmp_path / "output", environment=environment, **more))
     assert code == 3, said
     rows = {row["group_id"]: row for row in read_groups(tmp_path / "output").to_pylist()}

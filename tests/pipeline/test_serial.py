@@ -3,16 +3,20 @@
 import json
 import shutil
 import signal
+import uuid
 from collections import Counter, deque
 
 import cv2
 import numpy as np
 import pytest
 from standin import StandIn
+from upath import UPath
 
 from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.errors import InputError, WorkerError
+from vsrd_ray.errors import InputError, OutputError, TerminatedError, WorkerError
 from vsrd_ray.labels.parquet import read_groups
+from vsrd_ray.pipeline import lock
+from vsrd_ray.pipeline.lock import TakenOverError
 from vsrd_ray.pipeline.run import label
 from vsrd_ray.pipeline.session import RayOnDemand
 from vsrd_ray.pipeline.store import GroupStore
@@ -167,6 +171,49 @@ def test_second_interrupt_does_not_wait(request_for, monkeypatch):
         label(request_for(serial=True), labeler_factory=StandIn)
 
 
+def test_terminated_run_ends_like_an_interrupted_one(request_for, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    write = GroupStore.write
+
+    def terminate(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        write(*arguments)
+
+    monkeypatch.setattr(GroupStore, "write", terminate)
+    request = request_for(serial=True)
+    with pytest.raises(TerminatedError):
+        label(request, labeler_factory=StandIn)
+    assert signal.getsignal(signal.SIGTERM) == before
+    manifest = json.loads((request.output / "manifest.json").read_text())
+    assert (manifest["status"], manifest["progress"]["interrupted"]) == ("running", True)
+    assert manifest["counts"]["groups_ok"] == read_groups(request.output).num_rows == 1
+
+
+def test_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(request_for, monkeypatch, files_in):
+    write = GroupStore.write
+    count = 0
+
+    def third_write_fails(*arguments):
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise OSError(28, "No space left on device")
+        write(*arguments)
+
+    request = request_for(serial=True)
+    monkeypatch.setattr(GroupStore, "write", third_write_fails)
+    with pytest.raises(OutputError, match=r"cannot go on \(OSError: .*No space left .*\): mend that"):
+        label(request, labeler_factory=StandIn)
+    assert json.loads((request.output / "manifest.json").read_text())["status"] == "failed"
+    assert label(request, labeler_factory=StandIn).counts.groups_ok == 6
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+def test_time_limit_that_is_no_number_of_seconds_is_refused(request_for, seconds):
+    with pytest.raises(InputError, match=r"--group-timeout .*: expected seconds"):
+        label(request_for(group_timeout=seconds), labeler_factory=StandIn)
+
+
 @pytest.fixture
 def drives(root):
     """ROOT with five drives alike, but for useless poses of the first and fourth, and a useless mask of the second."""
@@ -242,3 +289,25 @@ def test_unknown_sequence_is_refused_before_any_is_labelled(drives, request_for)
     with pytest.raises(InputError, match=r"no sequence '2013_05_28_drive_0007_sync' .* give one of"):
         label(request, labeler_factory=StandIn)
     assert not request.output.exists()
+
+
+def test_run_that_another_has_taken_over_writes_nothing_more(request_for, monkeypatch):
+    """As when this machine slept until the run in the object store passed for dead."""
+    output = UPath(f"memory://{uuid.uuid4().hex}")
+    monkeypatch.setattr(lock, "_LEASE", 0.0)
+    holder = json.dumps({"host": "elsewhere", "pid": 1, "run": "another", "beat": 0.0})
+
+    class Sleeper(StandIn):
+        count = 0
+
+        def label(self, prepared, *, seed, trace=None):
+            self.count += 1
+            if self.count == 3:
+                (output / ".lock").write_text(holder)
+            return super().label(prepared, seed=seed, trace=trace)
+
+    with pytest.raises(TakenOverError, match="has taken over memory://"):
+        label(request_for(serial=True, output=output), labeler_factory=Sleeper)
+    assert read_groups(output).num_rows == 2
+    assert json.loads((output / "manifest.json").read_text())["status"] == "running"
+    assert (output / ".lock").read_text() == holder

@@ -12,11 +12,13 @@ import click
 from vsrd_ray.cli.dataset import annotate, sample, synthesize, train_prior
 from vsrd_ray.cli.evaluating import evaluate
 from vsrd_ray.cli.exchange import convert, export, import_
-from vsrd_ray.cli.labelling import label, status
+from vsrd_ray.cli.labelling import JsonLines, label, status
 from vsrd_ray.cli.pictures import report, visualize
-from vsrd_ray.errors import VSRDRayError, WorkerError
+from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError
 
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+logger = logging.getLogger(__name__)
+
+EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
 
 class _BadInput(click.ClickException):
@@ -33,9 +35,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except VSRDRayError as error:
             kind = click.ClickException if isinstance(error, WorkerError) else _BadInput
-            raise kind(" ".join(str(error).split())) from error
-        except KeyboardInterrupt:
-            ctx.exit(EXIT_INTERRUPTED)
+            text = " ".join(str(error).split())
+            if not any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger("vsrd_ray").handlers):
+                raise kind(text) from error
+            logger.error(text)
+            ctx.exit(kind.exit_code)
+        except KeyboardInterrupt as error:
+            ctx.exit(EXIT_TERMINATED if isinstance(error, TerminatedError) else EXIT_INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +49,7 @@ class _Commands(click.Group):
 def main() -> None:
     """3D boxes from 2D instance masks and camera poses, by VSRD on Ray.
 
-    Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failures, 130 interrupted.
+    Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failures, 130 interrupted, 143 terminated.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

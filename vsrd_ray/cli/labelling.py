@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vsrd_ray.cli.options import PATH, camera_option, classes_option, config_options, root_option
+from vsrd_ray.errors import InputError
 
 if TYPE_CHECKING:
     from vsrd_ray.data.storage import Location
@@ -74,7 +76,7 @@ class JsonLines(logging.Formatter):
 )
 @click.option(
     "--group-timeout",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(min=0, max=1e6),
     metavar="SECONDS",
     help="Time for a batch, then its worker is replaced; 0: any.  [default: 600, or a day with volumetric steps]",
 )
@@ -118,6 +120,7 @@ def label(
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
+    _check_serial(ctx)
     if log_format == "json":
         for handler in logging.getLogger("vsrd_ray").handlers:
             handler.setFormatter(JsonLines())
@@ -137,12 +140,20 @@ def label(
             batch_size=batch_size,
             device=device,
         ),
+        show_bar=log_format == "text",
         **others,
     )
     summary = run(request)
     click.echo(format_summary(summary))
     if summary.has_failures:
         ctx.exit(EXIT_FAILED_GROUPS)
+
+
+def _check_serial(ctx: click.Context) -> None:
+    """Refuse options about Ray beside `--serial`; RAY_ADDRESS in the environment is none."""
+    asked = [name for name in ("address", "dashboard") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if ctx.params["serial"] and asked:
+        raise InputError(f"--serial works without Ray: leave --{asked[0]} out, or --serial")
 
 
 @click.command()

@@ -7,6 +7,8 @@ as lost, and the driver sends each by itself. A single group that goes on killin
 import logging
 import os
 import pickle
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -28,7 +30,10 @@ from vsrd_ray.pipeline.work import Loaded, Work
 logger = logging.getLogger(__name__)
 
 LOAD, FIT, SETUP = "load", "fit", "setup"
-_MAX_SETUPS = 3  # of an actor; when its worker dies over each of them, the labeler is what it dies of
+_MAX_SETUPS = 3  # of an actor; when its worker dies over each of them, the labeler or the machine is what it dies of
+_LONGEST_REST = 60.0  # seconds
+_PARTING = 2.0  # seconds for a result to leave the process
+_EXIT_ANEW = 1  # of a worker that is to be replaced by a new one
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,15 @@ class LabelGroups:
         self._work, self._care = work, care
         self._labeler: Labeler | None = None
         self._defect = ""
-        actor = ray.get_runtime_context().get_actor_id() or ""
+        self._rest = 0.0  # seconds, and then to begin anew; 0: go on
+        actor = self._actor = ray.get_runtime_context().get_actor_id() or ""
         begun = care.begin(SETUP, [actor])
-        if begun.count > _MAX_SETUPS:
+        others_go_on = ray.get(care.attempts.is_set_up_elsewhere.remote(actor))
+        if begun.count > _MAX_SETUPS and not others_go_on:
             self._defect = f"{_MAX_SETUPS} workers ended while they set it up"
         else:
+            if begun.count > _MAX_SETUPS:  # this machine may recover
+                time.sleep(min(2.0 ** (begun.count - _MAX_SETUPS), _LONGEST_REST))
             with care.limited(SETUP, [actor]):
                 self._set_up()
             ray.get(care.attempts.end.remote([care.name(SETUP, [actor])]))
@@ -134,14 +143,18 @@ class LabelGroups:
         labeler, loaded = self._labeler, pickle.loads(row["loaded"])
         ready = [one for one in loaded if one.prepared is not None]
         results = [one.without_labels() for one in loaded if one.prepared is None]
+        if self._rest:
+            results += [GroupResult(one.group_id, attempts=0) for one in ready]  # for others, who do better
+            time.sleep(self._rest)
+            threading.Timer(_PARTING, os._exit, [_EXIT_ANEW]).start()
+            return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
         before = {one.group_id: one.attempts - 1 for one in ready}
         results += _carefully(
             FIT,
             list(before),
             self._care,
             lambda begun: [
-                replace(result, attempts=before[result.group_id] + begun.count)
-                for result in self._work.label_together(labeler, ready)
+                replace(result, attempts=before[result.group_id] + begun.count) for result in self._fit(labeler, ready)
             ],
             lambda group_id, attempts, error: GroupResult(group_id, error=error, attempts=attempts),
         )
@@ -150,24 +163,33 @@ class LabelGroups:
         self._tell_memory()
         return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
 
+    def _fit(self, labeler: Labeler, ready: list[Loaded]) -> list[GroupResult]:
+        is_good = False
+        try:
+            results = self._work.label_together(labeler, ready)
+            is_good = any(result.error is None for result in results)
+            return results
+        finally:
+            rest = self._care.attempts.outcome.remote(self._actor, is_good=is_good)
+            self._rest = 0.0 if is_good else cast(float, ray.get(rest))
+
     def _set_up(self) -> None:
         try:
             labeler = self._work.labeler()
             labeler.setup()
             self._labeler = labeler
-            ray.get(self._care.attempts.set_up.remote())
+            ray.get(self._care.attempts.set_up.remote(self._actor, ray.get_runtime_context().get_node_id()))
         except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
             logger.exception("the labeler cannot be set up")
             self._defect = one_line(error)
-            if ray.get(self._care.attempts.is_set_up.remote()):  # elsewhere it can be: this machine is to blame
-                os._exit(1)
+            if ray.get(self._care.attempts.is_set_up_elsewhere.remote(self._actor)):  # this machine is to blame
+                os._exit(_EXIT_ANEW)
 
     def _tell_memory(self) -> None:
         if self._work.device == "cuda":
             import torch  # noqa: PLC0415 - takes two seconds, which an actor without a GPU may never need
 
-            actor = ray.get_runtime_context().get_actor_id() or ""
-            self._memory.set(torch.cuda.max_memory_allocated(), {"actor": actor})
+            self._memory.set(torch.cuda.max_memory_allocated(), {"actor": self._actor})
 
 
 def _show(stage: str, group_ids: Sequence[str]) -> None:

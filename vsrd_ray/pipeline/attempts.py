@@ -1,4 +1,4 @@
-"""How often workers have begun a group, counted outside their processes. It needs no torch, and so is soon there."""
+"""What workers have begun and failed at, counted outside their processes. It needs no torch, and so is soon there."""
 
 import json
 from collections import Counter
@@ -9,6 +9,10 @@ import ray
 
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.storage import Location
+
+_NODES_TO_BLAME_NO_GROUP = 5  # that something may be lost with; from then on it is what they died of
+_FAILURES_TO_REST_AFTER = 2  # of a worker, one after the other
+_SHORT_REST, _LONG_REST = 2.0, 16.0  # seconds, at most; the latter where other workers do better
 
 
 @dataclass(frozen=True)
@@ -23,31 +27,37 @@ class Attempts:
     """Run as an actor, it outlives the workers that a group kills: by a crash of native code, or for want of memory.
 
     A worker tells when it begins something, and an attempt that fails ends with the worker or with an error: so what is
-    begun again had failed. These counts are kept in a file, for the next run should this one be killed.
+    begun again had failed. These counts are kept in a file, for the next run should this one be killed, and for this
+    actor itself should it be started anew.
     """
 
-    def __init__(
-        self, file: Location, counts: dict[str, int], *, lives: Callable[[str], bool] = lambda node: True
-    ) -> None:
-        """Start counting.
+    def __init__(self, file: Location, *, max_attempts: int, lives: Callable[[str], bool] = lambda node: True) -> None:
+        """Go on counting where a killed run, or this actor, had stopped.
 
         Args:
             file: where failed attempts are kept: on this machine, or in an object store.
-            counts: failed attempts of a killed run.
+            max_attempts: after which groups are given up; of earlier ones so few count that one more is made.
             lives: whether a node is still part of the cluster.
         """
         self._file, self._lives = file, lives
         self._nodes: dict[str, str] = {}  # where what is under way was begun
-        self._set_up = False
-        self._counts = Counter(counts)
+        self._lost: Counter[str] = Counter()  # nodes that something was lost with
+        self._counts = Counter({what: min(count, max_attempts - 1) for what, count in read_attempts(file).items()})
         self._overdue: set[str] = set()
+        self._ready: dict[str, str] = {}  # nodes of the workers whose labelers are set up
+        self._failures: Counter[str] = Counter()  # of a worker, since its last success
+        self._successes: Counter[str] = Counter()  # of a worker
+        self._successes_before: dict[str, int] = {}  # of the others, when a worker's failures began
 
     def begin(self, what: str, node: str = "") -> Begun:
         """Count that a worker on a node begins something, such as a group.
 
-        An attempt that ended with its node is none: not the group was to blame.
+        An attempt that ended with its node is none: not the group was to blame, unless it happens again and again.
         """
-        if what not in self._nodes or self._lives(self._nodes[what]):
+        if what in self._nodes and not self._lives(self._nodes[what]):
+            self._lost[what] += 1
+            self._counts[what] += self._lost[what] >= _NODES_TO_BLAME_NO_GROUP
+        else:
             self._counts[what] += 1
         self._nodes[what] = node
         begun = Begun(self._counts[what], was_overdue=what in self._overdue)
@@ -64,17 +74,40 @@ class Attempts:
         """What has come of some things is on record: forget their attempts."""
         for what in whats:
             self._nodes.pop(what, None)
+            self._lost.pop(what, None)
         failed = [what for what in whats if self._counts.pop(what, 0) > 1]
         if failed:
             self._keep()
 
-    def set_up(self) -> None:
-        """A worker has set up its labeler."""
-        self._set_up = True
+    def set_up(self, worker: str, node: str) -> None:
+        """A worker on a node has set up its labeler."""
+        self._ready[worker] = node
 
-    def is_set_up(self) -> bool:
-        """Whether any worker has set up its labeler."""
-        return self._set_up
+    def is_set_up_elsewhere(self, worker: str) -> bool:
+        """Whether any other worker has its labeler set up; this one has not, or not any more."""
+        self._ready.pop(worker, None)
+        return any(self._lives(node) for node in self._ready.values())
+
+    def outcome(self, worker: str, *, is_good: bool) -> float:
+        """Note whether anything came of a worker's batch.
+
+        Returns:
+            Seconds that the worker should rest, and then begin anew; 0 where all is well. A device that is broken, or a
+            process whose device has failed once, fails at group after group, and faster than the others label them: it
+            must not use up the attempts of them all.
+        """
+        others = self._successes.total() - self._successes[worker]
+        if is_good:
+            self._successes[worker] += 1
+            self._failures.pop(worker, None)
+            return 0.0
+        if not self._failures[worker]:
+            self._successes_before[worker] = others
+        self._failures[worker] += 1
+        if (more := self._failures[worker] - _FAILURES_TO_REST_AFTER) < 0:
+            return 0.0
+        most = _LONG_REST if others > self._successes_before[worker] else _SHORT_REST
+        return min(2.0**more, most)
 
     def _keep(self) -> None:
         failed = {what: count - 1 for what, count in self._counts.items() if count > 1}

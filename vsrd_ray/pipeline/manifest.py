@@ -16,7 +16,7 @@ from vsrd_ray.config import differences
 from vsrd_ray.data import storage
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.storage import Location
-from vsrd_ray.errors import OutputError
+from vsrd_ray.errors import OutputError, one_line
 from vsrd_ray.pipeline.plan import SequencePlan
 from vsrd_ray.pipeline.progress import Progress
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
@@ -27,6 +27,8 @@ Status = Literal["running", "complete", "complete_with_failures", "failed"]
 SECONDS_PER_NOTE = 5.0  # at most; between two notes of a run's progress
 _FILE = "manifest.json"
 _KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
+_INPUTS = {"sequences", "camera", "classes", "frames", "skipped_frames"}
+_CHECK = "check that this account may read it, and for an object store the bucket, the credentials and the endpoint"
 _PACKAGES = ("vsrd-ray", "torch", "ray", "numpy", "opencv-python", "pyarrow")
 
 
@@ -46,10 +48,14 @@ def read_manifest(output: Location) -> dict[str, Any] | None:
         if any(not name.startswith(".") for name in names):
             raise OutputError(f"{output} is not empty and holds no run (no {_FILE}): give another --output") from None
         return None
+    except Exception as error:  # the packages of the stores have no error in common
+        raise OutputError(f"{path} cannot be read ({one_line(error)}): {_CHECK}") from error
     try:
         manifest = json.loads(text)
         if missing := _KEYS - manifest.keys():
             raise ValueError(f"without {', '.join(sorted(missing))}")
+        if missing := _INPUTS - manifest["inputs"].keys():
+            raise ValueError(f"without inputs.{', inputs.'.join(sorted(missing))}")
         return manifest
     except (ValueError, AttributeError) as error:
         raise OutputError(f"{path}: not the manifest of a run ({error!r}): give another --output") from error
@@ -177,6 +183,7 @@ class Manifest:
         device_seconds: float,
         progress: Progress,
         error: str | None = None,
+        is_interrupted: bool = False,
     ) -> None:
         """Write what the folder holds now.
 
@@ -188,6 +195,7 @@ class Manifest:
             device_seconds: that workers spent on the groups of the folder.
             progress: how far this run came.
             error: what ended the run as a whole, if it failed.
+            is_interrupted: somebody ended it before it was complete.
         """
         wall = self._content["seconds"]["wall"] + wall_seconds
         self._content |= {
@@ -196,7 +204,7 @@ class Manifest:
             "failures": [asdict(failure) for failure in failures],
             "error": error,
             "seconds": {"wall": round(wall, 3), "device": round(device_seconds, 3)},
-            "progress": asdict(progress) | {"time": _now()},
+            "progress": asdict(progress) | {"time": _now(), "interrupted": is_interrupted},
         }
         self.write()
 

@@ -1,11 +1,14 @@
 """How many actors, on what: chosen from the machines that there are or may come; refused where none can hold them."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from vsrd_ray.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -41,6 +44,7 @@ class Machines:
     present: tuple[Node, ...]
     possible: tuple[Node, ...] = ()  # all that an autoscaler may have running at a time, the present ones included
     may_be_more: bool = False  # others may come, of which nothing is known
+    busy_cpus: float = 0.0  # of the present ones; other jobs hold them, or this one's own entry point
     is_local: bool = False  # one machine, on which tasks that load may share the cores of the actors
 
     @property
@@ -138,12 +142,17 @@ def resolve_pool(request: PoolRequest, machines: Machines) -> Pool:
         for nodes in ((machines.possible or machines.present), machines.present)
     )
     fitting = max(fitting, present)
+    if request.num_actors is None and machines.busy_cpus and not machines.possible:
+        fitting = present = _fitting(
+            machines.present, request, num_gpus=num_gpus, is_local=machines.is_local, busy=machines.busy_cpus
+        )
     min_size, max_size = request.num_actors or (min(max(present, 1), max(fitting, 1)), max(fitting, 1))
     if max_size > fitting and not machines.may_be_more:
         raise InputError(_arithmetic(max_size, fitting, request, num_gpus=num_gpus, machines=machines))
     initial_size = request.initial_actors if request.initial_actors is not None else max_size
     if not min_size <= initial_size <= max_size:
         raise InputError(f"--initial-actors {initial_size}: expected a number from {min_size} to {max_size}")
+    _warn_of_waiting(min_size, request, num_gpus=num_gpus, machines=machines)
     return Pool(
         min_size=min_size,
         max_size=max_size,
@@ -161,18 +170,36 @@ def loaders(num_actors: int) -> int:
     return -(-num_actors // _ACTORS_A_LOADER)
 
 
-def _fitting(nodes: Iterable[Node], request: PoolRequest, *, num_gpus: float, is_local: bool) -> int:
-    """Actors that fit on some machines and leave CPUs for the tasks that load."""
+def _fitting(nodes: Iterable[Node], request: PoolRequest, *, num_gpus: float, is_local: bool, busy: float = 0.0) -> int:
+    """Actors that fit on some machines, some of whose CPUs are busy, and leave CPUs for the tasks that load."""
     nodes = list(nodes)
     places = sum(
         node.places(num_cpus=request.num_cpus, num_gpus=num_gpus, accelerator=request.accelerator) for node in nodes
     )
     if is_local:  # there Ray is told of more cores than there are
         return places
-    cpus = sum(node.cpus * node.count for node in nodes)
-    while places and places * request.num_cpus + (1 if num_gpus else loaders(places)) > cpus:
+    cpus = sum(node.cpus * node.count for node in nodes) - busy
+    while places and _cpus_for(places, request, num_gpus=num_gpus) > cpus:
         places -= 1
     return places
+
+
+def _cpus_for(size: int, request: PoolRequest, *, num_gpus: float) -> int:
+    """CPUs of a pool on a cluster, and of the tasks that load for it."""
+    return size * request.num_cpus + (1 if num_gpus else loaders(size))
+
+
+def _warn_of_waiting(size: int, request: PoolRequest, *, num_gpus: float, machines: Machines) -> None:
+    """Say so where a pool of a size has to wait for CPUs that others hold: it may be for ever."""
+    needed, free = _cpus_for(size, request, num_gpus=num_gpus), machines.cpus - machines.busy_cpus
+    if machines.busy_cpus and needed > free:
+        logger.warning(
+            "%g CPUs are needed, and others hold %g of %g: the run waits until they are free, and for ever if they are "
+            "its own entry point's (leave --entrypoint-num-cpus out).",
+            needed,
+            machines.busy_cpus,
+            machines.cpus,
+        )
 
 
 def _arithmetic(size: int, fitting: int, request: PoolRequest, *, num_gpus: float, machines: Machines) -> str:
@@ -182,15 +209,16 @@ def _arithmetic(size: int, fitting: int, request: PoolRequest, *, num_gpus: floa
     total = f"{size * request.num_cpus + loading} CPUs{gpus}"
     more = f" and {loading} CPU to load" if loading else ""
     there = "there can be" if machines.possible else "there are"
+    busy = f" ({machines.busy_cpus:g} of them in use by others)" if machines.busy_cpus else ""
     kind = f" of type {request.accelerator}" if request.accelerator else ""
     return (
-        f"a pool of {size} actors x ({each}){more} needs {total}, and {there} {machines.cpus:g} CPUs and "
+        f"a pool of {size} actors x ({each}){more} needs {total}, and {there} {machines.cpus:g} CPUs{busy} and "
         f"{machines.gpus:g} GPUs{kind}: at most --num-actors {fitting} fits"
     )
 
 
 def _check_share(num_gpus: float, device: str) -> None:
-    if num_gpus < 0 or (num_gpus > 1 and not float(num_gpus).is_integer()):
+    if not num_gpus >= 0 or (num_gpus > 1 and not float(num_gpus).is_integer()):
         raise InputError(
             f"--num-gpus {num_gpus:g}: expected a share of one GPU, such as 0.5, or a whole number of them"
         )

@@ -33,13 +33,14 @@ class Progress:
 class GroupProgress:
     """Shows the groups of a run as they end, with their rate, the time that is left, and failures."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, show_bar: bool = True) -> None:
         """Show a state, which others change.
 
         Args:
             progress: the state.
+            show_bar: as a bar where there is a terminal.
         """
-        self._progress = progress
+        self._progress, self._show_bar = progress, show_bar
         self._started = self._last_line = time.monotonic()
         self._bar: tqdm | None = None
 
@@ -47,7 +48,7 @@ class GroupProgress:
         self._started = self._last_line = time.monotonic()
         self._bar = tqdm(
             bar_format="{percentage:3.0f}%|{bar}| {desc}",
-            disable=not sys.stderr.isatty(),
+            disable=not (self._show_bar and sys.stderr.isatty()),
             leave=False,
             dynamic_ncols=True,
         )

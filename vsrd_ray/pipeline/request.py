@@ -31,6 +31,7 @@ class LabelRequest:
     group_timeout: float | None = None  # seconds for a batch at each stage; 0: none; None: `default_timeout`
     trace: bool = False  # keep losses and boxes over the steps of every group
     dashboard: bool = False
+    show_bar: bool = True  # where there is a terminal; else a line now and then
     verbose: bool = False
 
 

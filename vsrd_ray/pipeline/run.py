@@ -1,11 +1,12 @@
 """A labelling run: index, plan, label, commit."""
 
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import cache
 
@@ -13,9 +14,9 @@ from vsrd_ray.data import storage
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.data.kitti360.sequences import check_known, list_sequences
-from vsrd_ray.errors import InputError, VSRDRayError, one_line
+from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, one_line
 from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
-from vsrd_ray.pipeline.lock import locked
+from vsrd_ray.pipeline.lock import TakenOverError, locked
 from vsrd_ray.pipeline.manifest import check_same_settings, check_writable, read_manifest
 from vsrd_ray.pipeline.pool import Pool, resolve_pool, this_machine
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary, default_timeout
@@ -60,8 +61,12 @@ def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labe
 
         run = RunState(request, sequences, engine, batch_size=1 if request.serial else pool.batch_size, started=started)
         run.look_ahead()
-        with locked(request.output):
-            return _carried_out(run, engine)
+        with _terminated_like_interrupted(), locked(request.output) as check_lock:
+            try:
+                return _carried_out(run, engine, check_lock)
+            except OSError as error:  # such as a full disk
+                mend = "mend that, and the same command goes on from there"
+                raise OutputError(f"the run into {request.output} cannot go on ({one_line(error)}): {mend}") from error
 
 
 def _check(request: LabelRequest) -> tuple[str, ...]:
@@ -70,6 +75,8 @@ def _check(request: LabelRequest) -> tuple[str, ...]:
         raise InputError(f"--sequence {min(repeated)} is given more than once: name each sequence once")
     for name in request.sequences:
         storage.plain_name(name, what="--sequence")
+    if request.group_timeout is not None and not 0 <= request.group_timeout < math.inf:
+        raise InputError(f"--group-timeout {request.group_timeout}: expected seconds, or 0 for any time")
     if not request.classes:
         raise InputError("--classes names no class: give one or more with commas between them, such as car,truck")
     for name in request.classes:
@@ -125,9 +132,9 @@ def _engine(
     )
 
 
-def _carried_out(run: RunState, engine: Callable[[], Engine]) -> Summary:
+def _carried_out(run: RunState, engine: Callable[[], Engine], check_lock: Callable[[], None]) -> Summary:
     """What comes of a run whose output folder is locked."""
-    run.take_over()
+    run.take_over(check_lock)
     try:
         run.begin()
         if not run.finished:
@@ -136,37 +143,62 @@ def _carried_out(run: RunState, engine: Callable[[], Engine]) -> Summary:
                     with _interrupted_afterwards():
                         run.commit(result)
     except KeyboardInterrupt:
-        counts = run.close("running").counts
+        counts = run.close("running", is_interrupted=True).counts
         done = f"{counts.groups_ok} of {counts.groups}"
         logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
         raise
+    except TakenOverError:  # nothing there is this run's any more, its manifest least
+        raise
     except Exception as error:
-        run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
+        with suppress(OSError):  # what ended the run may hinder this too
+            run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
         raise
     return run.close()
 
 
 @contextmanager
-def _interrupted_afterwards() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the block, so that a group is counted where its files are; a second one does not.
-
-    Signals are for the main thread alone.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does. Signals are for the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came = False
 
-    def wait(number: int, frame: object) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGINT, handler)
+    def end(number: int, frame: object) -> None:
+        raise TerminatedError
 
-    signal.signal(signal.SIGINT, wait)
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the block, so that a group is counted where its files are.
+
+    A second one does not wait. Signals are for the main thread alone.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def set_back() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def wait(number: int, frame: object) -> None:
+        came.append(number)
+        set_back()
+
+    for number in handlers:
+        signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        set_back()
     if came:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(came[0])

@@ -4,8 +4,11 @@ import io
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import cache
@@ -19,10 +22,18 @@ from vsrd_ray.pipeline.startable import is_unknown, node_types
 
 logger = logging.getLogger(__name__)
 
+_SETTLING, _LOOK = 10.0, 0.2  # seconds for CPUs of an earlier run to become free, and between looks
 _ANSWER = 10.0  # seconds that a cluster may take to answer
 _HEAD = "node:__internal_head__"  # a resource of the head alone
 _STDERR = 2  # the process's own, which Ray's C++ part writes to
 OBJECT_STORE_BYTES = 512 * 2**20  # what passes through is small: what fits need of groups, label rows
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes whatever is printed, and keeps nothing."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
 
 
 class RayOnDemand:
@@ -57,7 +68,7 @@ class RayOnDemand:
         if self._started:
             return
         if not self._verbose:
-            self._stack.enter_context(redirect_stdout(io.StringIO()))
+            self._stack.enter_context(redirect_stdout(_Nowhere()))
         self._stack.enter_context(ray_session(address=self._address, dashboard=self._dashboard, verbose=self._verbose))
         self._started = True
 
@@ -70,7 +81,16 @@ def cluster_machines() -> Machines:
     heads = [node for node in ray.nodes() if node["Alive"] and _HEAD in node["Resources"]]
     possible = [_node(kind.resources, accelerator=kind.accelerator, count=kind.count) for kind in kinds]
     possible += [_node(node["Resources"]) for node in heads if kinds]
-    return Machines(present, tuple(possible), may_be_more=is_unknown())
+    busy = _busy_cpus(ray, sum(node.cpus for node in present))
+    return Machines(present, tuple(possible), may_be_more=is_unknown(), busy_cpus=busy)
+
+
+def _busy_cpus(ray: ModuleType, cpus: float) -> float:
+    """CPUs of a cluster that are held, and not just by what is about to end."""
+    end = time.monotonic() + _SETTLING
+    while (busy := max(cpus - ray.available_resources().get("CPU", 0.0), 0.0)) and time.monotonic() < end:
+        time.sleep(_LOOK)
+    return busy
 
 
 def _node(resources: dict[str, float], *, accelerator: str | None = None, count: int = 1) -> Node:
@@ -111,7 +131,7 @@ def ray_session(
         return
     level = "INFO" if verbose else "ERROR"
     try:
-        with nullcontext() if verbose else _without_native_messages():
+        with _own_sigterm_kept(), nullcontext() if verbose else _without_native_messages():
             if address is not None:
                 context = _connect(ray, address, log_to_driver=verbose, logging_level=level)
             else:
@@ -147,7 +167,8 @@ def _connect(ray: ModuleType, address: str, **options: Any) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"--address {address}: no Ray cluster can be reached there ({one_line(error)}); start one with "
-            "`ray start --head`, or leave --address out for a Ray of this machine's own"
+            "`ray start --head`, give this process its token (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN) if it asks for "
+            "one, or leave --address out for a Ray of this machine's own"
         ) from error
 
 
@@ -182,6 +203,15 @@ def _without_native_messages() -> Iterator[None]:
         os.dup2(stderr, _STDERR)
         os.close(stderr)
         del os.environ["RAY_BACKEND_LOG_LEVEL"]
+
+
+@contextmanager
+def _own_sigterm_kept() -> Iterator[None]:
+    """For the start of Ray, whose C++ part has the process abort on SIGTERM, with a dump: our handler stays."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ from vsrd_ray.pipeline.trace import write_trace
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
 _TEXT = re.compile(r"\d{10}\.txt")
+_OWN = re.compile(r"(groups|index|labels/[^/]+)/[^/]+\.parquet")  # files that a note on a sequence is about
+_NOTED = {"fingerprint", "groups", "sizes", "texts"}
 _MARK = re.compile(r"\.?(.+-image_\d\d)-")
 _FRAMES_AT_ONCE = 64  # that are gathered from the pieces of their groups together
 _WRITERS = 16  # texts on their way to an object store at a time
@@ -179,8 +181,8 @@ class Sink:
         """
         note = self._finished(sequence)
         try:
-            sizes = {name: self._size(name) for name in note["sizes"]}
-        except (FileNotFoundError, KeyError):
+            sizes = {name: self._size(name) for name in note["sizes"] if _OWN.fullmatch(name)}
+        except (FileNotFoundError, KeyError, TypeError):
             return None
         folder = label_path(self.output / "kitti", sequence=sequence, camera=camera, frame=0).parent
         is_whole = (note["fingerprint"], note["sizes"]) == (fingerprint, sizes)
@@ -189,9 +191,10 @@ class Sink:
     def _finished(self, sequence: str) -> dict[str, Any]:
         """The note on a sequence of which all groups were labelled; empty where there is none."""
         try:
-            return json.loads(storage.read_bytes(self._note(sequence)))
+            note = json.loads(storage.read_bytes(self._note(sequence)))
         except (FileNotFoundError, ValueError):
             return {}
+        return note if isinstance(note, dict) and note.keys() == _NOTED else {}
 
     def _size(self, name: str) -> int:
         return storage.size_and_stamp(self.output / name)[0]

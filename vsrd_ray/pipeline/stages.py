@@ -23,7 +23,7 @@ from vsrd_ray.data.index import all_frames
 from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError, WorkerError, one_line
 from vsrd_ray.pipeline.actors import FIT, LOAD, Care, LabelGroups, load_groups
-from vsrd_ray.pipeline.attempts import Attempts, is_alive, read_attempts
+from vsrd_ray.pipeline.attempts import Attempts, is_alive
 from vsrd_ray.pipeline.feed import Feed, drawn
 from vsrd_ray.pipeline.indexing import index_chunk
 from vsrd_ray.pipeline.metrics import RunMetrics
@@ -44,6 +44,7 @@ _ACCELERATOR = "ray.io/accelerator-type"  # the label by which Ray and its autos
 _LOADS_A_PROCESS = 4096
 _BATCHES_A_STREAM = 20_000  # Ray Data keeps some kilobytes about each of them; then another stream goes on
 _HURRY = 5.0  # seconds
+_FRUITLESS_STREAMS = 3  # one after the other, after which Ray cannot go on
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,15 @@ class RayEngine:
         """Results of what a source gives, each batch of them as soon as it is there, in no fixed order.
 
         Ray starts workers and tasks that died anew. Should the stream as a whole break down, it is begun again with
-        what had not come back, as long as anything does come back.
+        what had not come back, unless nothing comes back any more.
 
         Raises:
             WorkerError: no labeler can be set up, or the workers cannot go on.
         """
-        earlier = self._earlier_attempts()
-        attempts = _on_this_node(Attempts).remote(self.attempts_file, earlier, lives=is_alive)
+        attempts = _on_this_node(Attempts, restarts=True).remote(
+            self.attempts_file, max_attempts=self.max_attempts, lives=is_alive
+        )
+        fruitless = 0  # streams, one after the other
         try:
             while not source.finished:
                 count = 0
@@ -92,16 +95,13 @@ class RayEngine:
                         if result.attempts and (result.error is None or result.attempts >= self.max_attempts):
                             attempts.end.remote([Care.name(stage, [result.group_id]) for stage in (LOAD, FIT)])
                 except (RayError, ExecutionTimeoutError) as error:
-                    if not count:
+                    fruitless = 0 if count else fruitless + 1
+                    if fruitless and (fruitless == _FRUITLESS_STREAMS or isinstance(error, ExecutionTimeoutError)):
                         raise WorkerError(f"Ray cannot go on: {one_line(error)}") from error
                     logger.warning("Ray's stream broke down and is begun again: %s", one_line(error))
                     source.rewind()
         finally:
             ray.kill(attempts)
-
-    def _earlier_attempts(self) -> dict[str, int]:
-        """Attempts that a killed run has made; at least one more is made."""
-        return {what: min(count, self.max_attempts - 1) for what, count in read_attempts(self.attempts_file).items()}
 
     def tell(self, progress: Progress, result: GroupResult, *, write_seconds: float) -> None:
         """Let the metrics show a result."""
@@ -222,9 +222,10 @@ def _index_of(chunks: list[ray.ObjectRef], sequence: str) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _on_this_node(kind: type) -> Any:
+def _on_this_node(kind: type, *, restarts: bool = False) -> Any:
     """An actor class whose actors live on the driver's own machine, and take nothing from the others' share."""
-    return ray.remote(num_cpus=0)(kind).options(scheduling_strategy=_here())
+    lives = -1 if restarts else 0
+    return ray.remote(num_cpus=0)(kind).options(scheduling_strategy=_here(), max_restarts=lives, max_task_retries=lives)
 
 
 def _here() -> NodeAffinitySchedulingStrategy:

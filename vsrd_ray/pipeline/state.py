@@ -93,7 +93,7 @@ class RunState:
         self._changed = threading.Condition()  # guards all that both threads use
         self._notes: list[str] = []
         self.progress = Progress(sequences=len(sequences))
-        self.display = GroupProgress(self.progress)
+        self.display = GroupProgress(self.progress, show_bar=request.show_bar)
 
     def look_ahead(self) -> None:
         """Plan until there is a sequence that can be used, so that nothing is written where none can.
@@ -109,8 +109,13 @@ class RunState:
         assert isinstance(first, _Unusable)
         raise first.error
 
-    def take_over(self) -> None:
-        """Mark the folder, which is locked by now, as one of a run."""
+    def take_over(self, check_lock: Callable[[], None]) -> None:
+        """Mark the folder, which is locked by now, as one of a run.
+
+        Args:
+            check_lock: called before anything is written from now on; see `locked`.
+        """
+        self._check_lock = check_lock
         previous = read_manifest(self._request.output)
         if previous is not None:
             check_same_settings(previous, self._request)
@@ -147,6 +152,7 @@ class RunState:
                 if batch := self._take():
                     return batch
                 if self._is_planned:
+                    self._check_lock()
                     self._manifest.note(self.progress)  # a sign of life
                     self._changed.wait_for(lambda: self._again or self.finished, timeout=seconds)
                     return [self._again.popleft()] if self._again else None
@@ -163,6 +169,7 @@ class RunState:
             task = self._taken.get(result.group_id)
             if task is None:  # it has come back before
                 return
+            self._check_lock()
             if result.attempts == 0 or (result.error is not None and result.attempts < self._request.max_attempts):
                 self.progress.groups_retried += 1
                 self._again.append(task)
@@ -175,14 +182,16 @@ class RunState:
             self._manifest.note(self.progress)
             self._changed.notify_all()
 
-    def close(self, status: Status | None = None, *, error: str | None = None) -> Summary:
+    def close(self, status: Status | None = None, *, error: str | None = None, is_interrupted: bool = False) -> Summary:
         """Count what the folder holds, and write it into the manifest.
 
         Args:
             status: how the run ended; by default complete, with failures or without.
             error: what ended it, if it failed.
+            is_interrupted: somebody ended it.
         """
         with self._changed:
+            self._check_lock()
             if status is None:
                 storage.remove([self._request.output / ATTEMPTS_FILE])
             self._sink.fill_empty_folders(self._manifest.inputs["frames"])
@@ -211,6 +220,7 @@ class RunState:
                 device_seconds=recorded.seconds,
                 progress=self.progress,
                 error=error,
+                is_interrupted=is_interrupted,
             )
         if self.finished and self.progress.groups and not self.progress.groups_new:
             self._notes.append("Nothing was left to do: every wanted group has its labels.")
@@ -270,6 +280,7 @@ class RunState:
 
     def _advance(self) -> None:
         """Plan one more sequence."""
+        self._check_lock()
         plan = self._head.popleft() if self._head else next(self._plans)
         if isinstance(plan, _Unusable):
             logger.warning("%s is left out: %s", plan.name, plan.error)

@@ -1,5 +1,6 @@
 """How far the run in an output folder is, read from its manifest."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,8 +40,9 @@ def format_status(state: dict[str, Any]) -> str:
     """The state in a few lines."""
     rows = [("Output", state["output"]), ("Status", _status(state))]
     if state["status"] == "running" and state["progress"] is not None:
-        fields = {name: value for name, value in state["progress"].items() if name != "time"}
-        rows += [("Progress", progress_line(Progress(**fields))), ("Noted", f"{format_seconds(state['age'])} ago")]
+        known = {field.name for field in fields(Progress)}
+        progress = Progress(**{name: value for name, value in state["progress"].items() if name in known})
+        rows += [("Progress", progress_line(progress)), ("Noted", f"{format_seconds(state['age'])} ago")]
     elif counts := state["counts"]:
         rows += [
             ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled"),
@@ -58,6 +60,8 @@ def format_status(state: dict[str, Any]) -> str:
 def _status(state: dict[str, Any]) -> str:
     if state["status"] != "running":
         return state["status"].replace("_", " ")
+    if state["progress"] is not None and state["progress"].get("interrupted"):
+        return "interrupted; the same command goes on from there"
     if state["age"] is not None and state["age"] > _SILENCE:
         return "running when it was last heard of; if it was killed, the same command goes on from there"
     return "running"

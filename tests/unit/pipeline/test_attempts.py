@@ -14,7 +14,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path | UPath:
 
 
 def test_what_begins_is_counted_and_failures_alone_are_kept(file):
-    attempts = Attempts(file, {})
+    attempts = Attempts(file, max_attempts=3)
     assert [attempts.begin("fit a"), attempts.begin("fit b")] == [Begun(1, was_overdue=False)] * 2
     assert not file.exists()
     assert attempts.begin("fit a") == Begun(2, was_overdue=False)
@@ -24,7 +24,7 @@ def test_what_begins_is_counted_and_failures_alone_are_kept(file):
 
 
 def test_what_ends_is_forgotten(file):
-    attempts = Attempts(file, {})
+    attempts = Attempts(file, max_attempts=3)
     for what in ("fit a", "fit a", "fit b", "fit b", "load a"):
         attempts.begin(what)
     attempts.end(["load a", "fit a", "fit c"])
@@ -35,24 +35,29 @@ def test_what_ends_is_forgotten(file):
 
 
 def test_end_of_what_never_failed_writes_nothing(file):
-    attempts = Attempts(file, {})
+    attempts = Attempts(file, max_attempts=3)
     attempts.begin("fit a")
     attempts.end(["fit a"])
     assert not file.exists()
 
 
 def test_counts_of_a_killed_run_go_on(file):
-    Attempts(file, {}).begin("load a")
-    first = Attempts(file, {})
+    Attempts(file, max_attempts=3).begin("load a")
+    first = Attempts(file, max_attempts=3)
     first.begin("fit a")
     first.begin("fit a")
-    second = Attempts(file, read_attempts(file))
+    second = Attempts(file, max_attempts=3)
     assert second.begin("fit a").count == 2
     assert second.begin("load a").count == 1
 
 
+def test_of_a_killed_runs_attempts_one_is_left(file):
+    file.write_text(json.dumps({"fit a": 9}))
+    assert Attempts(file, max_attempts=3).begin("fit a").count == 3
+
+
 def test_only_the_next_attempt_learns_that_one_was_overdue(file):
-    attempts = Attempts(file, {})
+    attempts = Attempts(file, max_attempts=3)
     attempts.begin("fit a")
     attempts.overdue("fit a")
     assert attempts.begin("fit b") == Begun(1, was_overdue=False)
@@ -67,15 +72,16 @@ def test_file_that_no_run_has_written_counts_nothing(tmp_path, text):
 
 
 def test_kept_attempts_are_plain_json(tmp_path):
-    attempts = Attempts(tmp_path / "file", {"fit a": 2})
-    attempts.begin("fit a")
+    attempts = Attempts(tmp_path / "file", max_attempts=3)
+    for _ in range(3):
+        attempts.begin("fit a")
     assert json.loads((tmp_path / "file").read_text()) == {"fit a": 2}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_attempt_that_ended_with_its_node_is_none(tmp_path):
     alive = {"a", "b"}
-    attempts = Attempts(tmp_path / "attempts.json", {}, lives=alive.__contains__)
+    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=alive.__contains__)
     assert attempts.begin("fit g", "a").count == 1
     alive.remove("a")
     assert attempts.begin("fit g", "b").count == 1
@@ -83,8 +89,30 @@ def test_attempt_that_ended_with_its_node_is_none(tmp_path):
     assert attempts.begin("fit g", "b").count == 2  # its worker died, and the node lives
 
 
-def test_a_labeler_that_was_ever_set_up_is_remembered(tmp_path):
-    attempts = Attempts(tmp_path / "attempts.json", {})
-    assert not attempts.is_set_up()
-    attempts.set_up()
-    assert attempts.is_set_up()
+def test_labelers_that_are_set_up_elsewhere_are_known(tmp_path):
+    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: node != "gone")
+    assert not attempts.is_set_up_elsewhere("a")
+    attempts.set_up("a", "here")
+    assert attempts.is_set_up_elsewhere("b")
+    assert not attempts.is_set_up_elsewhere("a")
+    assert not attempts.is_set_up_elsewhere("b")  # a has just said that it begins anew
+    attempts.set_up("a", "gone")
+    assert not attempts.is_set_up_elsewhere("b")
+
+
+def test_what_is_lost_with_node_after_node_is_to_blame(tmp_path):
+    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: False)
+    assert [attempts.begin("fit g", f"node {n}").count for n in range(8)] == [1, 1, 1, 1, 1, 2, 3, 4]
+    attempts.end(["fit g"])
+    assert [attempts.begin("fit g", f"node {n}").count for n in range(3)] == [1, 1, 1]
+
+
+def test_a_worker_that_fails_again_and_again_rests_the_longer_the_better_others_do(tmp_path):
+    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3)
+    assert attempts.outcome("b", is_good=True) == 0
+    assert [attempts.outcome("a", is_good=False) for _ in range(5)] == [0, 1, 2, 2, 2]  # b was before it
+    assert attempts.outcome("b", is_good=True) == 0
+    assert [attempts.outcome("a", is_good=False) for _ in range(3)] == [16, 16, 16]
+    assert attempts.outcome("b", is_good=False) == 0
+    assert attempts.outcome("a", is_good=True) == 0
+    assert attempts.outcome("a", is_good=False) == 0

@@ -1,7 +1,6 @@
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from upath import UPath
 from vsrd_ray.data.storage import open_location
 from vsrd_ray.errors import OutputError
 from vsrd_ray.pipeline import lock
-from vsrd_ray.pipeline.lock import locked
+from vsrd_ray.pipeline.lock import TakenOverError, locked
 
 HOLDER = """
 import sys, time
@@ -79,7 +78,7 @@ def store() -> UPath:
 
 def lease(folder: UPath, **changes: object) -> None:
     """What another run leaves of itself, a living one on this machine unless said otherwise."""
-    sign = {"host": socket.gethostname(), "pid": os.getppid(), "beat": time.time()} | changes
+    sign = {"host": lock._host(), "pid": os.getppid(), "beat": time.time()} | changes
     (folder / ".lock").write_text(json.dumps(sign))
 
 
@@ -114,12 +113,11 @@ def hasty(monkeypatch):
     monkeypatch.setattr(lock, "_LOOK", 0.02)
 
 
-def test_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(store):
+def test_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(store, monkeypatch):
     lease(store, pid=dead_pid())
-    began = time.monotonic()
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: pytest.fail("it waits for a sign of life"))
     with locked(store):
         assert json.loads((store / ".lock").read_text())["pid"] == os.getpid()
-    assert time.monotonic() - began < lock._LOOK
 
 
 @pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"host": "elsewhere", "pid": dead_pid()}])
@@ -130,7 +128,8 @@ def test_lease_without_a_sign_of_life_is_taken_over(store, hasty, changes):
 
 
 @pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"host": "elsewhere", "pid": dead_pid()}])
-def test_lease_counts_while_its_run_gives_signs_of_life(store, hasty, changes):
+def test_lease_counts_while_its_run_gives_signs_of_life(store, monkeypatch, changes):
+    monkeypatch.setattr(lock, "_LOOK", 0.02)
     lease(store, **changes)
     timer = threading.Timer(0.3, lambda: lease(store, **changes))
     timer.start()
@@ -151,10 +150,45 @@ def test_lease_is_prolonged_while_the_run_goes_on(store, monkeypatch):
     monkeypatch.setattr(lock, "_BEAT", 0.02)
     with locked(store):
         first = json.loads((store / ".lock").read_text())["beat"]
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while json.loads((store / ".lock").read_text())["beat"] <= first:
             assert time.monotonic() < end, "no further sign of life"
             time.sleep(0.01)
+
+
+def holder_of(folder: UPath) -> int:
+    return json.loads((folder / ".lock").read_text())["pid"]
+
+
+def test_run_that_is_taken_over_finds_out_by_its_next_sign_and_leaves_the_others(store, monkeypatch):
+    monkeypatch.setattr(lock, "_BEAT", 0.02)
+    with locked(store) as check:
+        check()
+        lease(store)
+        end = time.monotonic() + 60
+        with pytest.raises(TakenOverError, match="another vsrd-ray label has taken over memory://"):
+            while time.monotonic() < end:
+                check()
+        assert holder_of(store) == os.getppid()
+    assert holder_of(store) == os.getppid()
+
+
+def test_run_that_slept_looks_before_it_writes(store, monkeypatch):
+    with locked(store) as check:
+        lease(store)
+        check()  # it has just given a sign itself
+        monkeypatch.setattr(lock, "_LEASE", 0.0)
+        with pytest.raises(TakenOverError):
+            check()
+    assert holder_of(store) == os.getppid()
+
+
+def test_run_that_slept_and_is_alone_goes_on(store, monkeypatch):
+    monkeypatch.setattr(lock, "_LEASE", 0.0)
+    with locked(store) as check:
+        first = json.loads((store / ".lock").read_text())["beat"]
+        check()
+        assert json.loads((store / ".lock").read_text())["beat"] > first
 
 
 def test_bucket_that_is_not_there_is_named(s3_server):
@@ -162,3 +196,9 @@ def test_bucket_that_is_not_there_is_named(s3_server):
     said = r"s3://no-such-bucket/output cannot be written \(.*check the bucket"
     with pytest.raises(OutputError, match=said), locked(output):
         pass
+
+
+def test_error_of_a_run_is_told_even_if_its_lease_cannot_be_given_back(store, monkeypatch):
+    with pytest.raises(ZeroDivisionError), locked(store):
+        monkeypatch.setattr(lock._Lease, "is_ours", lambda self: (_ for _ in ()).throw(PermissionError("no answer")))
+        _ = 1 / 0

@@ -121,3 +121,21 @@ def test_other_manifests_are_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(OutputError, match="not the manifest of a run"):
         read_manifest(tmp_path)
+
+
+def test_store_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
+    def broken(path):
+        raise RuntimeError("Unable to locate\n credentials")
+
+    monkeypatch.setattr(Path, "read_text", broken)
+    with pytest.raises(OutputError, match=r"json cannot be read \(RuntimeError: Unable .* credentials\): check"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"camera": "image_00"}, []])
+def test_manifest_without_its_inputs_is_none(tmp_path, inputs):
+    begun(tmp_path, plan("a", 5))
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
+    with pytest.raises(OutputError, match="not the manifest of a run"):
+        read_manifest(tmp_path)

@@ -97,3 +97,23 @@ def test_pool_fits_the_machines(request_, machines, pool):
 def test_pool_that_cannot_be_placed_is_refused(request_, machines, message):
     with pytest.raises(InputError, match=message):
         resolve_pool(request_, machines)
+
+
+def test_cpus_that_others_hold_make_the_default_pool_smaller():
+    assert resolve_pool(PoolRequest(), replace(CPU_CLUSTER, busy_cpus=4)) == sized(CPU_POOL, 15)
+    with pytest.raises(InputError, match=r"needs 2 CPUs, and there are 2 CPUs \(1 of them in use by others\)"):
+        resolve_pool(PoolRequest(), Machines((Node(cpus=2, gpus=0),), busy_cpus=1))
+
+
+def test_pool_that_waits_for_others_is_told_of(caplog):
+    assert resolve_pool(PoolRequest((2, 18)), replace(CPU_CLUSTER, busy_cpus=20)).max_size == 18
+    assert caplog.messages == []
+    resolve_pool(PoolRequest((18, 18)), replace(CPU_CLUSTER, busy_cpus=1))
+    (message,) = caplog.messages
+    assert message.startswith("24 CPUs are needed, and others hold 1 of 24: the run waits")
+    assert "--entrypoint-num-cpus" in message
+
+
+def test_share_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="--num-gpus nan"):
+        resolve_pool(PoolRequest(num_gpus=float("nan")), WORKSTATION)
