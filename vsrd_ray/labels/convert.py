@@ -13,7 +13,7 @@ from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.kitti import label_path, write_frame
 from vsrd_ray.labels.parquet import read_groups, read_labels
 from vsrd_ray.labels.run import read_inputs, rows_by_frame, sequence_labels
-from vsrd_ray.labels.selection import labelled_frames
+from vsrd_ray.labels.selection import failed_frames, labelled_frames, warn_of_failures
 from vsrd_ray.labels.truth import true_rows
 
 logger = logging.getLogger(__name__)
@@ -24,13 +24,13 @@ def labels_to_kitti(output: Location, destination: Location) -> int:
 
     Files are written for the frames of every group that succeeded, unless another group that labels the frame failed;
     and empty ones for frames in which no instance of the wanted classes is visible at all. Frames that show such
-    instances but lack their labels get no file.
+    instances but lack their labels get no file; a warning counts those that lack them since a group failed.
 
     Raises:
         InputError: `output` is no folder of a labelling run.
     """
     inputs, labels, groups = read_inputs(output), read_labels(output), read_groups(output)
-    num_files = 0
+    num_files = num_failed = 0
     for sequence in inputs.sequences:
         rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
         frames = labelled_frames(output, groups, sequence=sequence, inputs=inputs)
@@ -38,6 +38,8 @@ def labels_to_kitti(output: Location, destination: Location) -> int:
             path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
             write_frame(path, rows_of_frame)
         num_files += len(frames)
+        num_failed += len(failed_frames(groups, sequence=sequence, labelled=frames))
+    warn_of_failures(num_failed)
     return num_files
 
 

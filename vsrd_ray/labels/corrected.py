@@ -3,6 +3,7 @@
 Shapes: N boxes of one frame.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labels.kitti import kitti_type
 
 _MAX_EXTENT = 200.0  # metres
+_MAX_DISTANCE = 1000.0  # metres
 _CLASS_OF_TYPE = {kitti_type(name): name for name in SEMANTIC_IDS}
 
 
@@ -41,6 +43,19 @@ def class_of(text: str, place: str) -> str:
     if name is None:
         raise InputError(f"{place}: unknown type {text!r}: give one of KITTI-360's, such as Car, Truck, Bus, Person")
     return name
+
+
+def check_place(position: np.ndarray, place: str) -> None:
+    """Refuse a position [3], metres from the camera, where no labelled box can be.
+
+    Raises:
+        InputError: it is farther away than `_MAX_DISTANCE`; `place` is named.
+    """
+    distance = math.hypot(*position.tolist())
+    if not distance <= _MAX_DISTANCE:
+        raise InputError(
+            f"{place}: a box {distance:g} m from the camera, which must be at most {_MAX_DISTANCE:g}: correct its place"
+        )
 
 
 def check_sizes(dimensions_lwh: np.ndarray, place: str) -> None:

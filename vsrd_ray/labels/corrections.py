@@ -6,9 +6,11 @@ reviewed yet do not count, so an import that is killed has changed whole frames 
 Shapes: N boxes of one frame.
 """
 
+import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.frames import Sequence as Drive
 from vsrd_ray.data.frames import View
-from vsrd_ray.data.index import SIDES
+from vsrd_ray.data.index import SIDES, is_any_of
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.storage import Location, open_dataset
 from vsrd_ray.errors import InputError
@@ -26,13 +28,23 @@ from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.geometry.cameras import box_iou
 from vsrd_ray.labels.corrected import CorrectedFrame
 from vsrd_ray.labels.formats import cvat, kitti
-from vsrd_ray.labels.formats.folder import exported_selection
+from vsrd_ray.labels.formats.folder import UNCORRECTED, exported, mark_imported
 from vsrd_ray.labels.identities import Identities, Sight
-from vsrd_ray.labels.parquet import HUMAN, REVIEW_SCHEMA, corrected_rows, read_labels, read_reviewed, write_piece
+from vsrd_ray.labels.parquet import (
+    HUMAN,
+    REVIEW_SCHEMA,
+    corrected_rows,
+    read_groups,
+    read_labels,
+    read_reviewed,
+    write_piece,
+)
 from vsrd_ray.labels.rows import camera_columns
-from vsrd_ray.labels.run import read_index, read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.labels.run import RunInputs, read_index, read_inputs, rows_by_frame, sequence_labels
 from vsrd_ray.labels.schema import LABEL_SCHEMA
-from vsrd_ray.labels.selection import boxes_world
+from vsrd_ray.labels.selection import boxes_world, is_in_image, labelled_frames
+
+logger = logging.getLogger(__name__)
 
 _Reader = Callable[[Location, dict[str, Drive]], list[CorrectedFrame]]
 READERS: dict[str, _Reader] = {"kitti": kitti.read, "cvat": cvat.read}
@@ -56,6 +68,7 @@ class ImportSummary:
     moved: int  # boxes of instances that the run has in the frame, with another place, size, heading or class
     added: int  # boxes of instances that it does not have there
     removed: int  # instances that it has there and the human has not
+    unlabelled: int = 0  # frames without boxes that the run has not labelled, which were left as they are
 
 
 def import_labels(
@@ -69,7 +82,8 @@ def import_labels(
 ) -> ImportSummary:
     """Read corrected boxes back into a run. Frames of `source` are reviewed as a whole.
 
-    A second import of a frame replaces the first.
+    A second import of a frame replaces the first. A frame without boxes that the run has not labelled, such as one of a
+    group that failed, is left as it is: no export shows its boxes, but tools have an entry for every frame.
 
     Args:
         output: folder of a labelling run.
@@ -81,38 +95,73 @@ def import_labels(
         progress: called with the number of frames done and of all frames.
 
     Raises:
-        InputError: an unknown format, no run, an export that a filter has thinned out, or a file that cannot be used;
-            then nothing is written.
+        InputError: an unknown format, no run, an export that a filter has thinned out, or that lacks the corrections of
+            reviewed frames, or a file that cannot be used; then nothing is written.
     """
+    start_ns = time.time_ns()
     if format not in READERS:
         raise InputError(f"unknown format {format!r}: give one of {', '.join(READERS)}")
     _check_whole(source)
     inputs = read_inputs(output)
     drives = {name: open_sequence(root, name, inputs.camera) for name in inputs.sequences}
     frames = sorted(READERS[format](source, drives), key=lambda frame: (frame.sequence, frame.frame))
-    labels, auto = read_labels(output), read_labels(output, prefer="auto")
-    imports = {}
-    for name in sorted({frame.sequence for frame in frames}):
-        known, of_labeler = (sequence_labels(rows, sequence=name, camera=inputs.camera) for rows in (labels, auto))
-        index = read_index(output, name)
-        imports[name] = _SequenceImport(drives[name], known, of_labeler, index, labeler=f"import-{format}")
+    _check_corrected(source, frames)
+    imports = _open(output, inputs, [drives[name] for name in sorted({frame.sequence for frame in frames})], format)
     for done, frame in enumerate(frames, start=1):
         imports[frame.sequence].add(frame, confirm_unchanged=confirm_unchanged)
         if progress is not None:
             progress(done, len(frames))
     for sequence in imports.values():
         _store(output, sequence)
-    return _sum([sequence.summary for sequence in imports.values()])
+    mark_imported(source, at_ns=start_ns)
+    summary = _sum([sequence.summary for sequence in imports.values()])
+    if summary.unlabelled:
+        logger.warning(
+            "%d frames without boxes are left as they are: the run has not labelled them, so no export shows theirs.",
+            summary.unlabelled,
+        )
+    return summary
+
+
+def _open(output: Location, inputs: RunInputs, drives: Sequence[Drive], format: str) -> dict[str, "_SequenceImport"]:
+    """Imports of some sequences, by name."""
+    groups, reviewed = read_groups(output), read_reviewed(output)
+    labels, auto = read_labels(output), read_labels(output, prefer="auto")
+    imports = {}
+    for drive in drives:
+        name = drive.name
+        known, of_labeler = (sequence_labels(rows, sequence=name, camera=inputs.camera) for rows in (labels, auto))
+        imports[name] = _SequenceImport(
+            drive,
+            known,
+            of_labeler,
+            read_index(output, name),
+            labelled=labelled_frames(output, groups, sequence=name, inputs=inputs),
+            reviewed=reviewed.get((name, inputs.camera), frozenset()),
+            labeler=f"import-{format}",
+        )
+    return imports
 
 
 def _check_whole(source: Location) -> None:
     """Refuse an export that a filter has taken boxes from: they would pass for boxes that the human took away."""
-    selection = exported_selection(source)
+    selection = exported(source, "selection")
     if filters := [option for name, option in _FILTERS.items() if selection.get(name)]:
         raise InputError(
             f"{source} was exported with {' and '.join(filters)}, and boxes that this left out would be taken away: "
             "export without it, and correct that"
         )
+
+
+def _check_corrected(source: Location, frames: Sequence[CorrectedFrame]) -> None:
+    """Refuse an export with `--prefer auto` of frames that had been reviewed: it would undo their corrections."""
+    uncorrected = {sequence: set(some) for sequence, some in exported(source, UNCORRECTED).items()}
+    for frame in frames:
+        if frame.frame in uncorrected.get(frame.sequence, ()):
+            raise InputError(
+                f"{frame.place}: frame {frame.frame} of {frame.sequence} was corrected before, but {source} was "
+                "exported with --prefer auto, and the corrections would be undone: export without it, and correct that"
+            )
 
 
 @dataclass(frozen=True)
@@ -126,11 +175,22 @@ class _Mask:
 class _SequenceImport:
     """The corrected frames of one sequence, on their way to rows."""
 
-    def __init__(self, drive: Drive, known: pa.Table, auto: pa.Table, index: pa.Table, *, labeler: str) -> None:
+    def __init__(
+        self,
+        drive: Drive,
+        known: pa.Table,  # rows that count in the run
+        auto: pa.Table,  # the labeler's rows
+        index: pa.Table,
+        *,
+        labelled: Iterable[int],  # frames
+        reviewed: Iterable[int],  # frames
+        labeler: str,
+    ) -> None:
         self.drive = drive
         self.rows: dict[int, list[dict[str, Any]]] = {}  # of the frames that count as reviewed
         self._seen: set[int] = set()
         self._known = known
+        self._handed_out = {*labelled, *reviewed}
         self._labeler = labeler
         self._index = index.filter(index["instance_id"].is_valid())
         masks = set(self._index["instance_id"].to_pylist())
@@ -158,8 +218,12 @@ class _SequenceImport:
         if frame.frame in self._seen:
             raise InputError(f"{frame.place}: frame {frame.frame} of {frame.sequence} is there twice: keep one of them")
         self._seen.add(frame.frame)
+        if not frame.class_names and frame.frame not in self._handed_out:
+            self._counts["unlabelled"] += 1
+            return
         ((_, rows),) = rows_by_frame(self._known, [frame.frame])
         ids = self._identities.assign(frame, rows, lambda: self._look(frame))
+        frame, ids = _with_unseen(frame, ids, rows)
         positions = {instance_id: n for n, instance_id in enumerate(rows["instance_id"].to_pylist())}
         same = _same_rows(frame, rows, [positions.get(instance_id, -1) for instance_id in ids])
         if len(same) == rows.num_rows and all(row is not None for row in same) and not confirm_unchanged:
@@ -222,6 +286,25 @@ class _SequenceImport:
                 "source": HUMAN,
             }
         return sorted(rows, key=lambda row: row["instance_id"])
+
+
+def _with_unseen(frame: CorrectedFrame, ids: list[int], rows: pa.Table) -> tuple[CorrectedFrame, list[int]]:
+    """The frame and its ids [N] with the boxes that an export left out since no image shows them."""
+    if frame.exported_ids is None:
+        return frame, ids
+    is_there = is_any_of(rows["instance_id"], [*ids, *frame.exported_ids]).to_numpy()
+    unseen = rows.filter(pa.array(~is_in_image(rows) & ~is_there))
+    centers, sizes, yaws = boxes_world(unseen)
+    more = unseen["instance_id"].to_pylist()
+    frame = replace(
+        frame,
+        class_names=(*frame.class_names, *unseen["class_name"].to_pylist()),
+        centers_world=np.concatenate([frame.centers_world, centers]),
+        dimensions_lwh=np.concatenate([frame.dimensions_lwh, sizes]),
+        yaws_world=np.concatenate([frame.yaws_world, yaws]),
+        given_ids=(*frame.given_ids, *more),
+    )
+    return frame, [*ids, *more]
 
 
 def _same_rows(frame: CorrectedFrame, rows: pa.Table, positions: Sequence[int]) -> list[dict[str, Any] | None]:

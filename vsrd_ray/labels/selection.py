@@ -3,9 +3,10 @@
 Shapes: N boxes.
 """
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,26 @@ import pyarrow as pa
 from vsrd_ray.data.frames import Sequence as Drive
 from vsrd_ray.data.frames import View
 from vsrd_ray.data.grouping import empty_frames
-from vsrd_ray.data.index import is_any_of
+from vsrd_ray.data.index import SIDES, is_any_of
 from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.parquet import Preference, read_groups, read_labels, read_reviewed
-from vsrd_ray.labels.run import RunInputs, group_frames, read_index, read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.labels.parquet import HUMAN, Preference, read_groups, read_labels, read_reviewed
+from vsrd_ray.labels.run import (
+    RunInputs,
+    check_files,
+    group_frames,
+    read_index,
+    read_inputs,
+    rows_by_frame,
+    sequence_labels,
+)
+
+logger = logging.getLogger(__name__)
+
+LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the mend of failed groups
+_MIN_SIDE = 0.01  # px of a projected box that has an area: less is 0 in KITTI text
 
 
 @dataclass(frozen=True)
@@ -41,11 +55,19 @@ class LabelledSequence:
     sequence: Drive
     frames: tuple[int, ...]  # ascending
     rows: pa.Table  # `LABEL_SCHEMA` and `sequence`, by frame and instance; all of them lie in the frames
+    failed_frames: tuple[int, ...] = ()  # ascending: those left out, since a group that labels them failed
+    uncorrected_frames: tuple[
+        int, ...
+    ] = ()  # ascending: those a human reviewed, where the labeler's rows are preferred
 
     def by_frame(self) -> Iterator[tuple[View, pa.Table]]:
         """Each frame with its rows."""
         for frame, rows in rows_by_frame(self.rows, self.frames):
             yield self.sequence.view(frame), rows
+
+    def in_image(self) -> "LabelledSequence":
+        """The same without the boxes that are not in their image (`is_in_image`)."""
+        return replace(self, rows=self.rows.filter(pa.array(is_in_image(self.rows))))
 
 
 def select(output: Location, root: Location, selection: Selection) -> list[LabelledSequence]:
@@ -67,15 +89,19 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
     if not names:
         raise InputError(f"{output} holds no labelled sequence yet: let `vsrd-ray label` go on first")
     labels = read_labels(output, prefer=selection.prefer)
-    reviewed = read_reviewed(output) if selection.prefer == "human" else {}
+    reviewed = read_reviewed(output)
     chosen = []
     for name in names:
         drive = open_sequence(root, name, inputs.camera)
-        frames = labelled_frames(output, groups, sequence=name, inputs=inputs)
-        frames = tuple(sorted({*frames, *reviewed.get((name, inputs.camera), ())}))
+        corrected = reviewed.get((name, inputs.camera), frozenset())
+        of_human, uncorrected = (corrected, ()) if selection.prefer == "human" else ((), corrected)
+        frames = tuple(sorted({*labelled_frames(output, groups, sequence=name, inputs=inputs), *of_human}))
+        check_files(output, groups, sequence=name)
         check_poses(drive, frames)
         rows = _wanted(sequence_labels(labels, sequence=name, camera=inputs.camera), selection)
-        chosen.append(LabelledSequence(drive, frames, rows.filter(is_any_of(rows["frame"], frames))))
+        rows = rows.filter(is_any_of(rows["frame"], frames))
+        failed = failed_frames(groups, sequence=name, labelled=frames)
+        chosen.append(LabelledSequence(drive, frames, rows, tuple(failed), tuple(sorted(uncorrected))))
     return chosen
 
 
@@ -89,6 +115,19 @@ def labelled_frames(output: Location, groups: pa.Table, *, sequence: str, inputs
     frames.difference_update(group_frames(groups, sequence=sequence, status="failed"))
     frames.update(empty_frames(read_index(output, sequence), inputs.classes))
     return sorted(frames)
+
+
+def failed_frames(groups: pa.Table, *, sequence: str, labelled: Iterable[int]) -> list[int]:
+    """Frames, ascending, of one sequence that a failed group labels, and that are not among the labelled ones."""
+    return sorted(set(group_frames(groups, sequence=sequence, status="failed")).difference(labelled))
+
+
+def warn_of_failures(num_failed: int) -> None:
+    """Say how many frames are not handed on, since a group that labels them failed, where there are some."""
+    if num_failed:
+        logger.warning(
+            "%d frames are left out, since groups that label them failed: %s.", num_failed, LABEL_FAILED_AGAIN
+        )
 
 
 def check_poses(sequence: Drive, frames: Iterable[int]) -> None:
@@ -118,6 +157,16 @@ def centers_cam(rows: pa.Table) -> np.ndarray:
     return np.stack(
         [rows["x_cam"].to_numpy(), rows["y_cam"].to_numpy() - height / 2, rows["z_cam"].to_numpy()], axis=-1
     )
+
+
+def is_in_image(rows: pa.Table) -> np.ndarray:
+    """Which label rows [N] bool are in the image; not those that a human put behind the camera or beside the image.
+
+    A labeler's box stands for a mask that the image shows, wherever the box is.
+    """
+    left, top, right, bottom = (rows[f"bbox_{side}"].to_numpy() for side in SIDES)
+    has_area = (right - left >= _MIN_SIDE) & (bottom - top >= _MIN_SIDE)
+    return has_area | ~is_any_of(rows["source"], [HUMAN]).to_numpy()
 
 
 def _wanted(rows: pa.Table, selection: Selection) -> pa.Table:

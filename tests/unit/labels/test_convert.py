@@ -18,7 +18,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_labels_of_groups_that_succeeded_become_text(write_run, label_row, tmp_path):
+def test_labels_of_groups_that_succeeded_become_text(write_run, label_row, tmp_path, caplog):
     rows = [label_row(1, 26002, (9.0, 0, 0)), label_row(1, 26001, (10.0, 3, 0), confidence=0.75)]
     output, _ = write_run(rows, [])
     folder = tmp_path / "text" / SEQUENCE / "image_00" / "label_2"
@@ -27,6 +27,7 @@ def test_labels_of_groups_that_succeeded_become_text(write_run, label_row, tmp_p
     assert names(folder) == ["0000000001.txt", "0000000002.txt", "0000000004.txt"]
     assert [entry.score for entry in read_frame(folder / "0000000001.txt")] == [0.75, 0.5]
     assert (folder / "0000000002.txt").read_bytes() == b""
+    assert "1 frames are left out, since groups that label them failed" in caplog.text
 
 
 def test_frames_without_the_wanted_classes_get_an_empty_file(write_run, label_row, tmp_path):

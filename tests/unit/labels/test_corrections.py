@@ -215,6 +215,11 @@ def test_corrected_labels_go_out_again(run, text, tmp_path):
             r"000001\.txt, line 1: unknown type 'Vann': give one of",
         ),
         (lambda lines: [with_number(lines[0], 10, lambda length: -length)], r"line 1: length -4.*must be above 0"),
+        (
+            lambda lines: [with_number(lines[0], 13, lambda z: 1000.5)],
+            r"line 1: a box 1000\.5.* m from the camera, which must be at most 1000: correct its place",
+        ),
+        (lambda lines: [with_number(lines[0], 11, lambda x: 1e300)], r"line 1: a box 1e\+300 m from the camera"),
         (lambda lines: [with_number(lines[0], 11, lambda x: x * math.nan)], r"line 1: .*must be finite"),
     ],
 )
@@ -285,6 +290,48 @@ def test_an_export_that_a_filter_has_thinned_out_is_refused(run, tmp_path, selec
     assert files(run.output) == before
     export(run.output, run.root, tmp_path / "all", format="kitti", selection=Selection(sequences=(SEQUENCE,)))
     assert take(run, tmp_path / "all").unchanged == 4
+
+
+def test_an_export_without_the_corrections_of_its_frames_is_refused(run, text, tmp_path):
+    """They would be undone: its boxes are the labeler's."""
+    auto = Selection(prefer="auto")
+    export(run.output, run.root, tmp_path / "early", format="kitti", selection=auto)
+    take(run, text(1, lambda lines: lines[1:]))
+    export(run.output, run.root, tmp_path / "late", format="kitti", selection=auto)
+    before = files(run.output)
+    with pytest.raises(InputError, match=rf"000001\.txt: frame 2 of {SEQUENCE} was corrected before, .*--prefer auto"):
+        take(run, tmp_path / "late")
+    assert files(run.output) == before
+    # without the file of that frame nothing is undone; and what was exported before the correction may replace it
+    (tmp_path / "late" / "training" / "label_2" / "000001.txt").unlink()
+    assert take(run, tmp_path / "late").unchanged == 3
+    assert take(run, tmp_path / "early").added == 1
+
+
+def test_boxes_that_no_image_shows_stay_though_the_text_lacks_them(run, text, tmp_path, caplog):
+    take(run, text(1, lambda lines: [*lines, NEW_CAR.format(x=0, z=-20)]))
+    before = read_labels(run.output)
+    assert frame_rows(before, 2).num_rows == 5
+    caplog.clear()
+    export(run.output, run.root, tmp_path / "again", format="kitti")
+    assert "boxes are left out: they are behind the camera or beside the image" in caplog.text
+    path = tmp_path / "again" / "training" / "label_2" / "000001.txt"
+    assert take(run, tmp_path / "again").unchanged == 4
+    assert read_labels(run.output).equals(before)
+    path.write_text("")
+    summary = take(run, tmp_path / "again")
+    left = frame_rows(read_labels(run.output), 2)
+    assert summary.removed + left.num_rows == 5 and 26004 in left["instance_id"].to_pylist()
+
+
+def test_text_that_the_index_does_not_know_and_samples_without_text_are_named(run, text, caplog):
+    folder = text(0, lambda lines: lines) / "training" / "label_2"
+    (folder / "000009.txt").write_text("")
+    (folder / "000001.txt").unlink()
+    (folder / "000001.txt").mkdir()
+    assert take(run, folder.parents[1]).unchanged == 3
+    assert "000009.txt: not read, as are 1 files in all that have no line in" in caplog.text
+    assert "000001.txt: no such file, as for 1 lines of" in caplog.text
 
 
 def test_a_folder_without_text_says_what_is_expected(run, tmp_path):

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from correcting import files, frame_rows, take
+from correcting import fail, files, frame_rows, take
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.corrections import ImportSummary
@@ -83,6 +83,42 @@ def test_cuboids_that_were_changed_are_the_humans(run, cuboids, caplog):
     assert moved["labeler"] == "import-cvat" and "1 cuboids are tilted" in caplog.text
 
 
+def every_frame(items):
+    """What CVAT exports: an item for every frame of the task, those without annotations too."""
+    there = {item["id"] for item in items}
+    names = [f"{frame:010d}" for frame in range(1, 6)]
+    items.extend({"id": name, "annotations": []} for name in names if name not in there)
+
+
+@pytest.mark.parametrize("confirm_unchanged", [False, True])
+def test_frames_that_were_never_exported_keep_their_boxes(run, cuboids, caplog, confirm_unchanged):
+    fail(run, [3, 4])
+    before = read_labels(run.output)
+
+    def change(items):
+        items[:] = [item for item in items if item["id"] != "0000000003"]
+        items[0]["annotations"].pop()
+        every_frame(items)
+
+    summary = take(run, cuboids(change), "cvat", confirm_unchanged=confirm_unchanged)
+    assert (summary.removed, summary.unlabelled) == (1, 2) and summary.frames + summary.unchanged == 3
+    assert frame_rows(read_labels(run.output), 3).equals(frame_rows(before, 3)) and frame_rows(before, 3).num_rows == 4
+    assert "2 frames without boxes are left as they are" in caplog.text
+
+
+def test_a_frame_of_a_failed_group_that_a_human_labelled_can_be_emptied_again(run, cuboids):
+    def draw(items):
+        every_frame(items)
+        items[-1]["annotations"] = items[0]["annotations"][:1]
+
+    def empty(items):
+        items[-1]["annotations"] = []
+
+    assert (take(run, cuboids(draw), "cvat").added, frame_rows(read_labels(run.output), 4).num_rows) == (1, 1)
+    summary = take(run, cuboids(empty), "cvat")
+    assert (summary.removed, summary.unlabelled, frame_rows(read_labels(run.output), 4).num_rows) == (1, 0, 0)
+
+
 def test_a_copied_cuboid_is_a_new_instance(run, cuboids):
     def change(items):
         copy = json.loads(json.dumps(items[0]["annotations"][0]))
@@ -129,6 +165,11 @@ def test_archives_files_and_folders_of_them_are_taken(run, cuboids, tmp_path):
             r"annotation 1: scale must be three .*got \[1, 2\]",
         ),
         (lambda items: items[0]["annotations"][1].update(scale=[1, 0, 2]), "annotation 1: .*width 0 .*must be above 0"),
+        (
+            lambda items: items[0]["annotations"][1].update(position=[1e300, 0, 0]),
+            "annotation 1: a box 1e.300 m from the camera, which must be at most 1000: correct its place",
+        ),
+        (lambda items: items[0]["annotations"][1].update(scale=[10**400, 1, 1]), "scale must be three finite numbers"),
         (lambda items: items[0]["annotations"][1].update(label_id=9), "label_id must be from 0 to 1, got 9"),
         (lambda items: items[0]["annotations"].append(7), "an annotation without a type"),
         (lambda items: items[0].pop("annotations"), "no annotations in Datumaro's format"),

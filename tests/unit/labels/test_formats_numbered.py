@@ -7,10 +7,13 @@ import csv
 import pickle
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.labels.formats.export import export
+from vsrd_ray.labels.selection import Selection
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 SIDES = ("left", "top", "right", "bottom")
@@ -121,6 +124,39 @@ def test_sequences_outside_vsrds_split_are_for_training_and_a_warning_says_so(ru
     assert caplog.text.count(f"{SEQUENCE} is in no part") == 1
 
 
+def as_drive(run, number):
+    """The run as one of another drive."""
+    name = f"2013_05_28_drive_{number:04d}_sync"
+    for folder in (run.root, run.output):
+        for path in sorted(folder.rglob(f"*{SEQUENCE}*"), reverse=True):
+            path.rename(path.with_name(path.name.replace(SEQUENCE, name)))
+    for path in (run.output / "groups").iterdir():
+        groups = pq.read_table(path)
+        names = pa.array([name] * groups.num_rows)
+        pq.write_table(groups.set_column(groups.column_names.index("sequence"), "sequence", names), path)
+    manifest = run.output / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(SEQUENCE, name))
+    return name
+
+
+def test_readers_of_the_test_split_find_its_images_and_calibrations_in_testing(run, tmp_path):
+    name = as_drive(run, 10)
+    image = paths.image_file(run.root, name, "image_00", 2)
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.write_bytes(b"image")
+    export(run.output, run.root, tmp_path / "kitti", format="kitti")
+    folder = tmp_path / "kitti"
+    samples = (folder / "ImageSets" / "test.txt").read_text().split()
+    assert samples == ["000000", "000001", "000002", "000003"]
+    for sample in samples:
+        calib = f"calib/{sample}.txt"
+        assert (folder / "testing" / calib).read_text() == (folder / "training" / calib).read_text()
+        assert (folder / "training" / "label_2" / f"{sample}.txt").is_file()
+    assert (folder / "testing" / "image_2" / "000001.png").read_bytes() == b"image"
+    assert not (folder / "testing" / "image_2" / "000001.png").readlink().is_absolute()
+    assert sorted(path.name for path in (folder / "testing").iterdir()) == ["calib", "image_2"]
+
+
 @pytest.mark.parametrize(("drive", "split"), [(0, "train"), (9, "train"), (3, "val"), (7, "val"), (10, "test")])
 def test_vsrds_split(drive, split):
     from vsrd_ray.labels.formats.samples import split_of
@@ -186,8 +222,6 @@ def test_mmdet3d_comes_back(run, poses, same_boxes, tmp_path):
     ],
 )
 def test_difficulties_are_kittis(height, occlusion, truncation, difficulty):
-    import pyarrow as pa
-
     from vsrd_ray.labels.formats.mmdet3d import _difficulties
 
     row = {"bbox_top": 10.0, "bbox_bottom": 10.0 + height, "occlusion": occlusion, "truncation": truncation}
@@ -210,3 +244,17 @@ def test_openpcdet_comes_back(run, poses, same_boxes, tmp_path):
         same_boxes(frame_rows(run, int(entry["frame"])), centers, boxes[:, 3:6], np.arctan2(headings[1], headings[0]))
         assert (boxes[:3, 0] > 0).all()
     assert (tmp_path / "pc" / "ImageSets" / "train.txt").read_text().split() == ["000000", "000001", "000002", "000003"]
+
+
+def test_openpcdet_is_not_given_samples_that_it_cannot_read(run, tmp_path):
+    """Its custom dataset takes the first seven columns of a label file, of which an empty one has none."""
+    farthest = Selection(max_range=9.0)
+    export(run.output, run.root, tmp_path / "pc", format="openpcdet", selection=farthest)
+    texts = {
+        entry["sample"]: words(tmp_path / "pc" / "labels" / f"{entry['sample']}.txt")
+        for entry in index_of(tmp_path / "pc")
+    }
+    with_boxes = [sample for sample, lines in texts.items() if lines]
+    assert len(texts) == 4 and 0 < len(with_boxes) < 4
+    for name in ("train", "trainval"):
+        assert (tmp_path / "pc" / "ImageSets" / f"{name}.txt").read_text().split() == with_boxes

@@ -8,7 +8,7 @@ radians, in the frame of `vsrd_ray.labels.formats.levelled`.
 import io
 import json
 import logging
-import math
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from vsrd_ray.data.frames import Sequence as Drive
 from vsrd_ray.data.frames import View
 from vsrd_ray.data.storage import Location, is_folder, names_in, read_bytes
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.corrected import CorrectedFrame, check_sizes, class_of
+from vsrd_ray.labels.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.formats.levelled import from_level, to_level
 from vsrd_ray.labels.selection import LabelledSequence, boxes_world
 
@@ -166,10 +166,11 @@ def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, 
         raise InputError(f"{place}: {drive.name} has no pose of frame {frame}: remove the item")
     cuboids = [(f"{place}, annotation {n}", entry) for n, entry in enumerate(annotations) if _is_cuboid(entry, place)]
     positions, rotations, sizes = (
-        np.array([_vector(entry, key, where) for where, entry in cuboids]).reshape(-1, 3)
+        np.array([_vector(entry, key, where) for where, entry in cuboids], dtype=np.float64).reshape(-1, 3)
         for key in ("position", "rotation", "scale")
     )
-    for (where, _), size in zip(cuboids, sizes, strict=True):
+    for (where, _), position, size in zip(cuboids, positions, sizes, strict=True):
+        check_place(position, where)
         check_sizes(size, where)
     if tilted := int((np.abs(rotations[:, :2]) > _MAX_TILT).any(axis=1).sum()):
         logger.warning("%s: %d cuboids are tilted; their boxes stand upright.", place, tilted)
@@ -202,7 +203,7 @@ def _vector(entry: dict[str, Any], key: str, place: str) -> list[float]:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # JSON has integers of any size
 
 
 def _class(entry: dict[str, Any], names: list[str], place: str) -> str:

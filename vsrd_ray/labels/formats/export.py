@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.formats import coco, csv, cvat, kitti, kitti360, mmdet3d, nuscenes, openpcdet, rerun
-from vsrd_ray.labels.formats.folder import check_free, export_folder
-from vsrd_ray.labels.selection import LabelledSequence, Selection, select
+from vsrd_ray.labels.formats.folder import UNCORRECTED, check_free, export_folder
+from vsrd_ray.labels.selection import LABEL_FAILED_AGAIN, LabelledSequence, Selection, select, warn_of_failures
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ FORMATS: dict[str, _Writer] = {
     "cvat": cvat.write,
 }
 _WITH_LINKS = ("kitti", "mmdet3d")
+_WITH_2D_BOXES = ("kitti", "mmdet3d", "coco")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ def export(
         progress: called with the number of frames done and of all frames.
 
     Raises:
-        InputError: an unknown format, no run, no such dataset, a selection that names what is not there, or a format
-            whose package is not installed.
-        OutputError: the destination holds other things than an export.
+        InputError: an unknown format, no run, no such dataset, a selection that names what is not there, a run of
+            which failed groups leave no frame, or a format whose package is not installed.
+        OutputError: the destination holds other things than an export, or one that was edited.
     """
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
@@ -68,15 +70,63 @@ def export(
     check_free(destination)
     selection = selection or Selection()
     sequences = select(output, root, selection)
-    counter = _Counter(sum(len(labelled.frames) for labelled in sequences), progress)
-    boxes = sum(labelled.rows.num_rows for labelled in sequences)
-    if not boxes:
-        logger.warning("No box is left to write: %d frames without any.", counter.total)
-    note = {"format": format, "run": str(output), "frames": counter.total, "boxes": boxes}
-    note["selection"] = asdict(selection) | {"max_range": _finite(selection.max_range)}
-    with export_folder(destination, note) as folder:
+    _check_failures(output, sequences)
+    if format in _WITH_2D_BOXES:
+        sequences = _in_images(sequences)
+    summary = _summary(sequences)
+    if not summary.boxes:
+        logger.warning("No box is left to write: %d frames without any.", summary.frames)
+    counter = _Counter(summary.frames, progress)
+    with export_folder(destination, _note(output, format, selection, sequences)) as folder:
         FORMATS[format](sequences, folder, counter)
-    return ExportSummary(len(sequences), counter.total, boxes)
+    return summary
+
+
+def _summary(sequences: Sequence[LabelledSequence]) -> ExportSummary:
+    return ExportSummary(
+        sequences=len(sequences),
+        frames=sum(len(labelled.frames) for labelled in sequences),
+        boxes=sum(labelled.rows.num_rows for labelled in sequences),
+    )
+
+
+def _check_failures(output: Location, sequences: Sequence[LabelledSequence]) -> None:
+    """Say how many frames are left out, since groups that label them failed; refuse a run of which none is left."""
+    num_failed = _num_failed(sequences)
+    if num_failed and not any(labelled.frames for labelled in sequences):
+        raise InputError(
+            f"{output}: no frame is left to write, since groups that label its {num_failed} frames failed: "
+            f"{LABEL_FAILED_AGAIN}"
+        )
+    warn_of_failures(num_failed)
+
+
+def _num_failed(sequences: Sequence[LabelledSequence]) -> int:
+    return sum(len(labelled.failed_frames) for labelled in sequences)
+
+
+def _in_images(sequences: Sequence[LabelledSequence]) -> list[LabelledSequence]:
+    """The same without the boxes that no image shows: they have no 2D box."""
+    shown = [labelled.in_image() for labelled in sequences]
+    if hidden := sum(a.rows.num_rows - b.rows.num_rows for a, b in zip(sequences, shown, strict=True)):
+        logger.warning("%d boxes are left out: they are behind the camera or beside the image.", hidden)
+    return shown
+
+
+def _note(output: Location, format: str, selection: Selection, sequences: Sequence[LabelledSequence]) -> dict[str, Any]:
+    """What `export.json` says."""
+    summary = _summary(sequences)
+    return {
+        "format": format,
+        "run": str(output),
+        "frames": summary.frames,
+        "boxes": summary.boxes,
+        "failed_frames": _num_failed(sequences),
+        UNCORRECTED: {
+            labelled.sequence.name: labelled.uncorrected_frames for labelled in sequences if labelled.uncorrected_frames
+        },
+        "selection": asdict(selection) | {"max_range": _finite(selection.max_range)},
+    }
 
 
 @dataclass

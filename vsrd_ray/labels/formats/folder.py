@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from vsrd_ray.data.storage import Location, bring, is_folder
 from vsrd_ray.errors import OutputError, one_line
 
 NOTE = "export.json"  # says what wrote the folder, and marks it as whole: it is written last
+UNCORRECTED = "uncorrected_frames"  # its entry with the frames whose corrections `--prefer auto` left out, by sequence
 _WRITER = "vsrd-ray export"
 
 
@@ -25,7 +26,7 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
     as it was.
 
     Args:
-        destination: where nothing is yet, or, locally, an earlier export with nothing else in it.
+        destination: where nothing is yet, or, locally, an earlier export with nothing else in it; or a link to such.
         note: what `export.json` says; the block may add to it.
 
     Raises:
@@ -33,6 +34,8 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
     """
     check_free(destination)
     if isinstance(destination, Path):
+        if destination.is_symlink():
+            destination = destination.resolve()  # the link stays, and the folder that it leads to is replaced
         folder = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
         shutil.rmtree(folder, ignore_errors=True)
         _make(folder, destination)
@@ -52,10 +55,11 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
 
 
 def check_free(destination: Location) -> None:
-    """Refuse a destination that holds anything but an earlier export.
+    """Refuse a destination that holds anything but an earlier export as it was written.
 
     Raises:
-        OutputError: it is a file, a folder with other things in it, or a path that ends with no name, such as `.`.
+        OutputError: it is a file, a folder with other things in it, an export that was edited since it was written or
+            imported, or a path that ends with no name, such as `.`.
     """
     if not isinstance(destination, Path):
         if is_folder(destination):
@@ -70,13 +74,26 @@ def check_free(destination: Location) -> None:
         _check_export(destination)
 
 
-def exported_selection(folder: Location) -> dict[str, Any]:
-    """What `export.json` in a folder says of the selection; nothing where there is no such note."""
+def exported(folder: Location, entry: str) -> dict[str, Any]:
+    """What an entry of `export.json` in a folder says; nothing where there is no such note, or no such entry."""
     try:
-        selection = json.loads((folder / NOTE).read_text())["selection"]
+        content = json.loads((folder / NOTE).read_text())[entry]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return selection if isinstance(selection, dict) else {}
+    return content if isinstance(content, dict) else {}
+
+
+def mark_imported(folder: Location, *, at_ns: int) -> None:
+    """Let an export that was imported be replaced again, with the edits in it. Where that cannot be, it is refused.
+
+    Args:
+        folder: what was imported, an export or not.
+        at_ns: when its files were read, or a moment before.
+    """
+    if isinstance(folder, Path):
+        with suppress(OSError):
+            time_ns = max(at_ns, (folder / NOTE).stat().st_mtime_ns)
+            os.utime(folder / NOTE, ns=(time_ns, time_ns))
 
 
 def _check_export(folder: Path) -> None:
@@ -90,12 +107,19 @@ def _check_export(folder: Path) -> None:
         raise OutputError(
             f"{folder} is not empty and holds no export (no {NOTE} of `{_WRITER}`): give another --output"
         )
-    if _num_files(folder) > num_files + 1:  # with the note
+    files = _files(folder)
+    if len(files) > num_files + 1:  # with the note
         raise OutputError(f"{folder} holds files that no export wrote: move them away, or give another --output")
+    written = (folder / NOTE).stat().st_mtime_ns  # it came last
+    if edited := min((path for path in files if path.lstat().st_mtime_ns > written), default=None):
+        raise OutputError(
+            f"{edited} was changed after it was exported, and the changes would be lost: import {folder} first "
+            "(`vsrd-ray import`), or give another --output"
+        )
 
 
-def _num_files(folder: Path) -> int:
-    return sum(len(names) for _, _, names in os.walk(folder))
+def _files(folder: Path) -> list[Path]:
+    return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
 def _make(folder: Path, destination: Path) -> None:
@@ -106,7 +130,7 @@ def _make(folder: Path, destination: Path) -> None:
 
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:
-    content = {"writer": _WRITER} | note | {"files": _num_files(folder)}
+    content = {"writer": _WRITER} | note | {"files": len(_files(folder))}
     (folder / NOTE).write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -15,7 +15,7 @@ from vsrd_ray.data.kitti360.calibration import read_lidar
 from vsrd_ray.data.storage import Location, names_in
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import from_kitti_camera
-from vsrd_ray.labels.corrected import CorrectedFrame, check_sizes, class_of
+from vsrd_ray.labels.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.formats.samples import INDEX, Sample, number_samples, write_image_sets, write_index
 from vsrd_ray.labels.kitti import label_lines, label_path, read_frame, read_lines
 from vsrd_ray.labels.selection import LabelledSequence
@@ -25,15 +25,17 @@ logger = logging.getLogger(__name__)
 # KITTI's LiDAR axes (x ahead, y left, z up) into its camera's (x right, y down, z ahead), where nothing else is known.
 AXES_CAM_LIDAR = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 _FOLDER = "training"
+_TEST_FOLDER = "testing"  # where readers look for the images and calibrations of the test split
 _SAMPLE = re.compile("[0-9]{6,}")
 _ROUNDING = 2e-4  # of places in the world: every number of a line has four decimals
 _IGNORED = "DontCare"  # KITTI's type of regions that are not labelled
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
-    """Write training/{label_2,calib,image_2}, ImageSets and index.csv.
+    """Write training/{label_2,calib,image_2}, ImageSets and index.csv, and testing/{calib,image_2} of the test split.
 
-    Labels have 15 columns, as those to train on have them: scores are in index.csv. Images are relative links.
+    Labels have 15 columns, as those to train on have them: scores are in index.csv. Images are relative links. Samples
+    of the test split are in both folders: readers look for them in testing/, and their labels are in training/.
 
     Args:
         sequences: what to write.
@@ -45,20 +47,30 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
 
 def write_samples(samples: Sequence[Sample], folder: Path, done: Callable[[], None]) -> None:
     """As `write`, for frames that are numbered already."""
-    for name in ("label_2", "calib", "image_2"):
-        (folder / _FOLDER / name).mkdir(parents=True)
+    has_test = any(sample.split == "test" for sample in samples)
+    for place in (folder / _FOLDER, *([folder / _TEST_FOLDER] if has_test else [])):
+        for name in ("calib", "image_2"):
+            (place / name).mkdir(parents=True)
+    (folder / _FOLDER / "label_2").mkdir()
     calibrations = {sample.sequence.name: calibration_text(sample) for sample in reversed(samples)}
     num_missing = 0
     for sample in samples:
         text = "".join(f"{line}\n" for line in label_lines(sample.rows.drop_columns("confidence")))
         (folder / _FOLDER / "label_2" / f"{sample.name}.txt").write_text(text)
-        (folder / _FOLDER / "calib" / f"{sample.name}.txt").write_text(calibrations[sample.sequence.name])
-        num_missing += not _link_image(sample, folder / _FOLDER / "image_2" / f"{sample.name}.png")
+        num_missing += not _write_inputs(sample, folder / _FOLDER, calibrations[sample.sequence.name])
+        if sample.split == "test":
+            _write_inputs(sample, folder / _TEST_FOLDER, calibrations[sample.sequence.name])
         done()
     if num_missing:
         logger.warning("%d of %d frames have no image to link: detectors need them.", num_missing, len(samples))
     write_image_sets(samples, folder)
     write_index(samples, folder)
+
+
+def _write_inputs(sample: Sample, folder: Path, calibration: str) -> bool:
+    """Write the calibration and the link of a sample's image; False where there is no image."""
+    (folder / "calib" / f"{sample.name}.txt").write_text(calibration)
+    return _link_image(sample, folder / "image_2" / f"{sample.name}.png")
 
 
 def T_cam_lidar(sample: Sample) -> np.ndarray:  # noqa: N802 - a transform's name
@@ -93,7 +105,7 @@ def read(source: Location, drives: dict[str, Drive]) -> list[CorrectedFrame]:
     """The frames of a folder of KITTI text: an export of this format, or <sequence>/<camera>/label_2/%010d.txt.
 
     Place, size, heading and type of a line count; the 2D box, truncation, occlusion, alpha and score do not. Files that
-    are not there say nothing of their frames.
+    are not there say nothing of their frames; of an export, warnings name those, and files that its index lacks.
 
     Args:
         source: the folder.
@@ -116,8 +128,9 @@ _File = tuple[Location, Drive, int, tuple[int, ...] | None]  # path, sequence, f
 
 
 def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_File]:
-    index = source / INDEX
-    there = set(names_in(source / _FOLDER / "label_2"))
+    index, folder = source / INDEX, source / _FOLDER / "label_2"
+    there = {name for name in names_in(folder) if name.endswith(".txt")}
+    listed = set()
     for number, row in enumerate(csv.DictReader(read_lines(index)), start=2):
         try:
             sample, frame = row["sample"], int(row["frame"])
@@ -133,8 +146,23 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
                 f"{index}, line {number}: sample {sample!r} of {row['sequence']!r}, {row['camera']!r} is none of this "
                 "run: give the run that was exported"
             )
+        listed.add(f"{sample}.txt")
         if f"{sample}.txt" in there:
-            yield source / _FOLDER / "label_2" / f"{sample}.txt", drive, frame, ids
+            yield folder / f"{sample}.txt", drive, frame, ids
+    if strangers := sorted(there - listed):
+        logger.warning(
+            "%s: not read, as are %d files in all that have no line in %s: restore the lines.",
+            folder / strangers[0],
+            len(strangers),
+            index,
+        )
+    if missing := sorted(listed - there):
+        logger.warning(
+            "%s: no such file, as for %d lines of %s in all: their frames are left as they are.",
+            folder / missing[0],
+            len(missing),
+            index,
+        )
 
 
 def _frame_files(source: Location, drives: dict[str, Drive]) -> Iterator[_File]:
@@ -152,6 +180,7 @@ def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int
         if entry.type != _IGNORED:
             place = f"{path}, line {number}"
             height, width, length = entry.dimensions_hwl
+            check_place(np.array(entry.bottom_cam), place)
             check_sizes(np.array([length, width, height]), place)
             names.append(class_of(entry.type, place))
             sizes.append([length, width, height])

@@ -12,6 +12,8 @@ from vsrd_ray.labels.selection import LabelledSequence, boxes_world
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
     """Write labels/%06d.txt, poses/%06d.txt (their frame into the world, 4 x 4), ImageSets and index.csv.
 
+    Samples without boxes are in no ImageSet: OpenPCDet's custom dataset cannot read their labels.
+
     Args:
         sequences: what to write.
         folder: an empty one.
@@ -27,7 +29,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
             "".join(" ".join(f"{value:.9f}" for value in row) + "\n" for row in pose)
         )
         done()
-    write_image_sets(samples, folder)
+    write_image_sets([sample for sample in samples if sample.rows.num_rows], folder)
     write_index(samples, folder)
 
 
