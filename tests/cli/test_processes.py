@@ -99,7 +99,12 @@ def stop_after_first_group(start) -> Callable[..., Started]:
 
     def run(kind: signal.Signals, *options: str) -> Started:
         started = start(*options)
-        wait_until(lambda: list(started.output.glob("groups/[!.]*.parquet")), seconds=240, what="a group")
+        wait_until(
+            lambda: list(started.output.glob("groups/[!.]*.parquet")) or started.process.poll() is not None,
+            seconds=600,
+            what="a group",
+        )
+        assert started.process.returncode is None, started.process.communicate()
         started.look()
         (os.killpg if kind == signal.SIGINT else os.kill)(started.process.pid, kind)
         return started
@@ -110,7 +115,7 @@ def stop_after_first_group(start) -> Callable[..., Started]:
 @pytest.fixture(scope="module")
 def killed(stop_after_first_group) -> Started:
     started = stop_after_first_group(signal.SIGKILL)
-    started.process.communicate(timeout=180)
+    started.process.communicate(timeout=600)
     return started
 
 
@@ -139,14 +144,14 @@ def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, la
     """Its windows share frames, whose texts wait for all of them."""
     options = ("--serial", "--grouping", "scene", "--set", "grouping.window_instances=1")
     started = stop_after_first_group(signal.SIGKILL, *options)
-    started.process.communicate(timeout=180)
+    started.process.communicate(timeout=600)
     undisturbed = label_street(tmp_path / "output", *options)
     check_rest_is_labelled(started, (undisturbed, tmp_path / "output"), label_street, files_in, *options)
 
 
 def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, label_street, files_in):
     started = stop_after_first_group(signal.SIGINT)
-    said, told = started.process.communicate(timeout=300)
+    said, told = started.process.communicate(timeout=600)
     assert started.process.returncode == 130
     assert said == ""
     done = read_groups(started.output).num_rows
@@ -161,7 +166,7 @@ def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, 
 
 def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):
     started = start("--limit", "1")
-    said, told = started.process.communicate(timeout=240)
+    said, told = started.process.communicate(timeout=600)
     assert started.process.returncode == 0, told
     assert [line.split()[0] for line in said.splitlines()][:5] == ["Frames", "Groups", "Boxes", "Time", "Output"]
     indexing, progress = told.splitlines()

@@ -32,12 +32,20 @@ def cluster():
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(2):
-        cluster.add_node(num_cpus=2)
+        add_node(cluster, num_cpus=2)
     gc.collect()
     yield cluster
     cluster.shutdown()
     del cluster
     gc.collect()  # here, where what Ray left open is forgiven, and not in the next module
+
+
+def add_node(cluster, **options):
+    """A further node. On a busy machine it may take longer than Ray waits for it, and is then added once more."""
+    try:
+        return cluster.add_node(**options)
+    except Exception:
+        return cluster.add_node(**options)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +57,7 @@ def options(street, config):
 def undisturbed(options, tmp_path_factory) -> Path:
     """OUTPUT of a run in one process, without Ray."""
     output = tmp_path_factory.mktemp("undisturbed") / "output"
-    assert drive(options, output=output, serial=True).wait(timeout=120) == 0
+    assert drive(options, output=output, serial=True).wait(timeout=600) == 0
     return output
 
 
@@ -61,11 +69,11 @@ def drive(options: dict, *, output: Path, environment: dict[str, str] | None = N
 
 def ended(process: subprocess.Popen) -> tuple[int, str]:
     """The exit code of a driver, and what it said."""
-    _, said = process.communicate(timeout=400)
+    _, said = process.communicate(timeout=900)
     return process.returncode, said
 
 
-def wait_for(found, *, what: str, seconds: float = 240.0):
+def wait_for(found, *, what: str, seconds: float = 600.0):
     end = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < end, f"no {what} within {seconds} s"
@@ -101,7 +109,7 @@ def test_killed_node_costs_no_group(cluster, options, undisturbed, files_in, tmp
     from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 
     (tmp_path / "pids").mkdir()
-    lost = cluster.add_node(num_cpus=4)
+    lost = add_node(cluster, num_cpus=4)
     more = {"address": cluster.address, "num_actors": (4, 4), "seconds": 1.5, "folder": str(tmp_path / "pids")}
     process = drive(options, output=tmp_path / "output", **more)
     wait_for(lambda: list((tmp_path / "output" / "groups").glob("*.parquet")), what="group done")

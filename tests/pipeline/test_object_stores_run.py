@@ -70,11 +70,11 @@ def undisturbed(drive, street, files_in, tmp_path_factory) -> dict[str, bytes]:
 
 def ended(driver: subprocess.Popen) -> tuple[int, str]:
     """The exit code of a driver, and what it said."""
-    _, said = driver.communicate(timeout=400)
+    _, said = driver.communicate(timeout=900)
     return driver.returncode, said
 
 
-def wait_for(found: Callable[[], object], *, what: str, seconds: float = 240.0) -> None:
+def wait_for(found: Callable[[], object], *, what: str, seconds: float = 600.0) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, f"no {what} within {seconds} s"

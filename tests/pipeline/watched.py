@@ -9,11 +9,13 @@ import sys
 import drive
 import ray
 
+from vsrd_ray.pipeline.session import start_local
+
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
     with_dashboard = options.pop("with_dashboard")
     # Of its own, whatever other Ray there is on this machine.
-    context = ray.init("local", num_cpus=3, include_dashboard=with_dashboard, object_store_memory=256 * 2**20)
+    context = start_local(num_cpus=3, include_dashboard=with_dashboard, object_store_memory=256 * 2**20)
     code = drive.main(**options)
     (node,) = ray.nodes()
     where = {

@@ -23,6 +23,7 @@ from vsrd_ray.pipeline.startable import is_unknown, node_types
 logger = logging.getLogger(__name__)
 
 _SETTLING, _LOOK = 10.0, 0.2  # seconds for CPUs of an earlier run to become free, and between looks
+_STARTS = 3  # of a local Ray, before it counts as one that does not start
 _ANSWER = 10.0  # seconds that a cluster may take to answer
 _HEAD = "node:__internal_head__"  # a resource of the head alone
 _STDERR = 2  # the process's own, which Ray's C++ part writes to
@@ -122,7 +123,7 @@ def ray_session(
 
     Raises:
         InputError: nothing answers at the address.
-        WorkerError: from the block, with the place of Ray's logs added.
+        WorkerError: a local Ray does not start; or from the block, with the place of Ray's logs added.
     """
     ray = _import_ray(is_local=address is None)
     if ray.is_initialized():
@@ -136,8 +137,7 @@ def ray_session(
                 context = _connect(ray, address, log_to_driver=verbose, logging_level=level)
             else:
                 (machine,) = (machines or this_machine()).present
-                context = ray.init(
-                    address="local",
+                context = start_local(
                     num_cpus=int(machine.cpus) + loaders(int(machine.cpus)),
                     num_gpus=int(machine.gpus),
                     include_dashboard=dashboard,
@@ -152,6 +152,26 @@ def ray_session(
             yield
     finally:
         ray.shutdown()
+
+
+def start_local(*, starts: int = _STARTS, **options: Any) -> Any:
+    """`ray.init` of a Ray of this machine's own, tried again where it does not come up.
+
+    Its processes give up on each other after some seconds, which on a busy machine is too soon.
+
+    Raises:
+        WorkerError: it does not start.
+    """
+    import ray  # noqa: PLC0415 - see _import_ray
+
+    try:
+        return ray.init(address="local", **options)
+    except Exception as error:  # Ray has no error of its own for it
+        ray.shutdown()
+        if starts == 1:
+            raise WorkerError(f"Ray does not start on this machine ({one_line(error)})") from error
+        logger.warning("Ray did not start (%s) and is started again", one_line(error))
+    return start_local(starts=starts - 1, **options)
 
 
 def _connect(ray: ModuleType, address: str, **options: Any) -> Any:

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, WorkerError
 from vsrd_ray.pipeline import session
 from vsrd_ray.pipeline.pool import Node
 
@@ -76,3 +76,25 @@ def test_nodes_are_what_ray_says_of_them():
 def test_driver_elsewhere_is_refused():
     with pytest.raises(InputError, match=r"--address ray://head:10001: expected HOST:PORT or auto; .*ray job submit"):
         session._connect(None, "ray://head:10001")
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_local_ray_that_does_not_come_up_is_started_again(monkeypatch, caplog, failures):
+    ray = pytest.importorskip("ray")
+    starts = []
+
+    def init(**options):
+        starts.append(options)
+        if len(starts) <= failures:
+            raise Exception("The current node timed out during startup.")
+        return "context"
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    if failures < 3:
+        assert session.start_local(num_cpus=1) == "context"
+    else:
+        with pytest.raises(WorkerError, match=r"Ray does not start on this machine \(Exception: The current node"):
+            session.start_local(num_cpus=1)
+    assert starts == [{"address": "local", "num_cpus": 1}] * min(failures + 1, 3)
+    assert len(caplog.messages) == min(failures, 2)
