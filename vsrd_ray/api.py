@@ -3,22 +3,25 @@
 Everything happens in this process, without Ray. For whole sequences there is `vsrd-ray label`.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Names
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.config import VSRDConfig, load_config
+from vsrd_ray import config as configuration
+from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.data.kitti360 import sequences
-from vsrd_ray.data.kitti360.instances import read_instance_map
+from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS, read_instance_map
 from vsrd_ray.data.loading import GroupTask, GroupTasks, load_group
 from vsrd_ray.data.storage import Location, open_location
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labelers.base import Labeler
@@ -29,7 +32,29 @@ from vsrd_ray.pipeline.plan import plan_sequence
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color
 from vsrd_ray.visualization.scene import read_image
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 Folder = str | Path | Location
+
+
+def load_config(name_or_file: str | Path, overrides: Iterable[str] = ()) -> VSRDConfig:
+    """The settings of a labeler, validated and frozen.
+
+    They are those of `--config` and `--set` of the command, such as
+
+        config = vsrd_ray.load_config("fast", ["schedule.steps=200", "grouping={min_area: 40, min_box_side: 6}"])
+
+    Args:
+        name_or_file: the name of a configuration that ships with the package, such as "fast", or a YAML file.
+        overrides: texts KEY=VALUE; the value is read as YAML.
+
+    Raises:
+        ConfigError: no such configuration, no valid YAML, an unknown key or a value out of its range.
+    """
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected several texts, got the text {overrides!r}: write [{overrides!r}]")
+    return configuration.load_config(str(name_or_file), overrides)
 
 
 def open_sequence(root: Folder, name: str, *, camera: str = "image_00") -> Sequence:
@@ -47,7 +72,7 @@ def open_sequence(root: Folder, name: str, *, camera: str = "image_00") -> Seque
 
 
 def make_groups(
-    sequence: Sequence, *, classes: Names[str] = ("car",), config: str | VSRDConfig = "fast"
+    sequence: Sequence, *, classes: Names[str] = ("car",), config: str | Path | VSRDConfig = "fast"
 ) -> list[GroupTask]:
     """The frame groups of a sequence, just those that `vsrd-ray label` labels, without their pixels.
 
@@ -55,12 +80,14 @@ def make_groups(
 
     Args:
         sequence: of `open_sequence`.
-        classes: names of the classes to label.
+        classes: names of the classes to label, such as ("car", "truck").
         config: of `vsrd_ray.load_config`, or the name or file of a configuration; its `grouping` counts.
 
     Raises:
-        InputError: a mask that cannot be used.
+        InputError: a mask that cannot be used, or classes that KITTI-360 does not have.
+        ConfigError: see `load_config`.
     """
+    _check_classes(classes)
     index = index_frames(sequence, all_frames(sequence))
     grouping = _settings(config).grouping
     plan = plan_sequence(sequence, index, fingerprint="", settings=grouping, classes=tuple(classes))
@@ -68,7 +95,7 @@ def make_groups(
     return [tasks.task(group) for group in plan.groups]
 
 
-def label_group(group: GroupTask, *, config: str | VSRDConfig = "fast", device: str = "cpu") -> pa.Table:
+def label_group(group: GroupTask, *, config: str | Path | VSRDConfig = "fast", device: str = "cpu") -> pa.Table:
     """The labels of a group, a row for each box and frame, in `vsrd_ray.labels.schema.LABEL_SCHEMA`.
 
     They are those of `vsrd-ray label` with the same configuration, to rounding: its workers keep to one thread each.
@@ -79,10 +106,12 @@ def label_group(group: GroupTask, *, config: str | VSRDConfig = "fast", device: 
         device: torch's, such as "cpu" or "cuda".
 
     Raises:
-        InputError: a mask that can no longer be read.
+        InputError: a mask that can no longer be read, or a device that is not there.
+        ConfigError: see `load_config`.
         FloatingPointError: the optimisation ended in numbers that are not finite.
     """
     settings = _settings(config)
+    _check_device(device)
     labeler = _labeler(settings.model_dump_json(), device)
     prepared = labeler.prepare(load_group(group))
     fits = labeler.label(prepared, seed=settings.seed)
@@ -100,23 +129,21 @@ def read_labels(output: Folder) -> pa.Table:
     return parquet.read_labels(open_location(str(output)))
 
 
-def draw_frame(sequence: Sequence, frame: int, labels: pa.Table) -> np.ndarray:
+def draw_frame(sequence: Sequence, frame: int, labels: "pa.Table | DataFrame") -> np.ndarray:
     """The image of a frame with the masks and boxes of its labels, RGB [H, W, 3] uint8; on grey where none is there.
 
     Args:
         sequence: of `open_sequence`.
         frame: its number.
-        labels: of `label_group` or `read_labels`; rows of other frames, sequences and cameras are left out.
+        labels: of `label_group` or `read_labels`, as a table or a DataFrame; rows of other frames, sequences and
+            cameras are left out.
 
     Raises:
-        InputError: the frame has no pose, or a mask that cannot be read.
+        InputError: the frame has no pose, or a mask that cannot be read, or the labels are neither.
     """
     if frame not in sequence.T_world_cam:
         raise InputError(f"frame {frame} of {sequence.name} has no pose: take one of sequence.T_world_cam")
-    wanted = (pc.field("frame") == frame) & (pc.field("camera") == sequence.camera)
-    if "sequence" in labels.column_names:
-        wanted &= pc.field("sequence") == sequence.name
-    rows = labels.filter(wanted).to_pylist()
+    rows = _rows_in(sequence, frame, _table(labels))
     image, view = read_image(sequence, frame), sequence.view(frame)
     if frame in sequence.mask_frames:
         draw_masks(image, read_instance_map(sequence, frame), np.array([row["instance_id"] for row in rows]))
@@ -131,8 +158,49 @@ def draw_frame(sequence: Sequence, frame: int, labels: pa.Table) -> np.ndarray:
 _CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
 
 
-def _settings(config: str | VSRDConfig) -> VSRDConfig:
-    return load_config(config) if isinstance(config, str) else config
+def _rows_in(sequence: Sequence, frame: int, labels: pa.Table) -> list[dict[str, Any]]:
+    if not labels.num_rows:  # a DataFrame without rows says nothing of its columns' types
+        return []
+    wanted = (pc.field("frame") == frame) & (pc.field("camera") == sequence.camera)
+    if "sequence" in labels.column_names:
+        wanted &= pc.field("sequence") == sequence.name
+    return labels.filter(wanted).to_pylist()
+
+
+def _table(labels: "pa.Table | DataFrame") -> pa.Table:
+    if isinstance(labels, pa.Table):
+        return labels
+    try:
+        return pa.Table.from_pandas(labels, preserve_index=False)
+    except (AttributeError, TypeError) as error:
+        raise InputError(
+            f"labels: expected an Arrow table or a DataFrame, got {type(labels).__name__}: give what label_group or "
+            "read_labels returned"
+        ) from error
+
+
+def _check_classes(classes: Names[str]) -> None:
+    if isinstance(classes, str):
+        raise InputError(f"classes: expected several names, got the text {classes!r}: write classes=({classes!r},)")
+    if not classes:
+        raise InputError('classes: none is named: give some, such as classes=("car",)')
+    for name in classes:
+        if name not in SEMANTIC_IDS:
+            raise InputError(f"classes: unknown class {name!r}: give KITTI-360's names, such as car, truck, bus")
+
+
+def _check_device(device: str) -> None:
+    import torch  # noqa: PLC0415 - takes two seconds, which reading labels need not wait for
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = one_line(error)
+        raise InputError(f'device {device!r} cannot be used ({reason}): give "cpu", or one that is there') from error
+
+
+def _settings(config: str | Path | VSRDConfig) -> VSRDConfig:
+    return config if isinstance(config, VSRDConfig) else load_config(config)
 
 
 @lru_cache(maxsize=4)

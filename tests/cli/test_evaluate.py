@@ -54,6 +54,20 @@ def test_two_runs_side_by_side(command, labelled, output, street):
     assert not (output / "evaluation.json").exists()
 
 
+def test_an_evaluation_that_cannot_be_written_is_named(command, output, street):
+    (output / "evaluation.json").mkdir()
+    result = command("evaluate", output, "--root", street)
+    assert result.exit_code == 2 and f"{output}/evaluation.json cannot be written" in result.stderr
+
+
+def test_an_unfinished_run_is_told(command, labelled, output, street):
+    manifest = json.loads((output / "manifest.json").read_text())
+    (output / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    assert "the run has not ended: " in command("evaluate", output, "--root", street).stdout
+    compared = command("evaluate", "--compare", labelled[1], output, "--root", street)
+    assert "\nB has not ended: " in compared.stdout and "A has not ended" not in compared.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

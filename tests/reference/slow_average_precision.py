@@ -30,12 +30,38 @@ def kitti_ap(labels, objects, regions, *, iou, kind, difficulty, class_name, sim
             if best is not None:
                 left = [thing for thing in left if thing is not best]
             if row in small:
-                num_objects -= best in wanted
-            elif best in wanted:
+                continue
+            if best in wanted:
                 verdicts.append((row["confidence"], True))
             elif best is None and not any(share_inside(row, area) > 0.5 for area in areas):
                 verdicts.append((row["confidence"], False))
     return mean_precision_at_recalls(verdicts, num_objects), num_objects
+
+
+def devkit_counts(labels, objects, regions, *, iou, kind, difficulty, class_name, similar=(), least):
+    """True and false labels of at least a score, and the number of objects, as KITTI's program counts them.
+
+    Its `computeStatistics` goes object by object: each takes the label that overlaps it most, rather than each label an
+    object. Its `cleanData` counts the objects before it looks at any label.
+    """
+    is_true, is_false, num_objects = 0, 0, 0
+    names = (class_name, *similar)
+    for frame in sorted({row["frame"] for row in [*labels, *objects]}):
+        here = [row for row in labels if row["frame"] == frame and row["class_name"] == class_name]
+        left = [row for row in here if row["confidence"] >= least]
+        for thing in (row for row in objects if row["frame"] == frame and row["class_name"] in names):
+            is_valid = thing["class_name"] == class_name and ought_to_be_found(thing, difficulty)
+            num_objects += is_valid
+            over = [row for row in left if kitti_iou(row, thing)[kind] > iou]
+            tall = [row for row in over if height(row) >= MIN_HEIGHT[difficulty]]
+            taken = max(tall, key=lambda row: kitti_iou(row, thing)[kind], default=None)
+            is_true += is_valid and taken is not None
+            taken = over[0] if taken is None and over else taken
+            left = [row for row in left if row is not taken]
+        areas = [row for row in regions if row["frame"] == frame and row["class_name"] in names]
+        tall = [row for row in left if height(row) >= MIN_HEIGHT[difficulty]]
+        is_false += sum(not any(share_inside(row, area) > 0.5 for area in areas) for row in tall)
+    return is_true, is_false, num_objects
 
 
 def by_confidence(row):

@@ -3,16 +3,18 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import vsrd_ray
 from vsrd_ray.cli import main
 from vsrd_ray.data.synthetic import StreetSettings, synthesize
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import ConfigError, InputError
 from vsrd_ray.visualization.scene import read_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -82,6 +84,65 @@ def test_drawn_frame_shows_the_boxes_of_its_labels_alone(sequence, output):
 def test_frame_without_a_pose_is_refused(sequence, output):
     with pytest.raises(InputError, match=r"frame 99 .* has no pose"):
         vsrd_ray.draw_frame(sequence, 99, vsrd_ray.read_labels(output))
+
+
+def test_a_data_frame_is_drawn_as_its_table_is(sequence, output):
+    labels = vsrd_ray.read_labels(output)
+    frame = labels["frame"][0].as_py()
+    table, data_frame = labels, labels.to_pandas()
+    drawn, again = (vsrd_ray.draw_frame(sequence, frame, rows) for rows in (table, data_frame))
+    np.testing.assert_array_equal(again, drawn)
+    empty = vsrd_ray.draw_frame(sequence, frame, data_frame.iloc[:0])
+    np.testing.assert_array_equal(empty, vsrd_ray.draw_frame(sequence, frame, labels.slice(0, 0)))
+
+
+def test_other_labels_than_tables_are_refused(sequence, output):
+    labels = vsrd_ray.read_labels(output)
+    with pytest.raises(InputError, match=r"expected an Arrow table or a DataFrame, got list: give what label_group or"):
+        vsrd_ray.draw_frame(sequence, labels["frame"][0].as_py(), labels.to_pylist())  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("car", r"got the text 'car': write classes=\('car',\)"),
+        ((), r'none is named: give some, such as classes=\("car",\)'),
+        (("car", "cars"), "unknown class 'cars': give KITTI-360's names, such as car"),
+    ],
+)
+def test_classes_that_would_give_no_group_are_refused(sequence, config, classes, message):
+    with pytest.raises(InputError, match=message):
+        vsrd_ray.make_groups(sequence, classes=classes, config=config)
+
+
+def test_a_configuration_may_be_a_path(sequence, config, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert vsrd_ray.load_config(file) == config
+    of_path, of_config = (vsrd_ray.make_groups(sequence, config=one) for one in (file, config))
+    assert [group.plan for group in of_path] == [group.plan for group in of_config] != []
+    with pytest.raises(ConfigError, match=r"got the text 'seed=1': write \['seed=1'\]"):
+        vsrd_ray.load_config("fast", "seed=1")
+
+
+def test_a_device_that_is_not_there_is_named(sequence, config):
+    group = vsrd_ray.make_groups(sequence, config=config)[0]
+    for device in ("cuda:99", "gpu"):
+        with pytest.raises(InputError, match=rf"^device '{device}' cannot be used \(.*\): give \"cpu\""):
+            vsrd_ray.label_group(group, config=config, device=device)
+
+
+def test_the_package_says_that_it_is_typed():
+    package = REPOSITORY / "vsrd_ray"
+    assert (package / "py.typed").is_file()
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    assert "py.typed" in settings["tool"]["setuptools"]["package-data"]["vsrd_ray"]
+
+
+def test_names_are_documented():
+    for name in vsrd_ray.__all__:
+        assert getattr(vsrd_ray, name).__doc__
+    assert 'vsrd_ray.load_config("fast", [' in (vsrd_ray.load_config.__doc__ or "")
 
 
 def test_names_are_there_and_no_others():

@@ -15,7 +15,8 @@ from vsrd_ray.evaluation.matching import Matches
 from vsrd_ray.evaluation.run import DEFAULT_RANGE, what_to_evaluate
 from vsrd_ray.evaluation.sequences import Criteria, match_sequence
 from vsrd_ray.evaluation.spread import Spread, Task, results_of
-from vsrd_ray.labels.parquet import Preference
+from vsrd_ray.labels.parquet import Preference, read_groups
+from vsrd_ray.labels.run import num_failed_groups
 
 INTERVAL = 0.95
 _RESAMPLES = 5000
@@ -31,8 +32,17 @@ class Difference:
     a: float
     b: float
     difference: float  # b - a
-    low: float  # of the interval of the difference
+    low: float  # of the interval of the difference; NaN where there are no two instances
     high: float
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One of two runs."""
+
+    num_left_out: int  # static truths that are eligible in this one alone, in the sequences and classes of both
+    num_failed_groups: int  # of these sequences
+    has_ended: bool
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Comparison:
     num_truths: int
     num_instances: int
     differences: tuple[Difference, ...]
+    run_a: ComparedRun
+    run_b: ComparedRun
 
 
 def compare_runs(
@@ -62,7 +74,7 @@ def compare_runs(
 
     Static truths count that are eligible in both runs (see `match`): in sequences, classes and frames that both have.
     The interval is the percentile one of a paired bootstrap. Instances are drawn, each with all its frames, since the
-    frames of a track say much the same.
+    frames of a track say much the same; there is no interval with less than two of them.
 
     Args:
         output_a: folder of a labelling run.
@@ -78,16 +90,21 @@ def compare_runs(
             both have labelled.
     """
     runs = (output_a, output_b)
-    names, criteria, left_out = _in_common(runs, max_range=max_range, prefer=prefer)
+    names, criteria, left_out, have_ended = _in_common(runs, max_range=max_range, prefer=prefer)
     tasks = [Task(absolute(output), absolute(root), name, criteria) for name in names for output in runs]
     matches = results_of(match_sequence, tasks, spread)
-    scores, instances = [], []
+    scores, instances, num_left_out = [], [], np.zeros(2, dtype=np.int64)
     for name, of_a, of_b in zip(names, matches[::2], matches[1::2], strict=True):
         a, b = common_truths(of_a, of_b)
+        num_left_out += [(~some.is_moving).sum() - len(a.frames) for some in (of_a, of_b)]
         scores.append(np.stack([_scores(a), _scores(b)]))
         instances += [(name, instance) for instance in a.instance_ids.tolist()]
     _, instance_of_truth = np.unique(np.array(instances).reshape(-1, 2), axis=0, return_inverse=True)
     differences = paired_differences(np.concatenate(scores, axis=1), instance_of_truth.ravel(), seed=seed)
+    run_a, run_b = (
+        ComparedRun(left_out_of_run, num_failed_groups(read_groups(output), names), has_ended)
+        for left_out_of_run, output, has_ended in zip(num_left_out.tolist(), runs, have_ended, strict=True)
+    )
     return Comparison(
         sequences=names,
         classes=criteria.classes,
@@ -96,13 +113,15 @@ def compare_runs(
         num_truths=len(instances),
         num_instances=len(set(instances)),
         differences=differences,
+        run_a=run_a,
+        run_b=run_b,
     )
 
 
 def _in_common(
     runs: tuple[Location, Location], *, max_range: float, prefer: Preference
-) -> tuple[tuple[str, ...], Criteria, tuple[str, ...]]:
-    """The sequences of two runs, what counts in them, and the names of sequences and classes that one alone has."""
+) -> tuple[tuple[str, ...], Criteria, tuple[str, ...], tuple[bool, bool]]:
+    """The sequences of two runs, what counts in them, what one alone has of both, and whether each run has ended."""
     (names_a, criteria_a), (names_b, criteria_b) = (
         what_to_evaluate(output, max_range=max_range, classes=None, official=False, prefer=prefer) for output in runs
     )
@@ -112,7 +131,8 @@ def _in_common(
         )
     names, other_names = _shared(names_a, names_b, runs, what="sequence")
     classes, other_classes = _shared(criteria_a.classes, criteria_b.classes, runs, what="class")
-    return names, replace(criteria_a, classes=classes), (*other_names, *other_classes)
+    have_ended = (criteria_a.has_ended, criteria_b.has_ended)
+    return names, replace(criteria_a, classes=classes), (*other_names, *other_classes), have_ended
 
 
 def _shared(
@@ -142,18 +162,25 @@ def paired_differences(
     *,
     seed: int,
 ) -> tuple[Difference, ...]:
-    """The difference of each measure and its interval; NaN where there is no truth."""
+    """The difference of each measure and its interval; NaN where there is no truth, and of one instance no interval."""
     if not len(instances):
         return tuple(Difference(measure, *[np.nan] * 5) for measure in _MEASURES)
     means = scores.mean(axis=1)
-    counts = np.bincount(instances).astype(np.float64)
-    gains = np.stack([np.bincount(instances, weights=gain) for gain in (scores[1] - scores[0]).T], axis=-1)  # [C, M]
-    tail = (1 - INTERVAL) / 2
-    lows, highs = np.quantile(_resampled(gains, counts, np.random.default_rng(seed)), [tail, 1 - tail], axis=0)
+    lows, highs = _interval(scores[1] - scores[0], instances, seed=seed)
     columns = (means[0], means[1], means[1] - means[0], lows, highs)
     return tuple(
         Difference(measure, *(float(column[place]) for column in columns)) for place, measure in enumerate(_MEASURES)
     )
+
+
+def _interval(gains: np.ndarray, instances: np.ndarray, *, seed: int) -> np.ndarray:
+    """Both ends [2, M] of the interval of the mean of gains [T, M]; one instance alone says nothing of others."""
+    counts = np.bincount(instances).astype(np.float64)
+    if len(counts) < 2:
+        return np.full((2, gains.shape[1]), np.nan)
+    sums = np.stack([np.bincount(instances, weights=gain) for gain in gains.T], axis=-1)  # [C, M]
+    tail = (1 - INTERVAL) / 2
+    return np.quantile(_resampled(sums, counts, np.random.default_rng(seed)), [tail, 1 - tail], axis=0)
 
 
 def _resampled(gains: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:

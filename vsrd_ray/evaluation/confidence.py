@@ -1,6 +1,7 @@
 """What confidences are worth: do they rank labels, do they mean what they say, and what does keeping the best gain.
 
-All of it is over labelled truths alone; a label is good if its IoU3D is over `GOOD_IOU`.
+All of it is over truths with a label of the labeler's; one that a human drew has no part in it. A label is good if its
+IoU3D is over `GOOD_IOU`.
 """
 
 import math
@@ -112,8 +113,9 @@ def precision_of_kept(
 
 
 def _labels(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
-    """Confidences, and whether the label is good, of the labelled truths."""
-    return matches.confidences[matches.is_labelled], matches.iou_3d[matches.is_labelled] > GOOD_IOU
+    """Confidences, and whether the label is good, of the truths that the labeler has labelled."""
+    has_confidence = matches.is_labelled & ~np.isnan(matches.confidences)
+    return matches.confidences[has_confidence], matches.iou_3d[has_confidence] > GOOD_IOU
 
 
 def _mean(values: np.ndarray) -> float:

@@ -7,8 +7,9 @@ the run labelled and whose masks show them. What counts is the protocol's, whate
   that difficulty allows. Any other, one whose mask has less than `MIN_AREA` px, so that its occlusion is unknown, and
   one of a class that is easily taken for the wanted one, need not be found: a label that finds it is neither true nor
   false.
-- Labels choose objects by falling confidence. Those whose 2D box is less tall than the difficulty asks come last, are
-  neither true nor false, and take their objects out of the count.
+- Labels choose objects by falling confidence. Those whose 2D box is less tall than the difficulty asks come last and
+  are neither true nor false. An object that such a label alone finds is not found: the objects that ought to be are
+  counted from the truth alone, as in KITTI's own program.
 - A label that gets no object is false, unless most of its 2D box lies in a don't-care region: where a mask shows the
   wanted class, or one that is taken for it, but the XML has no upright box of the instance.
 
@@ -58,7 +59,7 @@ _DONT_CARE_SHARE = 0.5  # of a label's 2D box
 class KittiAP:
     """Average precision R40 of one class, 0..1; NaN where there is no object to find."""
 
-    num_objects: dict[str, int]  # by difficulty; at the kind and IoU where most count
+    num_objects: dict[str, int]  # that ought to be found, by difficulty
     ap_3d: dict[str, dict[str, float]]  # by IoU, such as "0.5", and difficulty
     ap_bev: dict[str, dict[str, float]]
 
@@ -112,6 +113,7 @@ def kitti_verdicts(
     num_objects = np.empty(verdicts.shape[1:], dtype=np.int64)
     for place, difficulty in enumerate(DIFFICULTIES):
         is_wanted = may_be_wanted & _ought_to_be_found(objects, difficulty)
+        num_objects[..., place] = is_wanted.sum()
         counts = found.heights >= difficulty.min_height
         order = np.lexsort((-scores, ~counts))
         for kind, iou in np.ndindex(len(KINDS), len(IOUS)):
@@ -120,7 +122,6 @@ def kitti_verdicts(
             gets_wanted = np.append(is_wanted, False)[chosen]  # the last one stands for nothing
             is_neither = ~counts | (~gets_wanted & ((chosen != NOTHING) | is_excused))
             verdicts[:, kind, iou, place] = np.select([is_neither, gets_wanted], [NEITHER, TRUE], FALSE)
-            num_objects[kind, iou, place] = is_wanted.sum() - (gets_wanted & ~counts).sum()
     return Verdicts(scores, verdicts, num_objects)
 
 
@@ -132,7 +133,7 @@ def kitti_ap(judged: Verdicts) -> KittiAP:
         {str(iou): dict(zip(names, row, strict=True)) for iou, row in zip(IOUS, table, strict=True)}
         for table in averages.tolist()
     )
-    num_objects = judged.num_objects.max(axis=(0, 1)).tolist()
+    num_objects = judged.num_objects[0, 0].tolist()  # the same at every kind and IoU
     return KittiAP(dict(zip(names, num_objects, strict=True)), ap_3d, ap_bev)
 
 

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.index import is_any_of
 from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.iou import box_iou_3d, official_iou
 from vsrd_ray.geometry.outlines import outline_areas
+from vsrd_ray.labels.parquet import HUMAN
 from vsrd_ray.labels.truth import frame_poses
 
 MIN_AREA = 128  # px of visible mask for a truth to count
@@ -33,7 +35,7 @@ class Matches:
     ranges: np.ndarray  # [T] metres from the camera to the true centre
     visible_shares: np.ndarray  # [T] mask area / area of the true box's outline in the image
     is_labelled: np.ndarray  # [T] bool
-    confidences: np.ndarray  # [T] of the label, 0..1
+    confidences: np.ndarray  # [T] of the labeler, 0..1; NaN for a human's label too
     iou_3d: np.ndarray  # [T]
     iou_bev: np.ndarray  # [T]
     official_iou_3d: np.ndarray  # [T] as the KITTI-360 evaluation computes it; NaN where it was not asked for
@@ -150,7 +152,7 @@ def _errors(
             rigid.apply(T_cam_world[hits], corners), rigid.apply(T_cam_world[hits], _corners(truth, boxes))
         )
     return {
-        "confidences": _scatter(labels["confidence"].to_numpy()[found[hits]], hits, count, np.nan),
+        "confidences": _scatter(_labeler_confidences(labels)[found[hits]], hits, count, np.nan),
         "iou_3d": _scatter(iou_3d, hits, count, 0.0),
         "iou_bev": _scatter(iou_bev, hits, count, 0.0),
         "official_iou_3d": official_3d,
@@ -159,6 +161,12 @@ def _errors(
         "size_errors_lwh": _scatter(sizes - true_sizes, hits, count, np.nan),
         "yaw_errors": _scatter(np.abs(wrap_angle(yaws - true_yaws)), hits, count, np.nan),
     }
+
+
+def _labeler_confidences(labels: pa.Table) -> np.ndarray:
+    """Confidences of label rows; NaN where a human drew the box, whose confidence is 1 by definition."""
+    is_human = is_any_of(labels["source"], [HUMAN]).to_numpy()
+    return np.where(is_human, np.nan, labels["confidence"].to_numpy())
 
 
 def _scatter(values: np.ndarray, positions: np.ndarray, count: int, missing: float) -> np.ndarray:

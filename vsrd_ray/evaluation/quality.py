@@ -16,6 +16,7 @@ from vsrd_ray.evaluation.kitti360 import WindowAP, window_ap
 from vsrd_ray.evaluation.matching import Matches, concatenate
 from vsrd_ray.evaluation.precision import concatenate_verdicts
 from vsrd_ray.evaluation.sequences import Criteria, SequenceResult
+from vsrd_ray.labels.parquet import Preference
 
 _RANGES = (0.0, 15.0, 30.0, 50.0)  # metres
 _VISIBLE_SHARES = (("> 0.6", 0.6, math.inf), ("0.3 - 0.6", 0.3, 0.6), ("<= 0.3", -math.inf, 0.3))
@@ -49,7 +50,7 @@ class Quality:
     coverage: float  # labelled / count
     iou_3d: Overlap
     iou_bev: Overlap
-    official_iou_3d: Overlap | None  # with the KITTI-360 evaluation's own IoU
+    official_iou_3d: Overlap | None  # with the KITTI-360 evaluation's own IoU, cut to [0, 1]; NaN as 0
     official_iou_bev: Overlap | None
     center_distance: Error  # metres
     length_error: Error  # metres, absolute
@@ -82,6 +83,9 @@ class QualityReport:
     kitti_ap: dict[str, KittiAP]  # by class; whatever the range
     kitti_ap_parked: dict[str, KittiAP]  # of parked objects, by labels that do not call theirs moving
     kitti360_ap: dict[str, WindowAP]  # likewise
+    num_failed_groups: int  # of these sequences: what they ought to have labelled counts as missing
+    has_ended: bool  # the run, before it was evaluated
+    prefer: Preference  # whose labels count in frames that a human has corrected
 
 
 def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) -> QualityReport:
@@ -123,6 +127,9 @@ def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) ->
             name: window_ap(concatenate_verdicts([result.kitti360[name] for result in results.values()]))
             for name in criteria.classes
         },
+        num_failed_groups=sum(result.num_failed_groups for result in results.values()),
+        has_ended=criteria.has_ended,
+        prefer=criteria.prefer,
     )
 
 
@@ -137,8 +144,8 @@ def summarise(matches: Matches, *, official: bool = False) -> Quality:
         coverage=labelled / count if count else math.nan,
         iou_3d=_overlap(matches.iou_3d),
         iou_bev=_overlap(matches.iou_bev),
-        official_iou_3d=_overlap(matches.official_iou_3d) if official else None,
-        official_iou_bev=_overlap(matches.official_iou_bev) if official else None,
+        official_iou_3d=_overlap(_in_bounds(matches.official_iou_3d)) if official else None,
+        official_iou_bev=_overlap(_in_bounds(matches.official_iou_bev)) if official else None,
         center_distance=_error(matches.center_distances),
         length_error=length,
         width_error=width,
@@ -171,6 +178,11 @@ def _overlap(ious: np.ndarray) -> Overlap:
         return Overlap(*[math.nan] * 5)
     shares = [float((ious > threshold).mean()) for threshold in (0.25, 0.5, 0.7)]
     return Overlap(float(ious.mean()), float(np.median(ious)), *shares)
+
+
+def _in_bounds(ious: np.ndarray) -> np.ndarray:
+    """IoU as published, cut to [0, 1], and 0 for NaN: where edges are nearly parallel it may be anything."""
+    return np.clip(np.where(np.isnan(ious), 0.0, ious), 0.0, 1.0)
 
 
 def _error(errors: np.ndarray) -> Error:

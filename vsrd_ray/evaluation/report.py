@@ -36,11 +36,15 @@ def format_comparison(comparison: Comparison, names: tuple[str, str]) -> str:
         f"{subject}: {comparison.num_truths} static truths of {comparison.num_instances} instances within"
         f" {comparison.max_range:g} m that both runs could label; a missing label counts 0"
     )
+    for letter, run in (("A", comparison.run_a), ("B", comparison.run_b)):
+        if run.num_left_out:
+            lines.append(f"left out, since {letter} alone has labelled their frames: {run.num_left_out} static truths")
+        lines += _unfinished(letter, has_ended=run.has_ended, num_failed_groups=run.num_failed_groups)
     if comparison.left_out:
         lines.append(f"left out, since one run alone has it: {', '.join(comparison.left_out)}")
     rows = [["", "A", "B", "B - A", f"{100 * INTERVAL:g} % interval"]]
     for one in comparison.differences:
-        interval = f"{_signed(one.low)} to {_signed(one.high)}"
+        interval = _NO_VALUE if math.isnan(one.low) else f"{_signed(one.low)} to {_signed(one.high)}"
         rows.append([one.measure, _fixed(one.a, 3), _fixed(one.b, 3), _signed(one.difference), interval])
     return "\n".join(lines) + "\n\n" + _aligned(rows)
 
@@ -55,11 +59,23 @@ def _headline(report: QualityReport) -> str:
     ]
     if not static.count + report.moving.count:
         lines.append("no true box counts: in these frames ROOT's XML has none of these classes within the range")
+    lines += _unfinished("the run", has_ended=report.has_ended, num_failed_groups=report.num_failed_groups)
     if report.num_corrected_frames:
         lines.append(f"corrected by hand: {report.num_corrected_frames} of the frames, where those labels count")
     if report.num_skipped_boxes:
         lines.append(f"{report.num_skipped_boxes} objects of the ground truth are no upright box and were left out")
+    if static.official_iou_3d is not None:
+        lines.append("official IoU is cut to [0, 1], and NaN counts 0: as published, it may be out of these bounds")
     return "\n".join(lines)
+
+
+def _unfinished(run: str, *, has_ended: bool, num_failed_groups: int) -> list[str]:
+    """Why a run's figures are not those of all that it was asked to label."""
+    lines = [] if has_ended else [f"{run} has not ended: these figures are of what it has labelled so far"]
+    if num_failed_groups:
+        groups = "1 group" if num_failed_groups == 1 else f"{num_failed_groups} groups"
+        lines.append(f"{groups} failed in {run}: what they ought to have labelled counts as missing")
+    return lines
 
 
 def _rows(report: QualityReport) -> Iterator[tuple[str, Quality]]:

@@ -2,16 +2,16 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import starmap
 from typing import Any
 
 from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.data.storage import Location, absolute
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, OutputError, one_line
 from vsrd_ray.evaluation.quality import QualityReport, quality_report
-from vsrd_ray.evaluation.sequences import Criteria, SequenceResult, evaluate_sequence
+from vsrd_ray.evaluation.sequences import Criteria, evaluate_sequence
 from vsrd_ray.evaluation.spread import Spread, Task, results_of
 from vsrd_ray.labels.parquet import Preference
 from vsrd_ray.labels.run import read_inputs
@@ -43,11 +43,14 @@ def evaluate_run(
     Raises:
         InputError: no labels in `output`, no ground truth in `root`, or a range that is not positive and finite. All
             sequences with something wrong are named.
+        OutputError: OUTPUT/evaluation.json cannot be written.
     """
     names, criteria = what_to_evaluate(output, max_range=max_range, classes=classes, official=official, prefer=prefer)
     tasks = [Task(absolute(output), absolute(root), name, criteria) for name in names]
     results = results_of(evaluate_sequence, tasks, spread)
-    return _write_report(dict(zip(names, results, strict=True)), criteria, output)
+    report = quality_report(dict(zip(names, results, strict=True)), criteria)
+    _write(asdict(report) | {"root": str(absolute(root))}, output / "evaluation.json")
+    return report
 
 
 def what_to_evaluate(
@@ -64,15 +67,15 @@ def what_to_evaluate(
     if not inputs.sequences:
         raise InputError(f"{output} holds no labelled sequence yet: let `vsrd-ray label` go on first")
     classes = tuple(inputs.classes if classes is None else classes)
-    return inputs.sequences, Criteria(inputs.camera, classes, max_range, official, prefer)
+    return inputs.sequences, Criteria(inputs.camera, classes, max_range, official, prefer, inputs.has_ended)
 
 
-def _write_report(results: Mapping[str, SequenceResult], criteria: Criteria, output: Location) -> QualityReport:
-    """The report of a run's sequences, by their names, once it is written to OUTPUT/evaluation.json."""
-    report = quality_report(results, criteria)
-    with atomic_write(output / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps(without_nan(asdict(report)), indent=2) + "\n")
-    return report
+def _write(evaluation: dict[str, Any], path: Location) -> None:
+    try:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(without_nan(evaluation), indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({one_line(error)}): allow it, or make room") from error
 
 
 def without_nan(value: Any) -> Any:

@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from vsrd_ray.data.frames import Sequence
 from vsrd_ray.data.kitti360.boxes import TruthBoxes, read_boxes
 from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.storage import Location, names_in
-from vsrd_ray.errors import InputError
+from vsrd_ray.data.storage import Location
 from vsrd_ray.evaluation.kitti import kitti_verdicts, with_neighbours
 from vsrd_ray.evaluation.kitti360 import window_verdicts
 from vsrd_ray.evaluation.matching import Matches, match
 from vsrd_ray.evaluation.precision import Verdicts
-from vsrd_ray.labels.parquet import Preference, is_human_file, read_groups, read_labels, read_reviewed
-from vsrd_ray.labels.run import group_frames, read_index, sequence_labels
+from vsrd_ray.labels.parquet import Preference, read_groups, read_labels, read_reviewed
+from vsrd_ray.labels.run import check_files, group_frames, num_failed_groups, read_index, sequence_labels
 from vsrd_ray.labels.selection import check_poses
 from vsrd_ray.labels.truth import true_rows
 from vsrd_ray.labels.windows import windows
@@ -32,6 +31,7 @@ class Criteria:
     max_range: float = 40.0  # metres from the camera to the true centre; label quality alone
     official: bool = False  # compute the IoU of the KITTI-360 evaluation too
     prefer: Preference = "human"  # rows where a human has corrected the labeler's
+    has_ended: bool = True  # the run; else what is missing may be still to come
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class SequenceResult:
     kitti: dict[str, Verdicts]  # by class
     kitti_parked: dict[str, Verdicts]  # of parked objects alone
     kitti360: dict[str, Verdicts]
+    num_failed_groups: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class _Opened:
     labels: pa.Table  # likewise
     frames: list[int]
     num_corrected_frames: int
+    num_failed_groups: int
 
 
 def evaluate_sequence(output: Location, root: Location, name: str, criteria: Criteria) -> SequenceResult:
@@ -95,6 +97,7 @@ def evaluate_sequence(output: Location, root: Location, name: str, criteria: Cri
             )
             for class_name in criteria.classes
         },
+        num_failed_groups=opened.num_failed_groups,
     )
 
 
@@ -108,7 +111,7 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
         read_labels(output, prefer=criteria.prefer, sequence=name), sequence=name, camera=criteria.camera
     )
     groups = read_groups(output)
-    _check_files(output, name, groups)
+    check_files(output, groups, sequence=name)
     corrected = set() if criteria.prefer == "auto" else read_reviewed(output).get((name, criteria.camera), set())
     frames = sorted(corrected.union(group_frames(groups, sequence=name)))
     is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
@@ -121,18 +124,8 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
         labels=labels.filter(is_in_frames),
         frames=frames,
         num_corrected_frames=len(corrected),
+        num_failed_groups=num_failed_groups(groups, [name]),
     )
-
-
-def _check_files(output: Location, name: str, groups: pa.Table) -> None:
-    """Refuse a sequence whose labels were lost, such as in copying: a run leaves a file of them, if an empty one."""
-    folder = output / "labels" / f"sequence={name}"
-    files = [file for file in names_in(folder) if file.endswith(".parquet") and not is_human_file(file)]
-    if not files and group_frames(groups, sequence=name, status="ok"):
-        raise InputError(
-            f"{folder} holds no labels, though {output / 'groups'} says that there are some: bring its files back, "
-            "or label again"
-        )
 
 
 def _match(opened: _Opened, criteria: Criteria) -> Matches:

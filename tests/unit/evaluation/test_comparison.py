@@ -44,10 +44,10 @@ def test_interval_equals_a_slow_twin():
     assert found == paired_differences(scores, instances, seed=1) != by_frame
 
 
-def test_one_instance_in_many_frames_is_one_draw():
+def test_one_instance_has_no_interval_however_many_its_frames():
     rng = np.random.default_rng(0)
     one = paired_differences(rng.random((2, 50, MEASURES)), np.zeros(50, dtype=int), seed=0)[0]
-    assert one.low == pytest.approx(one.difference) and one.high == pytest.approx(one.difference)
+    assert np.isfinite(one.difference) and np.isnan([one.low, one.high]).all()
 
 
 def test_no_truth_has_no_difference():
@@ -109,7 +109,40 @@ def test_truths_are_those_that_are_eligible_in_both(two_runs):
     (two_runs.b / "groups" / "a.parquet").unlink()  # frames 1 and 2
     found = compare_runs(two_runs.a, two_runs.b, two_runs.root)
     assert found.num_truths == 4
+    assert (found.run_a.num_left_out, found.run_b.num_left_out) == (3, 0)
+    text = format_comparison(found, ("one", "another"))
+    assert "left out, since A alone has labelled their frames: 3 static truths" in text and "since B alone" not in text
+    turned = compare_runs(two_runs.b, two_runs.a, two_runs.root)
+    assert (turned.run_a.num_left_out, turned.run_b.num_left_out) == (0, 3)
     assert compare_runs(two_runs.a, two_runs.b, two_runs.root, max_range=12.0).num_truths == 2
+
+
+def test_the_seed_is_that_of_the_draws(two_runs, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(
+        "vsrd_ray.evaluation.comparison.paired_differences", lambda *_, seed: tuple(seeds.append(seed) or ())
+    )
+    for seed in (0, 7):
+        compare_runs(two_runs.a, two_runs.b, two_runs.root, seed=seed)
+    assert seeds == [0, 7]
+
+
+def test_runs_that_are_not_whole_are_told(two_runs):
+    manifest = json.loads((two_runs.b / "manifest.json").read_text())
+    (two_runs.b / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    (two_runs.a / "groups" / "b.parquet").unlink()
+    found = compare_runs(two_runs.a, two_runs.b, two_runs.root)
+    assert [(run.has_ended, run.num_failed_groups) for run in (found.run_a, found.run_b)] == [(True, 0), (False, 1)]
+    lines = format_comparison(found, ("one", "another")).splitlines()
+    assert "B has not ended: these figures are of what it has labelled so far" in lines
+    assert "1 group failed in B: what they ought to have labelled counts as missing" in lines
+    assert not any("A has not ended" in line or "failed in A" in line for line in lines)
+
+
+def test_text_has_no_interval_of_one_instance(two_runs):
+    text = format_comparison(compare_runs(two_runs.a, two_runs.b, two_runs.root, max_range=12.0), ("one", "another"))
+    assert "4 static truths of 1 instances" in text
+    assert text.split("\n\n")[1].splitlines()[1].split() == ["IoU3D,", "mean", "0.500", "0.083", "-0.417", "-"]
 
 
 def test_runs_of_other_things_are_not_compared(two_runs):

@@ -2,12 +2,16 @@ import json
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from vsrd_ray.evaluation import evaluate_run, format_report
 from vsrd_ray.evaluation.confidence import Kept, confidence_auc, precision_of_kept, reliability
 from vsrd_ray.evaluation.matching import Matches
+from vsrd_ray.labels.parquet import corrected_rows, write_piece
+from vsrd_ray.labels.schema import LABEL_SCHEMA
 
+SEQUENCE = "2013_05_28_drive_0042_sync"
 A, B = (10.0, 3.0, 0.0), (20.0, -2.0, 0.0)
 
 
@@ -116,3 +120,19 @@ def test_the_report_has_the_confidence_of_static_labels(write_run, label_row, tr
     assert table[1].split() == ["0.9", "-", "1.0", "1", "0.90", "100", "%", "33", "%", "100", "%"]
     assert table[3].split() == ["0.3", "-", "0.4", "1", "0.30", "0", "%", "100", "%", "67", "%"]
     assert table[-1] == "AUC of confidence against IoU3D > .5: 1.000"
+
+
+def test_a_humans_boxes_have_no_part_in_the_labelers_confidence(write_run, label_row, truth_object):
+    truth = [truth_object(1, 1, A), truth_object(2, 2, B)]
+    rows = [label_row(1, 26001, A, confidence=0.8), label_row(2, 26001, (24.0, 3, 0), confidence=0.3)]
+    output, root = write_run(rows, truth)
+    alone = evaluate_run(output, root)
+    drawn = [label_row(4, 26001, A, confidence=1.0), label_row(4, 26002, (24.0, -2, 0), confidence=1.0)]
+    human = pa.Table.from_pylist([row | {"source": "human"} for row in drawn], schema=LABEL_SCHEMA)
+    write_piece(human, corrected_rows(output, sequence=SEQUENCE, camera="image_00"))
+    reviewed = pa.table({"camera": ["image_00"], "frame": pa.array([4], pa.int32())})
+    write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+    both = evaluate_run(output, root)
+    assert (alone.static.labelled, both.static.labelled) == (2, 4)
+    assert (both.confidence_auc, both.kept) == (alone.confidence_auc, alone.kept) == (1.0, alone.kept)
+    assert [entry.count for entry in both.reliability] == [0, 0, 0, 1, 0, 0, 0, 0, 1, 0]

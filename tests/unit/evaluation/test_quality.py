@@ -207,6 +207,27 @@ def test_official_iou_stands_beside_the_exact_one(write_run, label_row, truth):
     assert "official IoU3D" in format_report(report)
 
 
+def test_official_iou_that_is_none_is_cut_in_the_summary(write_run, label_row, truth, monkeypatch):
+    """As published it may leave [0, 1], or be no number: means of such values say nothing."""
+    published = np.array([1.5, -2400.0, math.nan, math.inf, -math.inf, 0.25])
+    monkeypatch.setattr(
+        "vsrd_ray.evaluation.matching.official_iou", lambda *_: (published, published[::-1])
+    )  # of six labels
+    rows = [label_row(frame, 26001, A) for frame in (1, 2, 3, 4)]
+    rows += [label_row(frame, 26002, B, yaw=0.5) for frame in (2, 3)]
+    output, root = write_run(rows, truth)
+    report = evaluate_run(output, root, official=True)
+    assert (report.static.count, report.static.labelled) == (7, 6)
+    for overlap in (report.static.official_iou_3d, report.static.official_iou_bev):
+        assert overlap is not None and overlap.mean == pytest.approx((1 + 0 + 0 + 1 + 0 + 0.25) / 7)
+        assert (overlap.median, overlap.share_over_70) == (0.0, 2 / 7)
+    line = "official IoU is cut to [0, 1], and NaN counts 0: as published, it may be out of these bounds"
+    assert line in format_report(report).splitlines()
+    assert "official" not in format_report(evaluate_run(output, root))
+    matches = match_sequence(output, root, SEQUENCE, Criteria("image_00", ("car",), official=True))
+    assert {1.5, -2400.0, -math.inf} <= set(matches.official_iou_3d.tolist())
+
+
 def test_the_report_is_written_as_json_without_nan(write_run, label_row, truth):
     output, root = write_run([label_row(1, 26001, A)], truth[:2])
     report = evaluate_run(output, root)
