@@ -73,12 +73,16 @@ def quiet(browser: Any) -> Callable[[], AbstractContextManager[None]]:
 
 @pytest.fixture
 def page(browser: Any, report: Path, quiet: Callable[[], AbstractContextManager[None]]) -> Iterator[Callable[..., Any]]:
-    """Opens a place of the report in light colours, and hands out the browser; its console has to stay empty."""
+    """Opens a place of the report in light colours, and hands out the browser; its console has to stay empty.
+
+    The report is loaded anew, so that nothing is left of what a test did before.
+    """
 
     def open_at(route: str, *, theme: str = "light", width: int = 1280) -> Any:
         browser.set_window_size(width, 900)
+        browser.get("about:blank")  # another place of the page that is open would not load it again
         browser.get(f"{report.as_uri()}{route}")
-        browser.execute_script("setTheme(arguments[0]); show()", theme)
+        browser.execute_script("localStorage.clear(); setTheme(arguments[0]); show()", theme)
         return browser
 
     with quiet():

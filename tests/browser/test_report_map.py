@@ -2,10 +2,11 @@
 
 import cv2
 import pytest
-from hands import press_button, route, values, wait_for
+from hands import press, press_button, route, texts, values, wait_for
 from runs import SEQUENCE
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +20,8 @@ CROWD = """
     drawMap(document.getElementById("map"), { ...sequences[0], instances: copies }, MAP_COLORS[0]);
     return document.querySelectorAll("#map *").length;
 """
+RANGES = "[document.getElementById('map').layout.xaxis.range, document.getElementById('map').layout.yaxis.range].flat()"
+ZOOM = "Plotly.relayout('map', { 'xaxis.range': [2, 22], 'yaxis.range': [-5, 3] })"
 # Gives the first parked instance a truth that drives along x, a metre a frame.
 DRIVING = """
     const instance = allInstances.find((some) => some.box && some.truth.length);
@@ -68,7 +71,6 @@ def test_boxes_without_a_figure_are_grey_on_the_map_not_red(page):
     assert polygons(browser, "no figure") == 1
     color = values(browser, f"{TRACES}.find((trace) => trace.name === 'no figure').fillcolor")
     assert color == "rgb(140, 140, 140)"
-    browser.execute_script("mapState.color = null")
 
 
 def test_ten_thousand_boxes_are_drawn_as_a_few_shapes(page):
@@ -98,6 +100,52 @@ def test_moving_truth_has_its_way_and_its_box_where_it_was_labelled(page):
     xs = values(browser, f"{TRACES}.find((trace) => trace.name === {box!r}).x.slice(0, 4)")
     assert sum(xs) / 4 == pytest.approx(target, abs=1e-3)
     assert way in browser.find_element(By.CSS_SELECTOR, "#map .legend").text
+
+
+def test_boxes_have_an_edge_unless_they_are_very_many(page):
+    """Neighbours of one colour are told apart; ten thousand are drawn fast."""
+    browser = page("#map")
+    modes = f"[...new Set({TRACES}.filter((trace) => /^from/.test(trace.name)).map((trace) => trace.mode))]"
+    assert values(browser, modes) == ["lines"]
+    browser.execute_script(CROWD, 10_000)
+    assert values(browser, modes) == ["none"]
+
+
+def test_the_map_shows_the_part_that_one_came_from(page):
+    browser = page("#map")
+    whole = values(browser, RANGES)
+    browser.execute_script(f"return {ZOOM}")
+    part = values(browser, RANGES)
+    assert part[:2] != pytest.approx(whole[:2])
+    browser.execute_script("location.hash = instanceRoute(allInstances.find((instance) => instance.box))")
+    wait_for(browser, lambda: texts(browser, "a[href='#map']")[-1] == "Back to the map")
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#map" and texts(browser, "h1") == ["Map"])
+    assert values(browser, RANGES) == pytest.approx(part, abs=0.2)
+    press(browser, "t")
+    assert values(browser, RANGES) == pytest.approx(part, abs=0.2)
+    browser.find_element(By.CSS_SELECTOR, ".modebar-btn[data-title*='eset']").click()
+    wait_for(browser, lambda: values(browser, RANGES) == pytest.approx(whole))
+    press(browser, "t")
+    assert values(browser, RANGES) == pytest.approx(whole)
+
+
+def test_one_walks_through_the_instances_of_the_map_and_back_to_it(page):
+    browser = page("#map")
+    worst_first = values(
+        browser, "sorted(allInstances.filter((instance) => instance.box), 'worst', false).map(instanceRoute)"
+    )
+    browser.execute_script("location.hash = arguments[0]", worst_first[0])
+    wait_for(browser, lambda: route(browser) == worst_first[0] and texts(browser, ".count"))
+    assert texts(browser, ".count") == [f"1 of {len(worst_first)} instances on the map, worst first"]
+    press(browser, "j")
+    wait_for(browser, lambda: route(browser) == worst_first[1])
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#map" and texts(browser, "h1") == ["Map"])
+    browser.execute_script("location.hash = frameRoute(allFrames[3])")
+    wait_for(browser, lambda: texts(browser, ".count") == ["4 of 24 frames"])
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#map")
 
 
 def test_a_click_on_a_box_opens_its_instance(page):

@@ -1,7 +1,12 @@
 """Pictures written to a folder or a film, by the name of the destination."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
 
+import av
+import av.filter
 import cv2
 import numpy as np
 
@@ -10,7 +15,18 @@ from vsrd_ray.data.storage import Location
 from vsrd_ray.errors import InputError
 
 _GIF_WIDTH = 800  # pixels; films in this format grow large
-_SUFFIXES = (".mp4", ".gif", "")
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How films of a kind are encoded: a picture at a time, so that those of any length can be written."""
+
+    codec: Literal["libx264", "gif"]
+    pixels: str
+    prepare: Callable[[np.ndarray], np.ndarray]  # of a picture, to a size that suits
+    quality: dict[str, str] = field(default_factory=dict)  # of the codec
+    layout: dict[str, str] = field(default_factory=dict)  # of the file
+    has_palettes: bool = False  # each picture has 256 colours of its own
 
 
 def check_destination(destination: Location) -> None:
@@ -19,7 +35,7 @@ def check_destination(destination: Location) -> None:
     Raises:
         InputError: another suffix than .mp4 or .gif.
     """
-    if destination.suffix.lower() not in _SUFFIXES:
+    if destination.suffix.lower() not in ("", *_FORMATS):
         raise InputError(f"{destination}: pictures go to a folder, or to a film that ends with .mp4 or .gif")
 
 
@@ -30,19 +46,18 @@ def write_pictures(
 
     Args:
         pictures: (frame number, BGR [H, W, 3] uint8), of one size.
-        destination: a film (.mp4, or .gif, which is scaled down to 800 px), or a folder for DESTINATION/%010d.png.
+        destination: a film (.mp4, H.264 that browsers play, or .gif, which is scaled down to 800 px), or a folder for
+            DESTINATION/%010d.png.
         frames_per_second: of a film.
 
     Raises:
-        InputError: another suffix, or no film can be written on this machine.
+        InputError: another suffix.
     """
     check_destination(destination)
-    kind = destination.suffix.lower()
-    if kind == ".mp4":
-        return _write_mp4(pictures, destination, frames_per_second)
-    if kind == ".gif":
-        return _write_gif(pictures, destination, frames_per_second)
-    return _write_folder(pictures, destination)
+    kind = _FORMATS.get(destination.suffix.lower())
+    if kind is None:
+        return _write_folder(pictures, destination)
+    return _write_film((picture for _, picture in pictures), destination, kind, frames_per_second)
 
 
 def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) -> int:
@@ -54,33 +69,54 @@ def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) 
     return count
 
 
-def _write_mp4(pictures: Iterable[tuple[int, np.ndarray]], path: Location, frames_per_second: float) -> int:
-    count, writer = 0, None
-    with atomic_write(path) as temporary:
-        try:
-            for _, picture in pictures:
-                height, width = (side - side % 2 for side in picture.shape[:2])  # the codec wants even sides
-                if writer is None:
-                    code = cv2.VideoWriter.fourcc(*"mp4v")
-                    writer = cv2.VideoWriter(str(temporary), code, frames_per_second, (width, height))
-                    if not writer.isOpened():
-                        raise InputError(f"{path}: OpenCV cannot write MP4 on this machine; give a .gif or a folder")
-                writer.write(np.ascontiguousarray(picture[:height, :width]))
-                count += 1
-        finally:
-            if writer is not None:
-                writer.release()
+def _write_film(pictures: Iterable[np.ndarray], path: Location, kind: _Format, frames_per_second: float) -> int:
+    count, rate = 0, Fraction(frames_per_second).limit_denominator(1001)
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", options=kind.layout) as film:
+        stream = film.add_stream(kind.codec, rate=rate, options=kind.quality)
+        stream.pix_fmt = kind.pixels
+        frames = _frames(map(kind.prepare, pictures), 1 / rate)
+        for frame in _with_palettes(frames) if kind.has_palettes else frames:
+            if count == 0:
+                stream.width, stream.height = frame.width, frame.height
+            film.mux(stream.encode(frame))
+            count += 1
+        film.mux(stream.encode())  # what the codec still holds
     return count
 
 
-def _write_gif(pictures: Iterable[tuple[int, np.ndarray]], path: Location, frames_per_second: float) -> int:
-    film = cv2.Animation()
-    film.frames = [_scaled_down(picture) for _, picture in pictures]
-    film.durations = [round(1000 / frames_per_second)] * len(film.frames)  # milliseconds
-    with atomic_write(path) as temporary:
-        if not cv2.imwriteanimation(str(temporary), film):
-            raise InputError(f"{path}: OpenCV cannot write GIF on this machine; give an .mp4 or a folder")
-    return len(film.frames)
+def _frames(pictures: Iterable[np.ndarray], duration: Fraction) -> Iterator[av.VideoFrame]:
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
+        frame.pts, frame.time_base = number, duration
+        yield frame
+
+
+def _with_palettes(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Each frame in the 256 colours that suit it best."""
+    graph = None
+    for frame in frames:
+        graph = graph or _palette_graph(frame)
+        graph.vpush(frame)
+        yield graph.vpull()
+
+
+def _palette_graph(frame: av.VideoFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    split, sink = graph.add("split"), graph.add("buffersink")
+    palette, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1:dither=none")
+    source.link_to(split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _with_even_sides(picture: np.ndarray) -> np.ndarray:
+    height, width = (side - side % 2 for side in picture.shape[:2])
+    return picture[:height, :width]
 
 
 def _scaled_down(picture: np.ndarray) -> np.ndarray:
@@ -88,3 +124,16 @@ def _scaled_down(picture: np.ndarray) -> np.ndarray:
     if width <= _GIF_WIDTH:
         return picture
     return cv2.resize(picture, (_GIF_WIDTH, round(height * _GIF_WIDTH / width)), interpolation=cv2.INTER_AREA)
+
+
+_FORMATS = {
+    # H.264 with colours at half the resolution is what every browser plays, and begins before all of it has come.
+    ".mp4": _Format(
+        codec="libx264",
+        pixels="yuv420p",
+        prepare=_with_even_sides,
+        quality={"preset": "veryfast", "crf": "23"},
+        layout={"movflags": "+faststart"},
+    ),
+    ".gif": _Format(codec="gif", pixels="pal8", prepare=_scaled_down, has_palettes=True),
+}

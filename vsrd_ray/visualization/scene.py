@@ -20,8 +20,9 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labels.parquet import read_groups, read_labels
-from vsrd_ray.labels.run import group_frames, read_index, read_inputs, sequence_labels
+from vsrd_ray.labels.run import read_index, read_inputs, sequence_labels
 from vsrd_ray.visualization.drawing import INK, WHITE, Color, draw_box, instance_color
+from vsrd_ray.visualization.frames import frames_to_show
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Scene:
     """A labelled sequence."""
 
     sequence: Sequence
-    frames: tuple[int, ...]  # labelled ones, ascending
+    frames: tuple[int, ...]  # ascending; see `frames_to_show`
     labels: Boxes
     best: np.ndarray  # [N] bool: of all labels of an instance, the first of those with the highest confidence
     truth: Boxes | None  # boxes of the wanted classes
@@ -99,7 +100,7 @@ def open_scene(output: Location, root: Location, *, sequence: str | None = None)
     name = next(iter(inputs.sequences)) if sequence is None else sequence
     if name not in inputs.sequences:
         raise InputError(f"{output} has no sequence {name}; it holds {held}")
-    frames = tuple(group_frames(read_groups(output), sequence=name))
+    frames = tuple(frames_to_show(output, read_groups(output), sequence=name, inputs=inputs))
     if not frames:
         raise InputError(f"{output} has no labelled frame of {name}, so there is nothing to draw")
     rows = sequence_labels(labels, sequence=name, camera=inputs.camera)

@@ -37,6 +37,8 @@ def visualize_labels(
 ) -> int:
     """Draw every labelled frame of a run, with masks, labels and, where there is some, ground truth.
 
+    Frames that need no labels, since nothing is to be seen in them, are among them, as are those of failed groups.
+
     Args:
         output: folder of a labelling run.
         root: dataset with the run's sequence.

@@ -1,6 +1,8 @@
 import json
+import weakref
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -34,6 +36,24 @@ def test_scene_knows_what_holds_where(run):
     assert scene.parked_truth().instance_ids.tolist() == [26001, 26002]
 
 
+def test_frames_without_objects_and_those_that_a_human_reviewed_are_shown(run, lengthen, tmp_path):
+    lengthen(*run)
+    scene = open_scene(*run)
+    assert scene.frames == (1, 2, 3, 4, 5, 6)
+    assert len(scene.labels.in_frame(5).frames) == len(scene.labels.in_frame(6).frames) == 0
+    assert visualize_labels(*run, tmp_path / "film.mp4") == 6
+
+
+def test_a_drive_without_anything_to_label_is_shown(write_run, tmp_path):
+    output, root = write_run([], [])
+    manifest = json.loads((output / "manifest.json").read_text())
+    manifest["inputs"]["classes"] = ["bus"]
+    (output / "manifest.json").write_text(json.dumps(manifest))
+    for path in (output / "groups").iterdir():
+        path.unlink()
+    assert visualize_labels(output, root, tmp_path / "film.mp4") == 4
+
+
 def test_sheet_is_a_picture_with_and_without_truth_and_evaluation(run, tmp_path):
     output, root = run
     write_sheet(output, root, tmp_path / "a.png", frames=2)
@@ -60,13 +80,56 @@ def test_labels_become_a_folder_of_pngs(run, tmp_path):
 def test_labels_become_a_film(run, tmp_path, name):
     output, root = run
     assert visualize_labels(output, root, tmp_path / name) == 4
-    if name.endswith("mp4"):
-        film = cv2.VideoCapture(str(tmp_path / name))
-        assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 4
-        film.release()
-    else:
-        assert (tmp_path / name).read_bytes()[:6] == b"GIF89a"
+    with av.open(str(tmp_path / name)) as film:
+        (stream,) = film.streams.video
+        assert len(list(film.decode(stream))) == 4 and stream.average_rate == 10
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_film_is_of_the_kind_that_browsers_play(tmp_path):
+    """H.264 with colours at half the resolution, and what a browser has to know of it before its pictures."""
+    shades = [np.full((101, 201, 3), shade, np.uint8) for shade in (0, 128, 255)]
+    assert write_pictures(enumerate(shades), tmp_path / "film.mp4", frames_per_second=12.5) == 3
+    data = (tmp_path / "film.mp4").read_bytes()
+    assert 0 < data.find(b"moov") < data.find(b"mdat")
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        (stream,) = film.streams.video
+        pictures = [frame.to_ndarray(format="bgr24") for frame in film.decode(stream)]
+        assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height) == (200, 100)
+        assert stream.average_rate == 12.5
+    np.testing.assert_allclose([picture.mean() for picture in pictures], [0, 128, 255], atol=5)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.gif"])
+def test_a_film_takes_its_pictures_one_by_one(tmp_path, name):
+    """Those of a long drive would not fit into memory."""
+    alive = []
+
+    def pictures():
+        for number in range(200):
+            picture = np.full((64, 64, 3), number, np.uint8)
+            alive.append(weakref.ref(picture))
+            yield number, picture
+            del picture
+            most.append(sum(ref() is not None for ref in alive))
+
+    most: list[int] = []
+    assert write_pictures(pictures(), tmp_path / name) == 200
+    assert max(most) < 100
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.gif"])
+def test_a_film_that_breaks_off_leaves_what_was_there(tmp_path, name):
+    (tmp_path / name).write_text("of yesterday")
+
+    def pictures():
+        yield 0, np.zeros((32, 32, 3), np.uint8)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        write_pictures(pictures(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "of yesterday"
 
 
 def test_annotations_become_pictures(run, tmp_path):

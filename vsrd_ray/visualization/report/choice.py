@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from vsrd_ray.data.index import is_any_of
+from vsrd_ray.labels.parquet import HUMAN
 from vsrd_ray.visualization.report.tables import Rows, SequenceTables, numbers
 
 ViewKind = Literal["target", "large", "worst"]
@@ -23,7 +25,8 @@ class ViewChoice:
     """A row that an instance's page shows close up."""
 
     row: int
-    kind: ViewKind  # the fit's own target frame, one with a large mask, or the one in which mask and box differ most
+    # the target frame of the fit that is described, one with a large mask, or the one in which mask and box differ most
+    kind: ViewKind
 
 
 def doubt(tables: SequenceTables) -> np.ndarray:
@@ -81,8 +84,8 @@ def choose_views(tables: SequenceTables, instance: int) -> list[ViewChoice]:
     labelled = own[rows.boxes[own] >= 0]
     if not len(labelled):
         return [ViewChoice(int(own[np.argmax(rows.mask_areas[own])]), "large")]
-    targets = numbers(tables.boxes, ("target_frame",))[rows.boxes[labelled], 0]
-    chosen = [ViewChoice(int(row), "target") for row in labelled[targets == tables.frames[rows.frames[labelled]]][:1]]
+    target = numbers(tables.boxes.slice(_described_box(tables, labelled), 1), ("target_frame",))[0, 0]
+    chosen = [ViewChoice(int(row), "target") for row in labelled[tables.frames[rows.frames[labelled]] == target]]
     largest_first = labelled[np.lexsort([-rows.mask_areas[labelled], rows.touches_border[labelled]])]
     apart = len(labelled) / _APART
     for row in largest_first.tolist():
@@ -94,6 +97,18 @@ def choose_views(tables: SequenceTables, instance: int) -> list[ViewChoice]:
     if worst not in {view.row for view in chosen}:
         chosen.append(ViewChoice(worst, "worst"))
     return chosen
+
+
+def _described_box(tables: SequenceTables, labelled: np.ndarray) -> int:
+    """Place of the box that stands for an instance with these rows: the one that its page describes (data.js).
+
+    It is the most confident box of the fit; a human's only where there is no other.
+    """
+    boxes = tables.rows.boxes[labelled]
+    is_fitted = ~is_any_of(tables.boxes["source"], [HUMAN]).to_numpy()[boxes]
+    boxes = boxes[is_fitted] if is_fitted.any() else boxes
+    confidences = np.round(numbers(tables.boxes, ("confidence",))[boxes, 0], 4)  # as many decimals as the page has
+    return int(boxes[np.argmax(np.nan_to_num(confidences, nan=-1.0))])
 
 
 def largest_rows(rows: Rows) -> np.ndarray:

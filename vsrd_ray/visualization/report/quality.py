@@ -28,14 +28,18 @@ _WORDS = {
     "max_range": "farthest truth, m",
     "num_frames": "frames",
     "num_corrected_frames": "of them corrected by hand",
+    "num_failed_groups": "groups that failed",
+    "has_ended": "the run had ended",
+    "prefer": "in them, boxes of",
     "num_windows": "windows of KITTI-360's AP",
     "num_objects": "objects to find",
     "kitti_ap": "KITTI AP R40",
     "kitti360_ap": "KITTI-360 AP",
     "num_skipped_boxes": "true boxes left out, not upright",
-    "confidence_auc": "AUC of confidence against IoU3D > .5",
-    "static_by_range": "static, range",
-    "static_by_visibility": "static, visible",
+    "confidence_auc": "AUC of confidence against IoU3D > .5, parked",
+    "static": "parked",
+    "static_by_range": "parked, range",
+    "static_by_visibility": "parked, visible",
     "moving_by_range": "moving, range",
     "moving_by_visibility": "moving, visible",
 }
@@ -73,6 +77,8 @@ def figure(name: str, value: Any) -> str:
         return "–"
     if isinstance(value, list | tuple):
         return ", ".join(figure(name, entry) for entry in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
     if name.startswith(_SHARES):
@@ -84,10 +90,10 @@ def _headline(quality: Mapping[str, Any]) -> list[list[str]]:
     static = quality.get("static") or {}
     overlap = static.get("iou_3d") or {}
     entries = [
-        ("mean IoU3D", "mean", overlap),
-        ("IoU3D > .5", "share_over_50", overlap),
-        ("IoU3D > .7", "share_over_70", overlap),
-        ("coverage", "coverage", static),
+        ("mean IoU3D, parked", "mean", overlap),
+        ("IoU3D > .5, parked", "share_over_50", overlap),
+        ("IoU3D > .7, parked", "share_over_70", overlap),
+        ("coverage, parked", "coverage", static),
     ]
     return [[title, figure(name, source[name])] for title, name, source in entries if name in source]
 

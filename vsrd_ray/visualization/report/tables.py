@@ -18,9 +18,11 @@ from vsrd_ray.data.kitti360.instances import class_name
 from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.lookup import instance_keys, positions, split_keys
 from vsrd_ray.data.storage import Location
-from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.iou import box_iou_3d
-from vsrd_ray.labels.run import RunInputs, group_frames, read_index, sequence_labels
+from vsrd_ray.labels.parquet import Preference
+from vsrd_ray.labels.run import RunInputs, check_files, read_index, sequence_labels
+from vsrd_ray.labels.selection import check_poses
+from vsrd_ray.visualization.frames import frames_to_show
 
 _CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
 _SIDES = tuple(f"bbox_{side}" for side in SIDES)
@@ -48,7 +50,7 @@ class SequenceTables:
     """A sequence of a run."""
 
     sequence: Sequence
-    frames: np.ndarray  # [F] int64, ascending: those of groups, and those with labels
+    frames: np.ndarray  # [F] int64, ascending: those of `frames_to_show`, and those with labels
     instance_ids: np.ndarray  # [N] int64, ascending
     boxes: pa.Table  # [B] a label row for each different box
     labels: pa.Table  # all label rows of the sequence
@@ -67,7 +69,14 @@ class SequenceTables:
 
 
 def read_tables(
-    output: Location, root: Location, name: str, *, inputs: RunInputs, labels: pa.Table, groups: pa.Table
+    output: Location,
+    root: Location,
+    name: str,
+    *,
+    inputs: RunInputs,
+    labels: pa.Table,
+    groups: pa.Table,
+    prefer: Preference = "human",
 ) -> SequenceTables | None:
     """The tables of one sequence; None where the run has done nothing of it yet.
 
@@ -78,19 +87,19 @@ def read_tables(
         inputs: of the run.
         labels: of the run, all sequences.
         groups: of the run.
+        prefer: whose boxes the labels are in frames that a human reviewed.
 
     Raises:
-        InputError: the sequence or its index cannot be read, or `root` has no pose of a labelled frame.
+        InputError: the sequence or its index cannot be read, files of its labels are gone, or `root` has another one.
     """
+    check_files(output, groups, sequence=name)
     labels = sequence_labels(labels, sequence=name, camera=inputs.camera).combine_chunks()
-    label_frames = labels["frame"].to_numpy()
-    frames = np.union1d(np.array(group_frames(groups, sequence=name), dtype=np.int64), label_frames.astype(np.int64))
+    shown = frames_to_show(output, groups, sequence=name, inputs=inputs, prefer=prefer)
+    frames = np.union1d(np.array(shown, dtype=np.int64), labels["frame"].to_numpy().astype(np.int64))
     if not len(frames):
         return None
     sequence = open_sequence(root, name, inputs.camera)
-    lost = [frame for frame in frames.tolist() if frame not in sequence.T_world_cam]
-    if lost:
-        raise InputError(f"{root} has no pose of frame {lost[0]} of {name}, which {output} has labelled: check --root")
+    check_poses(sequence, frames.tolist())
     index = read_index(output, name)
     wanted = pc.field("class_name").isin(list(inputs.classes)) & pc.field("frame").isin(frames.tolist())
     masks = index.filter(wanted)

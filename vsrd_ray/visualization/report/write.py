@@ -42,7 +42,7 @@ class Written:
     """What a report holds."""
 
     num_bytes: int
-    frames: int  # labelled ones
+    frames: int
     frame_pictures: int  # of them, those with their masks, and with their image where there is one
     instances: int
     left_out: int  # further instances, the least doubtful, for which there is no room
@@ -119,7 +119,9 @@ def _read_parts(
 ) -> list[SequenceTables]:
     """The sequences of which there is something to show."""
     labels = read_labels(output, prefer=prefer)
-    found = (read_tables(output, root, name, inputs=inputs, labels=labels, groups=groups) for name in wanted)
+    found = (
+        read_tables(output, root, name, inputs=inputs, labels=labels, groups=groups, prefer=prefer) for name in wanted
+    )
     parts = [tables for tables in found if tables is not None]
     if not parts:
         raise InputError(f"{output} has no labelled frame of {', '.join(wanted)} yet, so there is nothing to report")

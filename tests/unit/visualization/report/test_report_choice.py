@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from vsrd_ray.visualization.report.choice import (
@@ -27,6 +30,28 @@ def test_views_begin_with_the_target_frame(tables):
     assert views(0)[0] == (2, "target") and {frame for frame, _ in views(0)} == {1, 2, 4}
     assert views(1) == [(2, "target"), (3, "large")]
     assert views(2) == [(4, "large")]  # without a label
+
+
+def test_the_target_frame_is_that_of_the_box_that_is_described(write_run, label_row, truth_object, tables_of):
+    """An instance has a box from each of its groups, and the page describes the most confident one."""
+    rows = [
+        label_row(frame, 26001, (10.0 + k, 0.5, 0.0), confidence=confidence) | {"target_frame": frame}
+        for k, (frame, confidence) in enumerate([(1, 0.4), (2, 0.9), (4, 0.9)])
+    ]
+    tables = tables_of(*write_run(rows, [truth_object(1, 1, (10.0, 0.5, 0.0))]))
+    targets = [view for view in choose_views(tables, 0) if view.kind == "target"]
+    assert [tables.frames[tables.rows.frames[view.row]] for view in targets] == [2]
+
+
+def test_a_humans_box_is_described_only_where_there_is_no_other(tables):
+    def target(*sources):
+        place = tables.boxes.schema.get_field_index("source")
+        boxes = tables.boxes.set_column(place, tables.boxes.schema.field(place), pa.array(sources))
+        view = choose_views(replace(tables, boxes=boxes), 0)[0]
+        return tables.frames[tables.rows.frames[view.row]]
+
+    assert target("x", "x", "x") == target("human", "human", "x") == 2
+    assert target("human", "x", "x") == 4
 
 
 def test_the_largest_mask_that_touches_no_border_is_an_instances_best(tables):

@@ -42,12 +42,12 @@ def test_quality_becomes_tables_by_what_is_measured():
     overlap = table("IoU3D")
     assert overlap["columns"] == ["", "count", "labelled", "coverage", "mean", "median", "> .25", "> .5", "> .7"]
     assert overlap["rows"] == [
-        ["static", "4", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
-        ["static, range · 0 - 15 m", "1", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
+        ["parked", "4", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
+        ["parked, range · 0 - 15 m", "1", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
     ]
     errors = table("Errors of labelled truth, mean / median")
     assert errors["columns"] == ["", "centre m", "yaw mod π °"]
-    assert errors["rows"][0] == ["static", "0.12 / 0.10", "–"]
+    assert errors["rows"][0] == ["parked", "0.12 / 0.10", "–"]
 
 
 def test_average_precision_of_any_depth_becomes_a_table():
@@ -65,10 +65,10 @@ def test_average_precision_of_any_depth_becomes_a_table():
 def test_headline_facts_and_reliability():
     contents = quality_contents(REPORT)
     assert contents["headline"] == [
-        ["mean IoU3D", "0.500"],
-        ["IoU3D > .5", "50 %"],
-        ["IoU3D > .7", "–"],
-        ["coverage", "75 %"],
+        ["mean IoU3D, parked", "0.500"],
+        ["IoU3D > .5, parked", "50 %"],
+        ["IoU3D > .7, parked", "–"],
+        ["coverage, parked", "75 %"],
     ]
     assert ["sequences", "a, b"] in contents["facts"] and ["farthest truth, m", "40.000"] in contents["facts"]
     assert [entry["low"] for entry in contents["reliability"]] == [0.9]
@@ -92,7 +92,7 @@ def test_a_report_of_something_else_is_shown_all_the_same():
         ("yaw_deg", 0.55, "0.6"),
         ("x", 3, "3"),
         ("x", None, "–"),
-        ("x", True, "True"),
+        ("x", True, "yes"),
     ],
 )
 def test_figures_are_as_precise_as_their_kind(name, value, expected):

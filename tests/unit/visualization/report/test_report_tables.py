@@ -59,6 +59,25 @@ def test_a_sequence_without_groups_and_labels_has_no_tables(run):
     assert read_tables(output, root, SEQUENCE, inputs=inputs, labels=labels, groups=groups) is None
 
 
+def test_a_sequence_whose_turn_has_not_come_has_no_tables(run):
+    output, root = run
+    labels, groups = read_labels(output).slice(0, 0), read_groups(output).slice(0, 0)
+    (output / "index" / f"{SEQUENCE}.parquet").unlink()
+    assert read_tables(output, root, SEQUENCE, inputs=read_inputs(output), labels=labels, groups=groups) is None
+
+
+@pytest.mark.parametrize(("prefer", "frames"), [("human", [1, 2, 3, 4, 5, 6]), ("auto", [1, 2, 3, 4, 5])])
+def test_frames_without_objects_and_those_that_a_human_reviewed_are_shown(run, lengthen, prefer, frames):
+    output, root = run
+    lengthen(output, root)
+    labels, groups = read_labels(output, prefer=prefer), read_groups(output)
+    inputs = read_inputs(output)
+    tables = read_tables(output, root, SEQUENCE, inputs=inputs, labels=labels, groups=groups, prefer=prefer)
+    assert tables.frames.tolist() == frames
+    shown = np.unique(tables.frames[tables.rows.frames]).tolist()
+    assert shown == [frame for frame in frames if frame != 5]
+
+
 def test_another_dataset_than_the_runs_is_refused(run, tables_of):
     output, root = run
     poses = paths.poses_file(root, SEQUENCE)

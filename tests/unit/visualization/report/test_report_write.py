@@ -240,6 +240,14 @@ def test_a_run_without_a_single_label_is_reported_too(write_run, truth_object, t
     assert content["boxes"]["center"] == [] and set(content["rows"]["box"]) == {-1}
 
 
+def test_frames_without_objects_have_their_pictures(run_with_images, lengthen, tmp_path):
+    lengthen(*run_with_images)
+    written = write_report(*run_with_images, tmp_path / "r.html")
+    assert (written.frames, written.frame_pictures) == (6, 6)
+    content = content_of(tmp_path / "r.html")["sequences"][0]
+    assert content["frames"][4] == 5 and content["pictures"]["4"]["masks"] == {}
+
+
 def test_the_page_reaches_for_nothing(run, tmp_path):
     output, root = run
     write_report(output, root, tmp_path / "r.html")

@@ -135,6 +135,20 @@ function truthIn(instance, frame) {
     ?? instance.truth.find((box) => box.frame === -1) ?? null;
 }
 
+/** The true box that an instance's label is held against: of a moving one, that in the frame that the label was fitted
+ * to, else that in the frame of its largest mask. Null where there is none. */
+function truthAtLabel(instance) {
+  const at = (number) => instance.truth.find((box) => box.frame === number);
+  const largestFirst = [...instance.rows].sort((a, b) => b.area - a.area).map((row) => at(row.frame.number));
+  return at(instance.box?.target_frame) ?? largestFirst.find((box) => box) ?? instance.truth[0] ?? null;
+}
+
+/** Where a moving instance truly was, frame by frame: the centres of its boxes; nothing for a parked one. */
+function truthWay(instance) {
+  const boxes = instance.truth.filter((box) => box.frame !== -1).sort((a, b) => a.frame - b.frame);
+  return boxes.map((box) => box.center);
+}
+
 const sequences = content.sequences.map(openSequence);
 const allFrames = sequences.flatMap((sequence) => sequence.frames);
 const allRows = sequences.flatMap((sequence) => sequence.rows);

@@ -65,18 +65,19 @@ function boxBadges(box) {
 
 /** Keep the list that one came from, if the place is in it; else walk through a plain one. */
 function walkUnless(route, { words, routes, back }) {
-  if (!walk.routes.includes(route)) Object.assign(walk, { words, routes, back });
+  const isFromMap = document.body.dataset.page === "map"; // the page that is left
+  if (!walk.routes.includes(route)) Object.assign(walk, { words, routes, back: isFromMap ? walk.back : back });
 }
 
 function walkButtons() {
   const place = walk.routes.indexOf(location.hash);
   return element("div", { class: "actions" },
-    element("span", { class: "muted" }, place < 0 ? "" : `${place + 1} of ${walk.routes.length} ${walk.words}`),
+    element("span", { class: "muted count" }, place < 0 ? "" : `${place + 1} of ${walk.routes.length} ${walk.words}`),
     element("button", { id: "previous", title: "Previous (←, k)", disabled: place <= 0, click: () => step(-1) },
       "← Previous"),
     element("button", { id: "next", title: "Next (→, j)", disabled: place < 0 || place + 1 >= walk.routes.length,
       click: () => step(1) }, "Next →"),
-    element("a", { href: walk.back }, "Back to the list"));
+    element("a", { href: walk.back }, walk.back.startsWith("#map") ? "Back to the map" : "Back to the list"));
 }
 
 function notFound(words) {

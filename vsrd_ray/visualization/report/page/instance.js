@@ -1,6 +1,6 @@
 // One instance: its best views, its silhouette against its mask, the numbers of its fit, and where it was seen from.
 
-const VIEW_WORDS = { target: "the fit's best view", large: "large in the image", worst: "mask and box differ most" };
+const VIEW_WORDS = { target: "the fit’s target frame", large: "large in the image", worst: "mask and box differ most" };
 
 /** #instance/<sequence>/<id> */
 function instancePage(name, id) {
@@ -54,7 +54,8 @@ function instanceFacts(instance) {
 }
 
 function truthSize(instance) {
-  return instance.truth.length ? [["true size", `${sizeWords(instance.truth[0])} m`]] : [];
+  const truth = truthAtLabel(instance);
+  return truth ? [["true size", `${sizeWords(truth)} m`]] : [];
 }
 
 /** Close-ups, the one in which mask and box differ most last. */
@@ -109,13 +110,24 @@ function surroundingsSection(instance) {
   return element("section", { class: "panel", style: "margin-top:14px" },
     element("b", {}, "From above"),
     element("div", { class: "muted" }, "north upwards; lines go to where the camera stood"
-      + `${instance.truth.length ? "; the thin outline is the truth" : ""}`),
+      + truthWords(instance)),
     svgElement("svg", { class: "plan", style: "margin-top:8px;max-height:340px", role: "img",
       viewBox: `${left} ${top} ${right - left} ${bottom - top}`, "aria-label": "The instance from above" },
       cameras.map((camera) => svgElement("path", ray(camera))),
       cameras.map(([cx, cy]) => svgElement("circle", { class: "camera", cx, cy, r: (right - left) / 220 })),
       instance.boxes.map((box) => labelFootprint(box, instance, place)),
-      instance.truth.map((box) => truthFootprint(box, place))));
+      truthWayDrawing(instance, place), truthFootprint(truthAtLabel(instance), place)));
+}
+
+function truthWords(instance) {
+  if (!instance.truth.length) return "";
+  return truthWay(instance).length ? "; the thin outline is the truth in the label’s frame, on its dotted way"
+    : "; the thin outline is the truth";
+}
+
+function truthWayDrawing(instance, place) {
+  const way = truthWay(instance);
+  return way.length ? svgElement("path", { class: "truth way", d: linePath(way.map(place), false) }) : null;
 }
 
 /** Range, and how far mask and box differ, over the frames. */

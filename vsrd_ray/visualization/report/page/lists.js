@@ -1,13 +1,18 @@
 // Lists that can be sorted: frames, boxes in frames, and instances. A list is also what "next" and "previous" walk.
 
+// `ends`: what comes first in the order as it is, and what in the reversed one.
 const ORDERS = {
-  worst: { words: "worst first", value: (entry) => [-entry.doubt, -(entry.disagreement ?? 0)] },
-  frame: { words: "frame", value: (entry) => placeInRun(entry.frame ?? entry) },
-  confidence: { words: "confidence", value: (entry) => [entry.confidence] },
-  iou: { words: "IoU3D with the truth", value: (entry) => [entry.iou] },
-  disagreement: { words: "mask against box", value: (entry) => [negative(entry.disagreement)] },
-  range: { words: "range", value: (entry) => [entry.range] },
-  instance: { words: "instance", value: (entry) => [entry.instance ? entry.instance.id : entry.id ?? null] },
+  worst: { words: "worst first", ends: ["worst first", "best first"],
+    value: (entry) => [-entry.doubt, -(entry.disagreement ?? 0)] },
+  frame: { words: "frame", ends: ["first frame first", "last frame first"],
+    value: (entry) => placeInRun(entry.frame ?? entry) },
+  confidence: { words: "confidence", ends: ["lowest first", "highest first"], value: (entry) => [entry.confidence] },
+  iou: { words: "IoU3D with the truth", ends: ["lowest first", "highest first"], value: (entry) => [entry.iou] },
+  disagreement: { words: "mask against box", ends: ["most different first", "most alike first"],
+    value: (entry) => [negative(entry.disagreement)] },
+  range: { words: "range", ends: ["nearest first", "farthest first"], value: (entry) => [entry.range] },
+  instance: { words: "instance", ends: ["lowest number first", "highest number first"],
+    value: (entry) => [entry.instance ? entry.instance.id : entry.id ?? null] },
 };
 const BATCH = 36; // tiles that are added at a time
 const galleryState = { picturesOnly: false };
@@ -99,7 +104,7 @@ function galleryToolbar(chosen, count) {
     toggle("Boxes", kind === "boxes", () => go({ kind: "boxes" })),
     toggle("Worst first", order === "worst", () => go({ order: "worst", direction: "up" }), worstWords()),
     select("Sort by", orders.map(([key, entry]) => [key, entry.words]), order, (value) => go({ order: value })),
-    turnButton(direction, (turned) => go({ direction: turned })),
+    turnButton(order, direction, (turned) => go({ direction: turned })),
     sequences.length > 1 ? select("Sequence", [["", "every one"], ...sequenceOptions()], name,
       (value) => go({ name: value })) : null,
     element("label", {}, "Instance ", element("input", { type: "number", value: only, placeholder: "every one",
@@ -111,9 +116,12 @@ function galleryToolbar(chosen, count) {
     }, "This file holds pictures of chosen frames, to stay small") : null);
 }
 
-function turnButton(direction, turn) {
-  return element("button", { title: "Turn the order round", click: () => turn(direction === "up" ? "down" : "up") },
-    direction === "up" ? "↑ as is" : "↓ reversed");
+/** Says what comes first, and turns that round. */
+function turnButton(order, direction, turn) {
+  const [asItIs, reversed] = ORDERS[order].ends;
+  const [now, next] = direction === "down" ? [reversed, asItIs] : [asItIs, reversed];
+  return element("button", { class: "turn", title: `Turn the order round: ${next}`,
+    click: () => turn(direction === "down" ? "up" : "down") }, `⇅ ${now}`);
 }
 
 function worstWords() {
@@ -135,7 +143,7 @@ function frameTile(frame) {
       element("div", { class: "muted" }, frame.rows.some((row) => row.box)
         ? `confidence ≥ ${fixed(frame.confidence)}${frame.iou === null ? "" : ` · IoU3D ≥ ${fixed(frame.iou)}`}`
           + ` · mask against box ≤ ${fixed(frame.disagreement)} · nearest ${metres(frame.range)}`
-        : "no labels")));
+        : frame.rows.length ? "no labels" : "nothing to label")));
 }
 
 function boxTile(row) {
@@ -174,7 +182,7 @@ function instancesPage(order = "worst", direction = "up") {
       + "partly hidden has more."),
     element("div", { class: "toolbar" },
       select("Sort by", orders.map(([key, entry]) => [key, entry.words]), chosenOrder, (value) => go(value, "up")),
-      turnButton(direction, (turned) => go(chosenOrder, turned)),
+      turnButton(chosenOrder, direction, (turned) => go(chosenOrder, turned)),
       element("span", { class: "muted" }, `${entries.length} instances`), viewLegend()),
     leftOutNote(),
     tiles(entries, instanceTile, "tiles close"),

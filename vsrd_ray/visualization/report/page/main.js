@@ -83,6 +83,7 @@ function back() {
 
 function onKey(event) {
   const inField = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
+  if (inField && event.key === "Escape") main.focus({ preventScroll: true }); // where keys are for the page again
   if (event.ctrlKey || event.metaKey || event.altKey || inField || document.getElementById("keys").open) return;
   const actions = { ArrowRight: () => step(1), j: () => step(1), ArrowLeft: () => step(-1), k: () => step(-1),
     Escape: back, t: switchTheme, "?": showKeys };

@@ -9,14 +9,18 @@ const MAP_STEPS = 10; // colours that boxes are sorted into
 const LEAST = { length: 7, width: 5 }; // pixels of a box, which is drawn larger than it is where it would be smaller
 const MARGIN = { least: 10, share: 0.04 }; // metres around the drive, and their share of its extent
 const TRUTH_LINE = 1.3; // pixels
+const EDGE_LINE = 0.7; // pixels, which part neighbours of one colour
+const MOST_EDGED = 2000; // boxes that have an edge: those of ten thousand take a third longer to draw
 const MAP_BUTTONS = [["zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]];
-const mapState = { color: null };
+const mapState = { color: null, ranges: new Map() }; // ranges of the axes, by sequence, where one has moved or zoomed
 
 function mapPage(name) {
   const sequence = findSequence(name) ?? sequences[0];
   const colors = MAP_COLORS.filter(([key]) => key !== "iou" || sequence.hasTruth);
   const chosen = colors.find(([key]) => key === mapState.color) ?? colors[0];
   const place = element("div", { class: "map", id: "map", role: "figure", "aria-label": `Map of ${sequence.name}` });
+  const worstFirst = sorted(sequence.instances.filter((instance) => instance.box), "worst", false);
+  remember("instances on the map, worst first", worstFirst.map(instanceRoute));
   afterShowing(() => drawMap(place, sequence, chosen));
   return [
     element("h1", {}, "Map"),
@@ -50,12 +54,29 @@ function drawMap(place, sequence, color) {
     Plotly.react(place, mapTraces(sequence, color, scale), place.layout);
   };
   drawChart(place, mapTraces(sequence, color, scale), layout, { scrollZoom: true, modeBarButtons: MAP_BUTTONS });
+  moveBack(place, mapState.ranges.get(sequence.name));
   fit();
-  place.on("plotly_relayout", fit);
+  place.on("plotly_relayout", () => {
+    keepRanges(place, sequence);
+    fit();
+  });
   place.on("plotly_click", ({ points }) => {
     const target = points.map((point) => point.customdata).find((data) => data);
     if (target) location.hash = target;
   });
+}
+
+/** Remember which part of the map one looks at. */
+function keepRanges({ layout: { xaxis, yaxis } }, sequence) {
+  if (xaxis.autorange) mapState.ranges.delete(sequence.name);
+  else mapState.ranges.set(sequence.name, [xaxis.range, yaxis.range]);
+}
+
+/** Look at that part again; the map's button for the whole of it still shows all, since that was drawn first. */
+function moveBack({ layout: { xaxis, yaxis } }, ranges) {
+  if (!ranges) return;
+  Object.assign(xaxis, { range: [...ranges[0]], autorange: false });
+  Object.assign(yaxis, { range: [...ranges[1]], autorange: false });
 }
 
 /** Where the drive begins and ends along an axis, with some room around it. */
@@ -111,11 +132,12 @@ function boxTraces(instances, value, scale) {
     if (!steps.has(step)) steps.set(step, []);
     steps.get(step).push(instance.box);
   }
+  const edge = instances.length > MOST_EDGED ? {} : { mode: "lines", line: { color: themeColor("surface"), width: EDGE_LINE } };
   const worstLast = [...steps].sort(([a], [b]) => (b ?? MAP_STEPS) - (a ?? MAP_STEPS)); // over their neighbours
   return worstLast.map(([step, boxes]) => {
     const color = valueColor(step === null ? null : (step + 0.5) / MAP_STEPS);
     return shapeTrace(boxes.map((box) => fromAbove(enlarged(box, scale))), color,
-      { name: step === null ? "no figure" : `from ${step / MAP_STEPS}`, opacity: 0.8, showlegend: false });
+      { name: step === null ? "no figure" : `from ${step / MAP_STEPS}`, opacity: 0.8, showlegend: false, ...edge });
   });
 }
 
@@ -141,7 +163,7 @@ function truthTraces(sequence, scale) {
   return [...traces,
     { type: "scatter", mode: "lines", name: "truth, moving: way, and box in the label’s frame", legendgroup: "moving",
       ...joined(moving.map(truthWay)), hoverinfo: "skip", line: { color: driving, width: 1.5, dash: "dot" } },
-    shapeTrace(rings(moving.map(truthOnMap)), driving,
+    shapeTrace(rings(moving.map(truthAtLabel)), driving,
       { name: "truth, moving", legendgroup: "moving", showlegend: false })];
 }
 
@@ -149,18 +171,6 @@ function truthTraces(sequence, scale) {
 function ring(box, scale) {
   const [length, width] = [box.length, box.width].map((side) => Math.max(0, side - 2 * TRUTH_LINE * scale));
   return [fromAbove(box), fromAbove({ ...box, length, width }).reverse()];
-}
-
-function truthWay(instance) {
-  const boxes = instance.truth.filter((box) => box.frame !== -1).sort((a, b) => a.frame - b.frame);
-  return boxes.map((box) => box.center);
-}
-
-/** The true box of a moving instance in the frame that its label was fitted to, else in that of its largest mask. */
-function truthOnMap(instance) {
-  const at = (number) => instance.truth.find((box) => box.frame === number);
-  const largestFirst = [...instance.rows].sort((a, b) => b.area - a.area).map((row) => at(row.frame.number));
-  return at(instance.box?.target_frame) ?? largestFirst.find((box) => box) ?? instance.truth[0];
 }
 
 /** Centres of the boxes, which are not drawn and answer the pointer. */

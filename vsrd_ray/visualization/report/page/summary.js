@@ -74,24 +74,24 @@ function countFigures() {
   return [
     ["frames", String(allFrames.length)], ["labels", String(labels)], ["instances", String(instances)],
     ["of them moving", String(moving)],
-    ["groups done", `${content.groups.counts.ok ?? 0} of ${groups}`],
+    [`of ${countWords(groups, "group")} done`, String(content.groups.counts.ok ?? 0)],
   ];
 }
 
 function summaryCharts(quality) {
   const charts = [];
   if (content.counts.instances) {
-    charts.push(panelChart(`Confidence of ${content.left_out ? "the instances in this file" : "instances"}`, "histogram",
+    charts.push(panelChart(`Confidence of ${content.left_out ? "the instances in this file" : "all instances"}, parked or moving`, "histogram",
       confidenceHistogram,
       { xaxis: { title: "confidence", range: [0, 1] }, yaxis: { title: "instances" }, bargap: 0 }));
   }
   if (quality?.reliability.length) {
     const share = { range: [-0.03, 1.05], tickformat: ".0%" };
-    charts.push(panelChart("Do confidences mean what they say?", "reliability",
+    charts.push(panelChart("Parked: do confidences mean what they say?", "reliability",
       () => reliabilityTraces(quality.reliability),
       { xaxis: { title: "confidence", range: [-0.03, 1.05] }, yaxis: { title: "good labels", ...share } }));
     if (quality.kept.length) {
-      charts.push(panelChart("Keep the confident ones: how many, how good?", "precision",
+      charts.push(panelChart("Parked: keep the confident ones, how many, how good?", "precision",
         () => precisionTraces(quality.kept),
         { xaxis: { title: "labels kept", ...share }, yaxis: { title: "good among them", ...share } }));
     }
@@ -151,9 +151,21 @@ function groupsPage() {
     failed.length ? groupSection("Failed", failed, "bad", "error") : element("p", {}, "No group has failed."),
     skipped.length ? groupSection("Skipped", skipped, "muted", "reason") : null,
     leftOut ? element("p", { class: "muted" }, `${leftOut} more are not listed here.`) : null,
-    element("h2", {}, `Instances without a label: ${unlabelled.length}`),
+    element("h2", {}, `Instances without a label in any frame: ${unlabelled.length}`),
     element("p", { class: "muted" }, `Those that show at least ${sequences[0].minArea} px of mask in a frame.`),
     unlabelled.length ? element("section", { class: "panel" }, unlabelledTable(unlabelled)) : null,
+    unlabelledViews(),
+  ];
+}
+
+/** Masks in single frames that ought to have a label, of instances that have some elsewhere. */
+function unlabelledViews() {
+  const views = allRows.filter((row) => row.doubt > 1 && row.instance.box);
+  const words = "as large, in single frames, of instances that have a label in other frames.";
+  return [
+    element("h2", {}, `Further masks without a label: ${views.length}`),
+    element("p", { class: "muted" }, `Those ${words}`,
+      views.length ? [" They are among the first ", element("a", { href: "#gallery/boxes/worst/up" }, "boxes, worst first"), "."] : null),
   ];
 }
 
