@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 DEMO := demo/seed$(SEED)
+# Tests that start a Ray wait more than they compute: with three at a time two cores are busy.
+TESTS_AT_ONCE ?= 3
 
 .PHONY: demo test lint format clean
 
@@ -26,7 +28,7 @@ demo: $(VENV)/.installed
 	@echo "Report: $(DEMO)/labels/report.html, for a browser"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
