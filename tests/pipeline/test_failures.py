@@ -152,7 +152,7 @@ def test_broken_machine_costs_no_group(cluster, options, undisturbed, files_in, 
     (tmp_path / "folder").mkdir()
     more = {"address": cluster.address, "seconds": 1.0, "folder": str(tmp_path / "folder"), "one_actor": one_actor}
     code, said = ended(drive(options, output=tmp_path / "output", **more))
-    assert code == 0, said
+    assert code == 0, (said, read_groups(tmp_path / "output")["error"].to_pylist())
     assert (tmp_path / "folder" / "first actor").exists()
     check_same(tmp_path / "output", undisturbed, files_in)
 

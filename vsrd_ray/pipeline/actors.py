@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 LOAD, FIT, SETUP = "load", "fit", "setup"
 _MAX_SETUPS = 3  # of an actor; when its worker dies over each of them, the labeler or the machine is what it dies of
 _LONGEST_REST = 60.0  # seconds
-_PARTING = 2.0  # seconds for a result to leave the process
+_PARTING = 0.5  # seconds for a result to leave the process
 _EXIT_ANEW = 1  # of a worker that is to be replaced by a new one
 
 
@@ -46,8 +46,9 @@ class Care:
 
     def begin(self, stage: str, group_ids: Sequence[str]) -> Begun:
         """Count that this worker begins a batch."""
-        node = ray.get_runtime_context().get_node_id()
-        return cast(Begun, ray.get(self.attempts.begin.remote(self.name(stage, group_ids), node)))
+        context = ray.get_runtime_context()
+        name, worker = self.name(stage, group_ids), context.get_actor_id() or ""
+        return cast(Begun, ray.get(self.attempts.begin.remote(name, context.get_node_id(), worker)))
 
     def limited(self, stage: str, group_ids: Sequence[str]) -> AbstractContextManager[None]:
         """A block that ends with this process, should it take too long."""
@@ -114,8 +115,9 @@ class LabelGroups:
         self._work, self._care = work, care
         self._labeler: Labeler | None = None
         self._defect = ""
-        self._rest = 0.0  # seconds, and then to begin anew; 0: go on
+        self._is_leaving = False
         actor = self._actor = ray.get_runtime_context().get_actor_id() or ""
+        time.sleep(cast(float, ray.get(care.attempts.rest.remote(actor))))
         begun = care.begin(SETUP, [actor])
         others_go_on = ray.get(care.attempts.is_set_up_elsewhere.remote(actor))
         if begun.count > _MAX_SETUPS and not others_go_on:
@@ -143,10 +145,8 @@ class LabelGroups:
         labeler, loaded = self._labeler, pickle.loads(row["loaded"])
         ready = [one for one in loaded if one.prepared is not None]
         results = [one.without_labels() for one in loaded if one.prepared is None]
-        if self._rest:
-            results += [GroupResult(one.group_id, attempts=0) for one in ready]  # for others, who do better
-            time.sleep(self._rest)
-            threading.Timer(_PARTING, os._exit, [_EXIT_ANEW]).start()
+        if self._is_leaving:
+            results += [GroupResult(one.group_id, attempts=0) for one in ready]
             return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
         before = {one.group_id: one.attempts - 1 for one in ready}
         results += _carefully(
@@ -160,18 +160,28 @@ class LabelGroups:
         )
         if len(ready) > 1 and all(result.attempts for result in results):
             self._care.attempts.end.remote([self._care.name(FIT, list(before))])
+        if len(ready) == 1 and not results[-1].attempts:  # it is for others, and Ray would send it here again
+            self._leave()
         self._tell_memory()
         return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
 
     def _fit(self, labeler: Labeler, ready: list[Loaded]) -> list[GroupResult]:
-        is_good = False
+        failed, is_good = [one.group_id for one in ready], False
         try:
             results = self._work.label_together(labeler, ready)
-            is_good = any(result.error is None for result in results)
+            failed = [result.group_id for result in results if result.error is not None]
+            is_good = len(failed) < len(ready)
             return results
         finally:
-            rest = self._care.attempts.outcome.remote(self._actor, is_good=is_good)
-            self._rest = 0.0 if is_good else cast(float, ray.get(rest))
+            names = [self._care.name(FIT, [group_id]) for group_id in failed]
+            is_to_rest = self._care.attempts.outcome.remote(self._actor, is_good=is_good, failed=names)
+            if not is_good and ray.get(is_to_rest):
+                self._leave()
+
+    def _leave(self) -> None:
+        """Let Ray replace this process, once its results are gone; until then, others get the groups."""
+        self._is_leaving = True
+        threading.Timer(_PARTING, os._exit, [_EXIT_ANEW]).start()
 
     def _set_up(self) -> None:
         try:
@@ -211,10 +221,10 @@ def _carefully(
     _show(stage, group_ids)
     begun = care.begin(stage, group_ids)
     is_single = len(group_ids) == 1
-    if is_single and begun.count > care.max_attempts:
-        return [fail(group_ids[0], begun.count - 1, care.why_given_up(stage, begun))]
-    if begun.count > 1 and not is_single:
+    if begun.is_for_others or (begun.count > 1 and not is_single):
         return [fail(group_id, 0, None) for group_id in group_ids]
+    if begun.count > care.max_attempts:
+        return [fail(group_ids[0], begun.count - 1, care.why_given_up(stage, begun))]
     try:
         with care.limited(stage, group_ids):
             return do(begun)

@@ -109,10 +109,36 @@ def test_what_is_lost_with_node_after_node_is_to_blame(tmp_path):
 
 def test_a_worker_that_fails_again_and_again_rests_the_longer_the_better_others_do(tmp_path):
     attempts = Attempts(tmp_path / "attempts.json", max_attempts=3)
-    assert attempts.outcome("b", is_good=True) == 0
-    assert [attempts.outcome("a", is_good=False) for _ in range(5)] == [0, 1, 2, 2, 2]  # b was before it
-    assert attempts.outcome("b", is_good=True) == 0
-    assert [attempts.outcome("a", is_good=False) for _ in range(3)] == [16, 16, 16]
-    assert attempts.outcome("b", is_good=False) == 0
-    assert attempts.outcome("a", is_good=True) == 0
-    assert attempts.outcome("a", is_good=False) == 0
+
+    def rest_after_failure(worker: str) -> float:
+        is_to_rest = attempts.outcome(worker, is_good=False)
+        rest = attempts.rest(worker)
+        assert is_to_rest == (rest > 0)
+        assert attempts.rest(worker) == 0
+        return rest
+
+    assert not attempts.outcome("b", is_good=True)
+    assert [rest_after_failure("a") for _ in range(5)] == [0, 1, 2, 2, 2]  # b was good before it
+    assert not attempts.outcome("b", is_good=True)
+    assert [rest_after_failure("a") for _ in range(8)] == [16, 32, 64, 128, 256, 512, 600, 600]
+    assert rest_after_failure("b") == 0
+    assert not attempts.outcome("a", is_good=True)
+    assert rest_after_failure("a") == 0
+
+
+def test_what_failed_with_a_worker_is_for_another_while_there_is_any(tmp_path):
+    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3)
+    attempts.set_up("a", "here")
+    assert attempts.begin("fit g", "here", "a") == Begun(1, was_overdue=False)
+    attempts.outcome("a", is_good=False, failed=["fit g"])
+    assert attempts.begin("fit g", "here", "a") == Begun(2, was_overdue=False)  # there is no other
+    attempts.outcome("a", is_good=False, failed=["fit g"])
+    attempts.set_up("b", "here")
+    assert [attempts.begin("fit g", "here", "a") for _ in range(5)] == [Begun(2, False, is_for_others=True)] * 5
+    assert attempts.begin("fit h", "here", "a") == Begun(1, was_overdue=False)
+    assert attempts.begin("fit g", "here", "b") == Begun(3, was_overdue=False)
+    attempts.outcome("b", is_good=False, failed=["fit g"])
+    assert attempts.begin("fit g", "here", "a") == Begun(4, was_overdue=False)
+    attempts.outcome("a", is_good=False, failed=["fit g"])
+    # none of the others comes by
+    assert [attempts.begin("fit g", "here", "a").is_for_others for _ in range(6)] == [True] * 5 + [False]
