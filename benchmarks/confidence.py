@@ -20,18 +20,18 @@ import pyarrow.compute as pc
 import torch
 from scipy.optimize import minimize
 
-from vsrd_ray.config import load_config
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes, read_boxes
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.data.scene import plan_windows
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
-from vsrd_ray.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
+from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes, read_boxes
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
+from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 FRAMES = 60
 PARTS = (4, 8, 15, 30, FRAMES)  # frames of a drive; each but the last at two places

@@ -23,12 +23,12 @@ from benchmarks.datasets import (
     read_variant,
     spread,
 )
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import GroupPlan
-from vsrd_ray.evaluation.confidence import confidence_auc
-from vsrd_ray.evaluation.quality import Quality, summarise
+from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.labelers.vsrd import VSRDLabeler
-from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.evaluation.confidence import confidence_auc
+from vsrd_ray.labels.boxes.evaluation.quality import Quality, summarise
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 TIMED_STEPS = 3  # of each phase, after one that is not counted
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.config import GroupingSettings, VSRDConfig, load_config
-from vsrd_ray.data.frames import FrameGroup, GroupFrames, GroupPlan, Sequence
-from vsrd_ray.data.grouping import plan_groups
+from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, Sequence
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360.boxes import read_boxes
-from vsrd_ray.data.kitti360.sequences import list_sequences, open_sequence
 from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.data.scene import plan_windows
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
+from vsrd_ray.datasets.kitti360.sequences import list_sequences, open_sequence
 from vsrd_ray.errors import InputError
-from vsrd_ray.evaluation.matching import Matches, match
 from vsrd_ray.labelers.base import Labeler
-from vsrd_ray.labels.fits import BoxFit
-from vsrd_ray.labels.rows import label_rows
+from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig, load_config
+from vsrd_ray.labelers.vsrd.grouping import plan_groups
+from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
+from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.rows import label_rows
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 PUBLISHED = "kitti360_vsrd"
 FAST = "fast"

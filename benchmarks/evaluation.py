@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.groups import Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA, write_index
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.boxes import STATIC, TruthBoxes
-from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.evaluation import evaluate_run, format_report
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry.iou import box_iou_3d
-from vsrd_ray.labels.parquet import write_piece
-from vsrd_ray.labels.rows import columns_in_cameras
-from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.labels.truth import frame_poses
+from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
+from vsrd_ray.labels.boxes.parquet import write_piece
+from vsrd_ray.labels.boxes.rows import columns_in_cameras
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.truth import frame_poses
 
 CAMERA = "image_00"
 FIRST_CAR, MOST_CARS = 26001, 999  # ids of a sequence's cars

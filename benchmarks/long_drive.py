@@ -18,11 +18,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import FrameGroup
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labelers.base import PreparedGroup, TraceSink
-from vsrd_ray.labels.fits import BoxFit
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.fits import BoxFit
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 FRAMES_A_GROUP = 4
@@ -157,11 +157,11 @@ def run_measured(root: str, folder: str, workers: int, seconds: float, batch: in
     """The measured run itself."""
     import ray  # noqa: PLC0415 - not needed by the process that starts this one
 
-    from vsrd_ray.pipeline.manifest import read_manifest  # noqa: PLC0415
+    from vsrd_ray.engines.ray_data.session import ray_session  # noqa: PLC0415
     from vsrd_ray.pipeline.pool import Machines, Node, PoolRequest  # noqa: PLC0415
     from vsrd_ray.pipeline.request import LabelRequest  # noqa: PLC0415
     from vsrd_ray.pipeline.run import label  # noqa: PLC0415
-    from vsrd_ray.pipeline.session import ray_session  # noqa: PLC0415
+    from vsrd_ray.runs.manifest import read_manifest  # noqa: PLC0415
 
     output = Path(folder, "output")
     request = LabelRequest(

@@ -22,17 +22,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.groups import Sequence
 from vsrd_ray.data.index import write_index
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE, SEMANTIC_IDS
-from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE, SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
-from vsrd_ray.labels.parquet import read_groups, read_labels, write_piece
-from vsrd_ray.labels.run import read_index, read_inputs
-from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.visualization.report import write_report
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels, write_piece
+from vsrd_ray.labels.boxes.report import write_report
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.runs.folder import read_index, read_inputs
 
 _GAP = 60.0  # metres between the last camera of a street and the first of the next, and between parallel streets
 _STREETS_IN_A_ROW = 13

@@ -17,15 +17,15 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.long_drive import GROUPING, Waiting, sequence_name, write_drive
-from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.index import fingerprint, load_index, write_index
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines.serial import SerialEngine
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline import run
-from vsrd_ray.pipeline.manifest import read_manifest
+from vsrd_ray.pipeline.queue import Source
 from vsrd_ray.pipeline.request import LabelRequest
-from vsrd_ray.pipeline.results import GroupResult
-from vsrd_ray.pipeline.serial import SerialEngine
-from vsrd_ray.pipeline.source import Source
+from vsrd_ray.runs.manifest import read_manifest
+from vsrd_ray.runs.results import GroupResult
 
 _CAMERA = "image_00"
 

@@ -26,13 +26,13 @@ from benchmarks.datasets import (
     read_variant,
     rows_of,
 )
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import GroupPlan
-from vsrd_ray.evaluation.quality import summarise
+from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labelers.vsrd import VSRDLabeler
-from vsrd_ray.labels.fits import BoxFit
-from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.evaluation.quality import summarise
+from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 COMPARED_GROUPS = 3  # with the CPU
 _SAMPLING_SECONDS = 1.0

@@ -12,7 +12,7 @@ import cv2
 
 import vsrd_ray
 from vsrd_ray.cli import main as vsrd_ray_command
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "street")
 street = StreetSettings(frames=24, cars=6, image_size=(704, 188), seed=3)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.datasets.kitti360 import paths
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; more threads than cores make small fits slow
@@ -68,8 +68,8 @@ def write_sequence(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray of two cores for the whole session, so that each labelling run need not start its own."""
+    from vsrd_ray.engines.ray_data.session import ray_session
     from vsrd_ray.pipeline.pool import Machines, Node
-    from vsrd_ray.pipeline.session import ray_session
 
     with ray_session(Machines(present=(Node(cpus=2, gpus=0),), is_local=True)):
         yield
@@ -104,7 +104,7 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_server: str) -> str:
     """URI of a bucket of this test's own."""
-    from vsrd_ray.data.storage import open_location
+    from vsrd_ray.storage import open_location
 
     uri = f"s3://bucket-{uuid.uuid4().hex}"
     bucket = open_location(uri)
@@ -115,7 +115,7 @@ def s3(s3_server: str) -> str:
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ROOT with a short drive past a few cars, 24 frames of 352 x 96 px; read it, do not change it."""
-    from vsrd_ray.data.synthetic import StreetSettings, synthesize
+    from vsrd_ray.synthetic import StreetSettings, synthesize
 
     root = tmp_path_factory.mktemp("street")
     synthesize(root, StreetSettings(frames=24, cars=6, image_size=(352, 96), seed=3))

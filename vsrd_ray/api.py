@@ -13,24 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray import config as configuration
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.groups import Sequence
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360 import sequences
-from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS, read_instance_map
 from vsrd_ray.data.loading import GroupTask, GroupTasks, load_group
-from vsrd_ray.data.storage import Location, open_location
+from vsrd_ray.datasets.kitti360 import sequences
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS, read_instance_map
 from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
+from vsrd_ray.labelers import configs as configuration
 from vsrd_ray.labelers.base import Labeler
-from vsrd_ray.labels import parquet
-from vsrd_ray.labels.rows import label_rows
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes import parquet
+from vsrd_ray.labels.boxes.pictures.annotated import read_image
+from vsrd_ray.labels.boxes.rows import label_rows
 from vsrd_ray.pipeline.factory import build_labeler
 from vsrd_ray.pipeline.plan import plan_sequence
+from vsrd_ray.storage import Location, open_location
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color
-from vsrd_ray.visualization.scene import read_image
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -96,7 +96,7 @@ def make_groups(
 
 
 def label_group(group: GroupTask, *, config: str | Path | VSRDConfig = "fast", device: str = "cpu") -> pa.Table:
-    """The labels of a group, a row for each box and frame, in `vsrd_ray.labels.schema.LABEL_SCHEMA`.
+    """The labels of a group, a row for each box and frame, in `vsrd_ray.labels.boxes.schema.LABEL_SCHEMA`.
 
     They are those of `vsrd-ray label` with the same configuration, to rounding: its workers keep to one thread each.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from runs import SEQUENCE, run_command
 
-from vsrd_ray.labels.parquet import read_groups, write_piece
+from vsrd_ray.labels.boxes.parquet import read_groups, write_piece
 
 ERROR = 'ValueError: </script><script>document.title = "taken over"</script>'
 FLAGS = (

@@ -8,9 +8,9 @@ import pytest
 from hands import texts, values
 from runs import SEQUENCE, run_command
 
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.labels.parquet import read_groups, read_labels, write_piece
-from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels, write_piece
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
 pytestmark = pytest.mark.slow
 

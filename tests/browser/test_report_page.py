@@ -11,7 +11,7 @@ from runs import SEQUENCE
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from vsrd_ray.labels.parquet import read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vsrd_ray.cli import main
-from vsrd_ray.config import VSRDConfig
 from vsrd_ray.labelers.base import PreparedGroup
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.factory import LabelerFactory
 
 SEQUENCE = "2013_05_28_drive_0000_sync"

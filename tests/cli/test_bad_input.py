@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.datasets.kitti360 import paths
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from vsrd_ray.data.kitti360.boxes import read_boxes
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.labelers.vsrd.priors import load_prior
-from vsrd_ray.labels.kitti import read_frame
-from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.kitti import read_frame
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -31,7 +31,7 @@ def test_on_a_cluster_it_says_the_same(command, output, street):
 
 
 def test_two_runs_are_compared_on_a_cluster(command, labelled, output, street, monkeypatch):
-    from vsrd_ray.pipeline import evaluating
+    from vsrd_ray.engines.ray_data import evaluating
 
     sessions = []
     session = evaluating.ray_session

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
 from vsrd_ray.pipeline import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]

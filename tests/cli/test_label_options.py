@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.pipeline import run
 from vsrd_ray.pipeline.pool import Machines, Node, PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest
-from vsrd_ray.pipeline.session import RayOnDemand
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 OTHER = "2013_05_28_drive_0002_sync"

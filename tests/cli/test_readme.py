@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsrd_ray.cli import main
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "jobs"))  # for command_lines.py
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrd_ray.cli import main
-from vsrd_ray.labels.parquet import REVIEW_SCHEMA, read_groups, read_labels, write_piece
-from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, read_groups, read_labels, write_piece
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.storage import bring, open_location
-from vsrd_ray.labels.parquet import read_labels
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.pipeline import run
+from vsrd_ray.storage import bring, open_location
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for standin.py
 
-from vsrd_ray.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest
 

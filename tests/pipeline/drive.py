@@ -10,11 +10,11 @@ from functools import partial
 
 import standin
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.storage import open_location
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest
 from vsrd_ray.pipeline.run import label
+from vsrd_ray.storage import open_location
 
 
 def main(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.labelers.base import PreparedGroup, TraceSink
-from vsrd_ray.labels.fits import BoxFit
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.fits import BoxFit
 
 
 class StandIn:

@@ -3,13 +3,13 @@
 import pytest
 from standin import StandIn
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines.ray_data.evaluating import on_ray
 from vsrd_ray.errors import InputError
-from vsrd_ray.evaluation import compare_runs, evaluate_run
-from vsrd_ray.pipeline.evaluating import on_ray
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.evaluation import compare_runs, evaluate_run
 from vsrd_ray.pipeline.run import label
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
 
 pytestmark = [
     pytest.mark.ray,

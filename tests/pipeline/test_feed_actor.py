@@ -3,7 +3,7 @@
 import pytest
 import ray
 
-from vsrd_ray.pipeline.feed import Feed, drawn
+from vsrd_ray.engines.ray_data.feed import Feed, drawn
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 

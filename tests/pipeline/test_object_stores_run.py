@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from vsrd_ray.data import storage
-from vsrd_ray.labels.parquet import read_groups
+from vsrd_ray import storage
+from vsrd_ray.labels.boxes.parquet import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

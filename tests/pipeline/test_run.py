@@ -18,12 +18,12 @@ import pytest
 from standin import Deadly, StandIn
 
 from vsrd_ray.data.index import all_frames
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError, OutputError
-from vsrd_ray.labels.kitti import read_frame
-from vsrd_ray.labels.parquet import read_groups, read_labels
-from vsrd_ray.labels.schema import LABEL_SCHEMA
+from vsrd_ray.labels.boxes.kitti import read_frame
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import format_summary
 from vsrd_ray.pipeline.run import label

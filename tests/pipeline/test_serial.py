@@ -12,14 +12,14 @@ import pytest
 from standin import StandIn
 from upath import UPath
 
-from vsrd_ray.data.kitti360 import paths
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, WorkerError
-from vsrd_ray.labels.parquet import read_groups
-from vsrd_ray.pipeline import lock
-from vsrd_ray.pipeline.lock import TakenOverError
+from vsrd_ray.labels.boxes.parquet import read_groups
 from vsrd_ray.pipeline.run import label
-from vsrd_ray.pipeline.session import RayOnDemand
-from vsrd_ray.pipeline.store import GroupStore
+from vsrd_ray.runs import lock
+from vsrd_ray.runs.lock import TakenOverError
+from vsrd_ray.runs.store import GroupStore
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = ("labels", "kitti")

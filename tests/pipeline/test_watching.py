@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.labels.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -84,9 +84,9 @@ def watched(watch, street, config) -> Watched:
 
 def first_frame(street: Path, config) -> int:
     """The target frame of the first group."""
-    from vsrd_ray.data.grouping import plan_groups
     from vsrd_ray.data.index import all_frames, index_frames
-    from vsrd_ray.data.kitti360.sequences import open_sequence
+    from vsrd_ray.datasets.kitti360.sequences import open_sequence
+    from vsrd_ray.labelers.vsrd.grouping import plan_groups
 
     sequence = open_sequence(street, SEQUENCE)
     index = index_frames(sequence, all_frames(sequence))

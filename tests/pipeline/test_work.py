@@ -8,15 +8,15 @@ import pytest
 import torch
 from standin import StandIn
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.grouping import plan_groups
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTask, GroupTasks
-from vsrd_ray.labels.schema import LABEL_SCHEMA
-from vsrd_ray.pipeline.results import GroupResult, Seconds
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.grouping import plan_groups
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.work import Loaded, Work
+from vsrd_ray.runs.results import GroupResult, Seconds
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 CAMERA = "image_00"

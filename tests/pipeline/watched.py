@@ -9,7 +9,7 @@ import sys
 import drive
 import ray
 
-from vsrd_ray.pipeline.session import start_local
+from vsrd_ray.engines.ray_data.session import start_local
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, View
-from vsrd_ray.data.kitti360.instances import class_name
+from vsrd_ray.data.groups import FrameGroup, GroupPlan, LabelFrame, View
 from vsrd_ray.data.masks import mask_box
+from vsrd_ray.datasets.kitti360.instances import class_name
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
 from vsrd_ray.geometry.iou import box_iou_3d

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from hand_made import Thing, camera_pose, make_group
 
-from vsrd_ray.config import load_config
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.bodies import random_car
 from vsrd_ray.labelers.vsrd.bodyfit import _initial, fit_bodies, locate
 from vsrd_ray.labelers.vsrd.comparisons import Problem

@@ -1,6 +1,6 @@
 """Slow and obvious twin of vsrd_ray/data/index.py: pixel by pixel."""
 
-from vsrd_ray.data.kitti360.instances import class_name
+from vsrd_ray.datasets.kitti360.instances import class_name
 
 STEPS = {"left": (-1, 0), "top": (0, -1), "right": (1, 0), "bottom": (0, 1)}
 

@@ -1,4 +1,4 @@
-"""Slow and obvious twin of `vsrd_ray.data.synthetic.rasterizer.rasterize`: one ray and one face at a time."""
+"""Slow and obvious twin of `vsrd_ray.synthetic.rasterizer.rasterize`: one ray and one face at a time."""
 
 import numpy as np
 

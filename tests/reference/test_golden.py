@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsrd_ray.config import BoxSettings, FieldSettings
+from vsrd_ray.labelers.vsrd.config import BoxSettings, FieldSettings
 from vsrd_ray.labelers.vsrd.losses import eikonal_loss, silhouette_loss
 from vsrd_ray.labelers.vsrd.parameters import BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, encode_positions, layer_shapes, residual_distances

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from vsrd_ray.data.index import index_frames, write_index
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.labels.parquet import write_piece
-from vsrd_ray.labels.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labels.boxes.parquet import write_piece
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 import vsrd_ray
 from vsrd_ray.cli import main
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
 from vsrd_ray.errors import ConfigError, InputError
-from vsrd_ray.visualization.scene import read_image
+from vsrd_ray.labels.boxes.pictures.annotated import read_image
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ["grouping={min_area: 40, min_box_side: 6}", "masks.softness=3.0"]

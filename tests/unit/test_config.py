@@ -5,8 +5,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from vsrd_ray.config import VSRDConfig, differences, load_config, shipped_configs
 from vsrd_ray.errors import ConfigError
+from vsrd_ray.labelers.configs import load_config, shipped_configs
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.settings import differences
 
 
 @pytest.fixture

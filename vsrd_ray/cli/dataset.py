@@ -20,7 +20,7 @@ from vsrd_ray.cli.options import (
 from vsrd_ray.errors import InputError
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
+    from vsrd_ray.storage import Location
 
 
 @click.command()
@@ -40,8 +40,8 @@ def synthesize(out: Location, image_size: str | None, **others: Any) -> None:
     """Write a built-in street with known boxes to OUT, in KITTI-360's layout."""
     from pydantic import ValidationError
 
-    from vsrd_ray.data.synthetic import StreetSettings
-    from vsrd_ray.data.synthetic import synthesize as run
+    from vsrd_ray.synthetic import StreetSettings
+    from vsrd_ray.synthetic import synthesize as run
 
     given = {name: value for name, value in others.items() if value is not None}
     if image_size is not None:
@@ -68,7 +68,7 @@ def annotate(root: Location, sequence: str, camera: str) -> None:
 
     The files hold the box XML's truth where it is there: they are for research, and `label` never reads them.
     """
-    from vsrd_ray.data.kitti360.annotations import annotate as run
+    from vsrd_ray.datasets.kitti360.annotations import annotate as run
 
     count = run(root, sequence, camera, progress_bar("frame"))
     click.echo(f"{count} annotations written to {root / 'annotations' / sequence}")
@@ -87,8 +87,8 @@ def sample(
 
     Of the configuration, `grouping` alone counts; groups are the published ones whatever its kind.
     """
-    from vsrd_ray.config import load_config
-    from vsrd_ray.data.kitti360.filenames import sample as run
+    from vsrd_ray.labelers.configs import load_config
+    from vsrd_ray.labelers.vsrd.filenames import sample as run
 
     settings = load_config(config, overrides).grouping
     groups = run(root, sequence, camera, settings, classes)

@@ -12,7 +12,7 @@ import click
 from vsrd_ray.cli.options import PATH, prefer_option, root_option
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
+    from vsrd_ray.storage import Location
 
 
 @click.command()
@@ -59,21 +59,21 @@ def _spread(address: str | None) -> dict[str, Any]:
     """The argument by which sequences go to a cluster, if there is one."""
     if address is None:
         return {}
-    from vsrd_ray.pipeline.evaluating import on_ray
+    from vsrd_ray.engines.ray_data.evaluating import on_ray
 
     return {"spread": on_ray(address)}
 
 
 def _evaluated(output: Location, root: Location, *, as_json: bool, **options: Any) -> str:
-    from vsrd_ray.evaluation import evaluate_run, format_report
+    from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 
     report = evaluate_run(output, root, **options)
     return (output / "evaluation.json").read_text().rstrip() if as_json else format_report(report)
 
 
 def _compared(runs: tuple[Location, Location], root: Location, *, as_json: bool, **options: Any) -> str:
-    from vsrd_ray.evaluation import compare_runs, format_comparison
-    from vsrd_ray.evaluation.run import without_nan
+    from vsrd_ray.labels.boxes.evaluation import compare_runs, format_comparison
+    from vsrd_ray.labels.boxes.evaluation.run import without_nan
 
     comparison = compare_runs(*runs, root, **options)
     if as_json:

@@ -19,7 +19,7 @@ from vsrd_ray.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
+    from vsrd_ray.storage import Location
 
 
 @click.command()
@@ -41,7 +41,7 @@ def convert(
     classes: tuple[str, ...],
 ) -> None:
     """Turn the labels of the run in OUTPUT, or with --truth the box XML, into KITTI text."""
-    from vsrd_ray.labels.convert import labels_to_kitti, truth_to_kitti
+    from vsrd_ray.labels.boxes.convert import labels_to_kitti, truth_to_kitti
 
     if truth == (output is not None):
         raise click.UsageError("give either OUTPUT, or --truth with --root and --sequence")
@@ -77,8 +77,8 @@ def export(output: Location, root: Location, format: str, destination: Location,
 
     The folder appears when all of it is written.
     """
-    from vsrd_ray.labels.formats.export import export as run
-    from vsrd_ray.labels.selection import Selection
+    from vsrd_ray.labels.boxes.formats.export import export as run
+    from vsrd_ray.labels.boxes.selection import Selection
 
     summary = run(
         output, root, destination, format=format, selection=Selection(**filters), progress=progress_bar("frame")
@@ -98,9 +98,9 @@ def import_(output: Location, source: Location, root: Location, format: str, con
     A frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a frame again replaces what
     was imported for it before.
     """
-    from vsrd_ray.labels.corrections import import_labels
-    from vsrd_ray.labels.run import read_inputs
-    from vsrd_ray.pipeline.lock import locked
+    from vsrd_ray.labels.boxes.corrections import import_labels
+    from vsrd_ray.runs.folder import read_inputs
+    from vsrd_ray.runs.lock import locked
 
     read_inputs(output)  # says what is wrong with a folder that is no run, before it is locked
     with locked(output):

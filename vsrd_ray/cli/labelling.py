@@ -15,7 +15,7 @@ from vsrd_ray.cli.options import PATH, camera_option, classes_option, config_opt
 from vsrd_ray.errors import InputError
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
+    from vsrd_ray.storage import Location
 
 EXIT_FAILED_GROUPS = 3
 
@@ -113,7 +113,7 @@ def label(
     ROOT and OUTPUT are folders, or URIs such as s3://bucket/folder. Interrupted or killed, the same command goes on
     where it was. Failed groups are tried again.
     """
-    from vsrd_ray.config import load_config
+    from vsrd_ray.labelers.configs import load_config
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
     from vsrd_ray.pipeline.request import LabelRequest, default_output, format_summary
     from vsrd_ray.pipeline.run import label as run

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vsrd_ray.errors import InputError
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
+    from vsrd_ray.storage import Location
 
 Command = Callable[..., Any]
 
@@ -24,7 +24,7 @@ class _Location(click.ParamType):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
-        from vsrd_ray.data.storage import open_location
+        from vsrd_ray.storage import open_location
 
         return open_location(value)
 

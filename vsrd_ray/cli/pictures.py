@@ -24,8 +24,8 @@ from vsrd_ray.cli.options import (
 from vsrd_ray.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
-    from vsrd_ray.data.storage import Location
-    from vsrd_ray.labels.parquet import Preference
+    from vsrd_ray.labels.boxes.parquet import Preference
+    from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def visualize_labels(
     output: Location, root: Location, sequence: str | None, destination: Location | None, sheet: Location | None
 ) -> None:
     """Draw the labels of the run in OUTPUT, with ground truth where ROOT has it."""
-    from vsrd_ray.visualization.sheet import write_sheet
-    from vsrd_ray.visualization.video import visualize_labels as run
+    from vsrd_ray.labels.boxes.pictures.images import visualize_labels as run
+    from vsrd_ray.labels.boxes.pictures.sheet import write_sheet
 
     if sheet is not None:
         write_sheet(output, root, sheet, sequence=sequence)
@@ -72,7 +72,7 @@ def visualize_annotations(
     root: Location, sequence: str, camera: str, classes: tuple[str, ...], destination: Location | None
 ) -> None:
     """Draw the annotations that `vsrd-ray annotate` wrote."""
-    from vsrd_ray.visualization.video import visualize_annotations as run
+    from vsrd_ray.labels.boxes.pictures.images import visualize_annotations as run
 
     destination = destination or Path("outputs", "annotations", sequence)
     count = run(root, sequence, camera, destination, classes=classes, progress=progress_bar("picture"))
@@ -96,7 +96,7 @@ def report(
 
     The file needs nothing else, and no network. It stays below 30 MB: of long sequences it holds chosen pictures.
     """
-    from vsrd_ray.visualization.report import write_report
+    from vsrd_ray.labels.boxes.report import write_report
 
     destination = destination or output / "report.html"
     written = write_report(
@@ -123,9 +123,9 @@ def report(
 def _quality(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from vsrd_ray.evaluation.quality import quality_report
-    from vsrd_ray.evaluation.run import DEFAULT_RANGE, what_to_evaluate, without_nan
-    from vsrd_ray.evaluation.sequences import evaluate_sequence
+    from vsrd_ray.labels.boxes.evaluation.quality import quality_report
+    from vsrd_ray.labels.boxes.evaluation.run import DEFAULT_RANGE, what_to_evaluate, without_nan
+    from vsrd_ray.labels.boxes.evaluation.sequences import evaluate_sequence
 
     _, criteria = what_to_evaluate(output, max_range=DEFAULT_RANGE, classes=None, official=False, prefer=prefer)
     results = {name: evaluate_sequence(output, root, name, criteria) for name in sequences}
@@ -136,9 +136,9 @@ def _fitted_bodies(output: Location) -> Callable[[dict[str, Any]], list[Any]] | 
     """Makes the bodies behind a run's labels; None for a run whose settings this version no longer understands."""
     from pydantic import ValidationError
 
-    from vsrd_ray.config import VSRDConfig
+    from vsrd_ray.labelers.vsrd.config import VSRDConfig
     from vsrd_ray.labelers.vsrd.shapes import LabelBodies
-    from vsrd_ray.labels.run import read_inputs
+    from vsrd_ray.runs.folder import read_inputs
 
     read_inputs(output)  # says what is wrong with a folder that is no run
     settings = json.loads((output / "manifest.json").read_text()).get("config")

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import ndimage
 
-from vsrd_ray.data.atomic import atomic_write
-from vsrd_ray.data.frames import Sequence
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import IS_INSTANCE, class_name, read_instance_map
-from vsrd_ray.data.storage import Location, listing, read_table, size_and_stamp
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import IS_INSTANCE, class_name, read_instance_map
 from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.storage import Location, listing, read_table, size_and_stamp
+from vsrd_ray.storage.atomic import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +124,12 @@ def cached_index(sequence: Sequence, path: Location) -> pa.Table:
 def readable_frames(index: pa.Table) -> list[int]:
     """Frames, ascending, that were not skipped."""
     return sorted(set(index.filter(index["skipped"].is_null())["frame"].to_pylist()))
+
+
+def empty_frames(index: pa.Table, classes: Iterable[str]) -> list[int]:
+    """Readable frames, ascending, in which no instance of the wanted classes is visible at all."""
+    wanted = index.filter(is_any_of(index["class_name"], classes))
+    return sorted(set(readable_frames(index)) - set(wanted["frame"].to_pylist()))
 
 
 def is_any_of(column: pa.ChunkedArray, values: Iterable[int | str]) -> pa.ChunkedArray:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.frames import FrameGroup, GroupPlan, LabelFrame, Sequence
+from vsrd_ray.data.groups import FrameGroup, GroupPlan, LabelFrame, Sequence
 from vsrd_ray.data.index import SIDES
-from vsrd_ray.data.kitti360.instances import class_name, read_instance_map
+from vsrd_ray.datasets.kitti360.instances import class_name, read_instance_map
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vsrd_ray.data.frames import FrameGroup, GroupFrames
-from vsrd_ray.labels.fits import BoxFit
+from vsrd_ray.data.groups import FrameGroup, GroupFrames
+from vsrd_ray.labels.boxes.fits import BoxFit
 
 # Called with the step and its values (losses, boxes); kept by `vsrd-ray label --trace`.
 TraceSink = Callable[[int, dict[str, Any]], None]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from vsrd_ray.config import VSRDConfig
 from vsrd_ray.labelers.base import Labeler
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 
 # Makes a labeler from a configuration and a torch device.
 LabelerFactory = Callable[[VSRDConfig, str], Labeler]

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.config import GroupingSettings
-from vsrd_ray.data.frames import GroupPlan, Sequence
-from vsrd_ray.data.grouping import empty_frames, plan_groups
-from vsrd_ray.data.scene import plan_windows
+from vsrd_ray.data.groups import GroupPlan, Sequence
+from vsrd_ray.data.index import empty_frames
+from vsrd_ray.labelers.vsrd.config import GroupingSettings
+from vsrd_ray.labelers.vsrd.grouping import plan_groups
+from vsrd_ray.labelers.vsrd.scene import plan_windows
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.storage import Location
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.storage import Location
 
 ALL_SEQUENCES = "all"
 _TIMEOUT, _LONG_TIMEOUT = 600.0, 86400.0  # seconds

@@ -10,21 +10,21 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import cache
 
-from vsrd_ray.data import storage
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import SEMANTIC_IDS
-from vsrd_ray.data.kitti360.sequences import check_known, list_sequences
+from vsrd_ray import storage
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.sequences import check_known, list_sequences
+from vsrd_ray.engines.ray_data.session import RayOnDemand
+from vsrd_ray.engines.serial import SerialEngine
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, one_line
 from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
-from vsrd_ray.pipeline.lock import TakenOverError, locked
-from vsrd_ray.pipeline.manifest import check_same_settings, check_writable, read_manifest
 from vsrd_ray.pipeline.pool import Pool, resolve_pool, this_machine
+from vsrd_ray.pipeline.queue import Engine
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary, default_timeout
-from vsrd_ray.pipeline.serial import SerialEngine
-from vsrd_ray.pipeline.session import RayOnDemand
-from vsrd_ray.pipeline.source import Engine
 from vsrd_ray.pipeline.state import ATTEMPTS_FILE, RunState
 from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.lock import TakenOverError, locked
+from vsrd_ray.runs.manifest import check_same_settings, check_writable, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _engine(
     if request.serial:
         return SerialEngine(work)
     start_ray()
-    from vsrd_ray.pipeline.stages import RayEngine  # noqa: PLC0415 - imports Ray, which starts first
+    from vsrd_ray.engines.ray_data.stages import RayEngine  # noqa: PLC0415 - imports Ray, which starts first
 
     return RayEngine(
         work=work,

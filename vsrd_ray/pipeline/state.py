@@ -10,20 +10,20 @@ from functools import partial
 
 import pyarrow as pa
 
-from vsrd_ray.data import storage
-from vsrd_ray.data.frames import GroupPlan, Sequence
+from vsrd_ray import storage
+from vsrd_ray.data.groups import GroupPlan, Sequence
 from vsrd_ray.data.index import fingerprint
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTask, GroupTasks
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError
-from vsrd_ray.pipeline.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.pipeline.plan import SequencePlan, plan_sequence, why_no_group
 from vsrd_ray.pipeline.progress import GroupProgress, Progress
+from vsrd_ray.pipeline.queue import Engine
 from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest, Summary
-from vsrd_ray.pipeline.results import GroupResult
-from vsrd_ray.pipeline.sink import Earlier, Sink
-from vsrd_ray.pipeline.source import Engine
+from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
+from vsrd_ray.runs.results import GroupResult
+from vsrd_ray.runs.sink import Earlier, Sink
 
 logger = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import cv2
 import pyarrow as pa
 
-from vsrd_ray.config import VSRDConfig
 from vsrd_ray.data.loading import GroupTask, load_group
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler, PreparedGroup
-from vsrd_ray.labels.fits import BoxFit
-from vsrd_ray.labels.rows import label_rows
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.rows import label_rows
 from vsrd_ray.pipeline.factory import LabelerFactory
-from vsrd_ray.pipeline.results import GroupResult, Seconds
-from vsrd_ray.pipeline.trace import TraceRecorder
+from vsrd_ray.runs.results import GroupResult, Seconds
+from vsrd_ray.runs.trace import TraceRecorder
 
 logger = logging.getLogger(__name__)
 

@@ -1,189 +1,139 @@
-"""Frame after frame: the image with masks and boxes, and below it the surroundings from above.
+"""Pictures written to a folder or a film, by the name of the destination."""
 
-Shapes: N boxes. Plan coordinates of these views are metres ahead of the camera and to its left.
-"""
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-
+import av
+import av.filter
+import cv2
 import numpy as np
 
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import read_instance_map
-from vsrd_ray.data.kitti360.sequences import open_sequence
-from vsrd_ray.data.masks import decode_rle
-from vsrd_ray.data.storage import Location, names_in
-from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.geometry import rigid
-from vsrd_ray.visualization import birdseye
-from vsrd_ray.visualization.drawing import INK, WHITE, draw_box, draw_masks, draw_text, instance_color
-from vsrd_ray.visualization.movies import check_destination, write_pictures
-from vsrd_ray.visualization.scene import Boxes, Scene, draw_labels, open_scene, read_image
+from vsrd_ray.errors import InputError
+from vsrd_ray.storage import Location
+from vsrd_ray.storage.atomic import atomic_write
 
-_AHEAD, _BEHIND = 52.0, 6.0  # metres that the bird's-eye view shows
-_PLAN_SHARE = 0.4  # height of the bird's-eye view, as a share of its width
-_AXES_AHEAD_LEFT = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])  # from a camera's x, y, z
-
-
-def visualize_labels(
-    output: Location,
-    root: Location,
-    destination: Location,
-    *,
-    sequence: str | None = None,
-    frames_per_second: float = 10.0,
-    progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Draw every labelled frame of a run, with masks, labels and, where there is some, ground truth.
-
-    Frames that need no labels, since nothing is to be seen in them, are among them, as are those of failed groups.
-
-    Args:
-        output: folder of a labelling run.
-        root: dataset with the run's sequence.
-        destination: a film (.mp4 or .gif), or a folder for one PNG a frame.
-        sequence: which sequence, where the run has several.
-        frames_per_second: of a film.
-        progress: told the number of pictures drawn, and that of all.
-
-    Returns:
-        The number of pictures.
-
-    Raises:
-        InputError: nothing that could be drawn, or a destination of another kind.
-    """
-    check_destination(destination)
-    scene = open_scene(output, root, sequence=sequence)
-    pictures = ((frame, _label_picture(scene, frame)) for frame in _counted(scene.frames, progress))
-    return write_pictures(pictures, destination, frames_per_second=frames_per_second)
-
-
-def visualize_annotations(
-    root: Location,
-    sequence: str,
-    camera: str,
-    destination: Location,
-    *,
-    classes: Sequence[str] = ("car",),
-    frames_per_second: float = 10.0,
-    progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Draw every annotation of a sequence (`vsrd-ray annotate`): masks and true boxes of the wanted classes.
-
-    Args:
-        root: dataset with the annotations.
-        sequence: its name.
-        camera: `image_00` or `image_01`.
-        destination: a film (.mp4 or .gif), or a folder for one PNG a frame.
-        classes: classes to draw.
-        frames_per_second: of a film.
-        progress: told the number of pictures drawn, and that of all.
-
-    Returns:
-        The number of pictures.
-
-    Raises:
-        InputError: no such sequence, no annotations, an annotation that cannot be read, or a destination of another
-            kind.
-    """
-    check_destination(destination)
-    opened = open_sequence(root, sequence, camera)
-    folder = paths.annotation_folder(root, sequence, camera)
-    annotated = set(paths.frames_among(names_in(folder), suffix=".json"))
-    frames = [frame for frame in opened.mask_frames if frame in annotated]
-    if not frames:
-        raise InputError(f"no annotations in {folder}: run `vsrd-ray annotate --root {root} --sequence {sequence}`")
-
-    def pictures() -> Iterator[tuple[int, np.ndarray]]:
-        for frame in _counted(frames, progress):
-            path = paths.annotation_file(root, sequence, camera, frame)
-            image = read_image(opened, frame)
-            yield frame, _annotation_picture(image, _read_annotation(path, classes), title=f"frame {frame}")
-
-    return write_pictures(pictures(), destination, frames_per_second=frames_per_second)
-
-
-def _counted(frames: Sequence[int], progress: Callable[[int, int], None] | None) -> Iterator[int]:
-    """The frames; progress hears of each when the next is asked for."""
-    for done, frame in enumerate(frames, start=1):
-        yield frame
-        if progress is not None:
-            progress(done, len(frames))
+_GIF_WIDTH = 800  # pixels; films in this format grow large
 
 
 @dataclass(frozen=True)
-class _Annotation:
-    """What an annotation file says of the wanted classes."""
+class _Format:
+    """How films of a kind are encoded: a picture at a time, so that those of any length can be written."""
 
-    K: np.ndarray  # [3, 3] pixels
-    masks: dict[int, np.ndarray]  # instance -> [H, W] bool
-    corners_cam: dict[int, np.ndarray]  # instance -> [8, 3] metres
-
-
-def _read_annotation(path: Location, classes: Sequence[str]) -> _Annotation:
-    try:
-        content = json.loads(path.read_text())
-        masks = {int(key): rle for name in classes for key, rle in content["masks"].get(name, {}).items()}
-        boxes = {int(key): box for name in classes for key, box in content["boxes_3d"].get(name, {}).items()}
-        return _Annotation(
-            K=np.array(content["intrinsic_matrix"], dtype=np.float64),
-            masks={instance_id: decode_rle(rle) for instance_id, rle in masks.items()},
-            corners_cam={
-                instance_id: np.array(box, dtype=np.float64).reshape(8, 3) for instance_id, box in boxes.items()
-            },
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not an annotation file ({error!r}); run `vsrd-ray annotate` again") from error
+    codec: Literal["libx264", "gif"]
+    pixels: str
+    prepare: Callable[[np.ndarray], np.ndarray]  # of a picture, to a size that suits
+    quality: dict[str, str] = field(default_factory=dict)  # of the codec
+    layout: dict[str, str] = field(default_factory=dict)  # of the file
+    has_palettes: bool = False  # each picture has 256 colours of its own
 
 
-def _annotation_picture(image: np.ndarray, annotation: _Annotation, *, title: str) -> np.ndarray:
-    for instance_id, mask in annotation.masks.items():
-        draw_masks(image, mask * instance_id, np.array([instance_id]))
-    for instance_id, corners in annotation.corners_cam.items():
-        draw_box(image, corners, annotation.K, color=instance_color(instance_id))
-    draw_text(image, title, (12, 28), color=WHITE, size=0.7, halo=INK)
-    plan = _surroundings(image, annotation.K)
-    if annotation.corners_cam:
-        footprints = np.stack(list(annotation.corners_cam.values()))[:, :4] @ _AXES_AHEAD_LEFT.T
-        birdseye.draw_footprints(plan, footprints, [instance_color(key) for key in annotation.corners_cam])
-    birdseye.draw_scale(plan)
-    return np.concatenate([image, plan.image])
+def check_destination(destination: Location) -> None:
+    """Refuse a destination that is neither a film that can be written nor a folder.
+
+    Raises:
+        InputError: another suffix than .mp4 or .gif.
+    """
+    if destination.suffix.lower() not in ("", *_FORMATS):
+        raise InputError(f"{destination}: pictures go to a folder, or to a film that ends with .mp4 or .gif")
 
 
-def _label_picture(scene: Scene, frame: int) -> np.ndarray:
-    view = scene.sequence.view(frame)
-    labels, truth = scene.labels.in_frame(frame), scene.truth_in(frame)
-    image = read_image(scene.sequence, frame)
-    try:
-        draw_masks(image, read_instance_map(scene.sequence, frame), labels.instance_ids, opacity=0.25)
-    except UnreadableFrameError:
-        title = f"frame {frame}, mask unreadable"
-    else:
-        title = f"frame {frame}"
-    draw_labels(image, scene, frame)
-    draw_text(image, title, (12, 28), color=WHITE, size=0.7, halo=INK)
-    plan = _surroundings(image, view.K)
-    T_level_world = rigid.inverse(rigid.levelled_at(view.T_world_cam))
-    birdseye.draw_footprints(plan, _plan_footprints(labels, T_level_world), labels.colors())
-    if truth is not None:
-        inks = [INK] * len(truth.frames)
-        birdseye.draw_footprints(plan, _plan_footprints(truth, T_level_world), inks, filled=False, thickness=1)
-    birdseye.draw_scale(plan)
-    return np.concatenate([image, plan.image])
+def write_pictures(
+    pictures: Iterable[tuple[int, np.ndarray]], destination: Location, *, frames_per_second: float = 10.0
+) -> int:
+    """Write numbered pictures and return how many.
+
+    Args:
+        pictures: (frame number, BGR [H, W, 3] uint8), of one size.
+        destination: a film (.mp4, H.264 that browsers play, or .gif, which is scaled down to 800 px), or a folder for
+            DESTINATION/%010d.png.
+        frames_per_second: of a film.
+
+    Raises:
+        InputError: another suffix.
+    """
+    check_destination(destination)
+    kind = _FORMATS.get(destination.suffix.lower())
+    if kind is None:
+        return _write_folder(pictures, destination)
+    return _write_film((picture for _, picture in pictures), destination, kind, frames_per_second)
 
 
-def _plan_footprints(boxes: Boxes, T_level_world: np.ndarray) -> np.ndarray:
-    return rigid.apply(T_level_world, boxes.corners_world[:, :4]) @ _AXES_AHEAD_LEFT.T
+def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) -> int:
+    count = 0
+    for frame, picture in pictures:
+        with atomic_write(folder / f"{frame:010d}.png") as temporary:
+            temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        count += 1
+    return count
 
 
-def _surroundings(image: np.ndarray, K: np.ndarray) -> birdseye.Plan:
-    """An empty plan as wide as the image: the camera at the left, looking to the right."""
-    height, width = image.shape[:2]
-    plan_height = round(_PLAN_SHARE * width)
-    ends = np.array([[-_BEHIND, 0.0], [_AHEAD, 0.0]])
-    plan = birdseye.fit_plan(ends, (width, plan_height), right=np.array([1.0, 0.0]), margin=0.5)
-    birdseye.draw_grid(plan)
-    angle = birdseye.horizontal_view(K, (width, height))
-    birdseye.draw_camera(plan, np.zeros(2), np.array([1.0, 0.0]), view_angle=angle, reach=_AHEAD)
-    return plan
+def _write_film(pictures: Iterable[np.ndarray], path: Location, kind: _Format, frames_per_second: float) -> int:
+    count, rate = 0, Fraction(frames_per_second).limit_denominator(1001)
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", options=kind.layout) as film:
+        stream = film.add_stream(kind.codec, rate=rate, options=kind.quality)
+        stream.pix_fmt = kind.pixels
+        frames = _frames(map(kind.prepare, pictures), 1 / rate)
+        for frame in _with_palettes(frames) if kind.has_palettes else frames:
+            if count == 0:
+                stream.width, stream.height = frame.width, frame.height
+            film.mux(stream.encode(frame))
+            count += 1
+        film.mux(stream.encode())  # what the codec still holds
+    return count
+
+
+def _frames(pictures: Iterable[np.ndarray], duration: Fraction) -> Iterator[av.VideoFrame]:
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
+        frame.pts, frame.time_base = number, duration
+        yield frame
+
+
+def _with_palettes(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Each frame in the 256 colours that suit it best."""
+    graph = None
+    for frame in frames:
+        graph = graph or _palette_graph(frame)
+        graph.vpush(frame)
+        yield graph.vpull()
+
+
+def _palette_graph(frame: av.VideoFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    split, sink = graph.add("split"), graph.add("buffersink")
+    palette, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1:dither=none")
+    source.link_to(split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _with_even_sides(picture: np.ndarray) -> np.ndarray:
+    height, width = (side - side % 2 for side in picture.shape[:2])
+    return picture[:height, :width]
+
+
+def _scaled_down(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    if width <= _GIF_WIDTH:
+        return picture
+    return cv2.resize(picture, (_GIF_WIDTH, round(height * _GIF_WIDTH / width)), interpolation=cv2.INTER_AREA)
+
+
+_FORMATS = {
+    # H.264 with colours at half the resolution is what every browser plays, and begins before all of it has come.
+    ".mp4": _Format(
+        codec="libx264",
+        pixels="yuv420p",
+        prepare=_with_even_sides,
+        quality={"preset": "veryfast", "crf": "23"},
+        layout={"movflags": "+faststart"},
+    ),
+    ".gif": _Format(codec="gif", pixels="pal8", prepare=_scaled_down, has_palettes=True),
+}

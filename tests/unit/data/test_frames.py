@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.groups import Sequence
 
 
 def test_part_of_a_sequence_keeps_the_poses_and_masks_of_its_frames() -> None:

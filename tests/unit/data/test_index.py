@@ -8,7 +8,7 @@ import slow_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrd_ray.data.frames import Sequence
+from vsrd_ray.data.groups import Sequence
 from vsrd_ray.data.index import (
     INDEX_SCHEMA,
     all_frames,
@@ -21,8 +21,8 @@ from vsrd_ray.data.index import (
     readable_frames,
     write_index,
 )
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"

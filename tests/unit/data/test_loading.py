@@ -4,16 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsrd_ray.config import GroupingSettings
-from vsrd_ray.data.frames import GroupPlan
-from vsrd_ray.data.grouping import plan_groups
+from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.instances import read_instance_map
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.data.scene import plan_windows
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError
+from vsrd_ray.labelers.vsrd.config import GroupingSettings
+from vsrd_ray.labelers.vsrd.grouping import plan_groups
+from vsrd_ray.labelers.vsrd.scene import plan_windows
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 

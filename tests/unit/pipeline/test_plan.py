@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vsrd_ray.config import GroupingSettings
-from vsrd_ray.data.frames import GroupPlan, Sequence
+from vsrd_ray.data.groups import GroupPlan, Sequence
 from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.pipeline.plan import is_record_of, plan_sequence, why_no_group
 
 VIEWS = (3, 4, 5, 6)

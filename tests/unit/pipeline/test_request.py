@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.request import (
     Counts,
     Failure,

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from vsrd_ray.data.kitti360 import paths
-from vsrd_ray.data.kitti360.annotations import annotate
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.annotations import annotate
 from vsrd_ray.errors import InputError
-from vsrd_ray.evaluation import evaluate_run
-from vsrd_ray.visualization import visualize_annotations, visualize_labels, write_sheet
-from vsrd_ray.visualization.movies import write_pictures
-from vsrd_ray.visualization.scene import open_scene
+from vsrd_ray.labels.boxes.evaluation import evaluate_run
+from vsrd_ray.labels.boxes.pictures import visualize_annotations, visualize_labels, write_sheet
+from vsrd_ray.labels.boxes.pictures.annotated import open_scene
+from vsrd_ray.visualization.video import write_pictures
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 A, B = (10.0, 0.5, 0.0), (12.0, -1.0, 0.0)

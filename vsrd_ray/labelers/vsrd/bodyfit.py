@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from vsrd_ray.config import StartSettings
 from vsrd_ray.labelers.base import TraceSink
 from vsrd_ray.labelers.vsrd.comparisons import Comparisons, Posed, Problem, Terms, usable_views
+from vsrd_ray.labelers.vsrd.config import StartSettings
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, Rows
 from vsrd_ray.labelers.vsrd.parameters import Boxes, rotations_about_y
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vsrd_ray.config import StartSettings
 from vsrd_ray.labelers.vsrd.bodies import SOLID_SIZES
+from vsrd_ray.labelers.vsrd.config import StartSettings
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations
 from vsrd_ray.labelers.vsrd.outlines import directions
 from vsrd_ray.labelers.vsrd.parameters import rotations_about_y

@@ -10,21 +10,21 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vsrd_ray.config import VSRDConfig
-from vsrd_ray.data.frames import FrameGroup, GroupFrames
+from vsrd_ray.data.groups import FrameGroup, GroupFrames
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.base import PreparedGroup, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, observe, stacked
 from vsrd_ray.labelers.vsrd.optimise import Start, optimise
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
-from vsrd_ray.labels.fits import BoxFit
+from vsrd_ray.labels.boxes.fits import BoxFit
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrd_ray.config import SizeSettings, StartSettings
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.data.masks import without_specks
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.vsrd.config import SizeSettings, StartSettings
 from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, Outline, Scene, directions, trace_outline
 from vsrd_ray.labelers.vsrd.priors import ShapePrior
 

@@ -11,9 +11,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vsrd_ray.config import FieldSettings, RenderingSettings, ScheduleSettings, VSRDConfig
 from vsrd_ray.labelers.base import TraceSink
 from vsrd_ray.labelers.vsrd import losses
+from vsrd_ray.labelers.vsrd.config import FieldSettings, RenderingSettings, ScheduleSettings, VSRDConfig
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.residual import HyperNetwork, residual_distances
 from vsrd_ray.labelers.vsrd.targets import RayPlan, Targets

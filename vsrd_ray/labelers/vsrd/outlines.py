@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE
 from vsrd_ray.data.masks import mask_box
+from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE
 
 # Cityscapes ids that lie on the ground or behind everything: unlabeled, out of roi and the like, ground, road,
 # sidewalk, parking, rail track, terrain, sky. Whatever else borders a mask may stand in front of it.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vsrd_ray.config import BoxSettings
 from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
+from vsrd_ray.labelers.vsrd.config import BoxSettings
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from vsrd_ray.data.atomic import atomic_write
 from vsrd_ray.errors import ConfigError
 from vsrd_ray.labelers.vsrd.bodies import FAMILIES, SOLID_SIZES, Body
+from vsrd_ray.storage.atomic import atomic_write
 
-_FOLDER = "priors"  # of the package, beside its configurations
+_FOLDER = "shape_priors"  # beside this file
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def load_prior(name_or_file: str) -> ShapePrior:
     Raises:
         ConfigError: there is no such prior, or the file holds none.
     """
-    shipped = resources.files("vsrd_ray") / _FOLDER / f"{name_or_file}.npz"
+    shipped = resources.files("vsrd_ray.labelers.vsrd") / _FOLDER / f"{name_or_file}.npz"
     if shipped.is_file():
         with shipped.open("rb") as file:
             return _read(file, name_or_file)

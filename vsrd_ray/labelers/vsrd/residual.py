@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 from torch.nn.utils.parametrizations import weight_norm
 
-from vsrd_ray.config import FieldSettings
 from vsrd_ray.labelers.vsrd.bodies import Body
+from vsrd_ray.labelers.vsrd.config import FieldSettings
 from vsrd_ray.rendering.sdf import box_distance
 
 # Half of width, height and length, metres, of the box that fields which scale with theirs are measured in: a car's.

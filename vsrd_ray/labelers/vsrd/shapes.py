@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vsrd_ray.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.bodies import Body
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.priors import load_prior
 
 # From a body's axes (x right, y down, z forward) to those of boxes (x forward, y left, z up).

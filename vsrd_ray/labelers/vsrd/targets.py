@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrd_ray.config import MaskSettings
-from vsrd_ray.data.frames import FrameGroup
+from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.data.masks import (
     DistanceMethod,
     SoftMask,
@@ -20,6 +19,7 @@ from vsrd_ray.data.masks import (
     soft_mask_window,
 )
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.vsrd.config import MaskSettings
 
 
 @dataclass(frozen=True)

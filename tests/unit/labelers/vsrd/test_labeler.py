@@ -6,21 +6,21 @@ import pytest
 import torch
 from hand_made import Thing, camera_pose, make_group
 
-from vsrd_ray.config import load_config
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360.boxes import read_boxes
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.data.scene import plan_windows
-from vsrd_ray.data.synthetic import StreetSettings, synthesize
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.bodies import random_box_body, random_car
 from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, bearing_spread_deg
 from vsrd_ray.labelers.vsrd.optimise import optimise
+from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.synthetic import StreetSettings, synthesize
 
 # Boxes of bodies, as `vsrd-ray label` has them by default; the street is small.
 FAST = load_config("fast", ["grouping={min_area: 40, min_box_side: 6}", "masks.softness=3.0"])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hand_made import ROAD, Thing, camera_pose, make_group
 
-from vsrd_ray.config import BoxSettings, StartSettings
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.vsrd.config import BoxSettings, StartSettings
 from vsrd_ray.labelers.vsrd.observations import NUM_DIRECTIONS, Expectations, observe, stacked
 from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, Scene, directions, trace_outline
 from vsrd_ray.labelers.vsrd.priors import load_prior

@@ -7,7 +7,8 @@ import slow_losses
 import torch
 from hand_made import Thing, camera_pose, ious_3d, make_group
 
-from vsrd_ray.config import (
+from vsrd_ray.labelers.configs import load_config
+from vsrd_ray.labelers.vsrd.config import (
     BoxSettings,
     FieldSettings,
     LossSettings,
@@ -15,7 +16,6 @@ from vsrd_ray.config import (
     RenderingSettings,
     ScheduleSettings,
     VSRDConfig,
-    load_config,
 )
 from vsrd_ray.labelers.vsrd.optimise import (
     Annealed,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsrd_ray.config import BoxSettings
+from vsrd_ray.labelers.vsrd.config import BoxSettings
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges, rotations_about_y
 
 SETTINGS = BoxSettings()

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from vsrd_ray.config import load_config
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.kitti360.sequences import open_sequence
 from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.data.scene import plan_windows
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd import VSRDLabeler
+from vsrd_ray.labelers.vsrd.scene import plan_windows
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsrd_ray.config import FieldSettings
+from vsrd_ray.labelers.vsrd.config import FieldSettings
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import (
     TYPICAL_HALF_EXTENTS,

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from hand_made_bodies import CARS, DRIVE, build, fit
 
-from vsrd_ray.config import load_config
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.shapes import LabelBodies
 
 BODIES = LabelBodies(load_config("fast"))

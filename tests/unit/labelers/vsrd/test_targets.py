@@ -6,9 +6,9 @@ import torch
 from hand_made import IMAGE_SIZE, ROAD, Thing, camera_pose, make_group
 from scipy.stats import chisquare
 
-from vsrd_ray.config import MaskSettings
 from vsrd_ray.data.masks import refine_mask, soft_mask
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.vsrd.config import MaskSettings
 from vsrd_ray.labelers.vsrd.targets import build_targets, draw_rays
 
 SETTINGS = MaskSettings()

@@ -1,0 +1,113 @@
+"""A short labelled drive whose camera is tilted and kilometres from the origin, with parked and moving vehicles."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.spatial.transform import Rotation
+
+from vsrd_ray.data.index import index_frames, write_index
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labels.boxes.parquet import write_piece
+from vsrd_ray.labels.boxes.rows import camera_columns
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+
+SEQUENCE = "2013_05_28_drive_0042_sync"
+CONFIG = {"group_id": "g", "labeler": "vsrd", "config_hash": "abc", "seed": 3, "source": "auto", "target_frame": 1}
+FIT = {"mean_iou_2d": 0.8, "num_views": 9, "bearing_spread_deg": 20.0, "silhouette_loss": 0.1, "shape": [0.5, -1.25]}
+SIZE = (80, 60)
+CORNER = np.array([2000.25, -1500.5, 110.0])
+HEADING = 0.7  # of the drive, about z
+# instance, class, metres ahead and to the left of the first camera, size, yaw, confidence, moving
+OBJECTS = (
+    (26001, "car", (12.0, 3.0), (4.2, 1.8, 1.5), 0.75, 0.95, False),
+    (26002, "car", (25.0, -4.0), (3.9, 1.7, 1.4), -2.5, 0.40, False),
+    (26003, "car", (17.0, 0.5), (4.5, 1.9, 1.6), HEADING, 0.08, True),
+    (27001, "truck", (40.0, 5.0), (8.0, 2.5, 3.2), np.pi - 1e-5, 0.70, False),
+)
+FRAMES = (1, 2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A labelling run, and what it says."""
+
+    output: Path
+    root: Path
+    rows: pa.Table  # sorted by frame and instance
+
+
+def pose(frame):
+    """T_world_cam: 1.5 m up, 2 m further each frame, pitched down by 5 degrees and rolled by one."""
+    ahead = np.array([np.cos(HEADING), np.sin(HEADING), 0])
+    R_world_level = np.stack([[ahead[1], -ahead[0], 0], [0, 0, -1], ahead], axis=-1)
+    T = np.eye(4)
+    T[:3, :3] = R_world_level @ Rotation.from_euler("xz", [-5, 1], degrees=True).as_matrix()
+    T[:3, 3] = CORNER + 2 * frame * ahead + [0, 0, 1.5]
+    return T
+
+
+def label_table(view, mask_areas):
+    ids = [entry[0] for entry in OBJECTS]
+    places = np.array([entry[2] for entry in OBJECTS])
+    sizes = np.array([entry[3] for entry in OBJECTS])
+    yaws = np.array([entry[4] for entry in OBJECTS])
+    turn = np.array([[np.cos(HEADING), -np.sin(HEADING)], [np.sin(HEADING), np.cos(HEADING)]])
+    centers = np.column_stack([places @ turn.T, sizes[:, 2] / 2]) + CORNER
+    columns = camera_columns(
+        view, centers_world=centers, dimensions_lwh=sizes, yaws_world=yaws, mask_areas=np.array(mask_areas)
+    )
+    columns |= dict(zip(("x_world", "y_world", "z_world"), centers.T, strict=True))
+    columns |= dict(zip(("length", "width", "height"), sizes.T, strict=True))
+    columns |= {"yaw_world": yaws, "instance_id": ids, "class_name": [entry[1] for entry in OBJECTS]}
+    columns |= {"confidence": [entry[5] for entry in OBJECTS], "is_moving": [entry[6] for entry in OBJECTS]}
+    columns |= {name: [value] * len(ids) for name, value in (CONFIG | FIT).items()}
+    columns |= {"camera": ["image_00"] * len(ids), "frame": [view.frame] * len(ids)}
+    return pa.table(columns, schema=LABEL_SCHEMA)
+
+
+@pytest.fixture
+def run(write_sequence, tmp_path):
+    """Five frames, the fourth of a group that failed; every instance has a mask of 12 x 10 px in every frame."""
+    maps = {frame: np.full((SIZE[1], SIZE[0]), 7000, np.uint16) for frame in (*FRAMES, 4)}
+    for instance_map in maps.values():
+        for n, (instance_id, *_) in enumerate(OBJECTS):
+            instance_map[20:30, 15 * n + 2 : 15 * n + 14] = instance_id
+    root = write_sequence(maps, {frame: pose(frame) for frame in maps})
+    drive = open_sequence(root, SEQUENCE)
+    rows = pa.concat_tables([label_table(drive.view(frame), [120] * len(OBJECTS)) for frame in FRAMES])
+    output = tmp_path / "run"
+    write_piece(rows, output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_index(index_frames(drive, sorted(maps)), output / "index" / f"{SEQUENCE}.parquet", "x")
+    for group_id, frames, status in (("a", list(FRAMES), "ok"), ("b", [4], "failed")):
+        row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
+        row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
+        write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
+    inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car", "truck"]}
+    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    return Run(output, root, rows)
+
+
+@pytest.fixture
+def poses():
+    """T_world_cam [4, 4] by frame."""
+    return {frame: pose(frame) for frame in (*FRAMES, 4)}
+
+
+@pytest.fixture
+def same_boxes():
+    """Compares boxes in the world with label rows, to 1e-4."""
+
+    def compare(rows, centers, sizes, yaws, atol=1e-4):
+        expected = np.column_stack([rows[name] for name in ("x_world", "y_world", "z_world")])
+        np.testing.assert_allclose(centers, expected, rtol=0, atol=atol)
+        np.testing.assert_allclose(
+            sizes, np.column_stack([rows[name] for name in ("length", "width", "height")]), rtol=0, atol=atol
+        )
+        turns = np.asarray(yaws) - rows["yaw_world"].to_numpy()
+        np.testing.assert_allclose(np.exp(1j * turns), 1, rtol=0, atol=atol)
+
+    return compare

@@ -1,0 +1,141 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vsrd_ray.errors import OutputError
+from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.pipeline.progress import Progress
+from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
+from vsrd_ray.runs.manifest import Manifest, check_same_settings, check_writable, read_manifest
+
+KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
+
+
+def request(output: Path, **changes) -> LabelRequest:
+    return LabelRequest(
+        **({"root": Path("root"), "sequences": ("a",), "output": output, "config": VSRDConfig()} | changes)
+    )
+
+
+def plan(name: str, frames: int, fingerprint: str = "f"):
+    return SimpleNamespace(
+        sequence=SimpleNamespace(name=name), num_frames=frames, skipped_frames={"no pose": 1}, fingerprint=fingerprint
+    )
+
+
+def begun(output: Path, *plans) -> Manifest:
+    """The manifest of a run that goes on with what is in a folder."""
+    manifest = Manifest(request(output), read_manifest(output), Progress(sequences=1))
+    for one in plans:
+        manifest.add(one)
+    manifest.write()
+    return manifest
+
+
+def test_manifest_begins_as_running(tmp_path):
+    begun(tmp_path, plan("a", 5))
+    manifest = read_manifest(tmp_path)
+    assert manifest.keys() >= KEYS
+    assert manifest["status"] == "running"
+    assert manifest["inputs"]["frames"] == {"a": 5}
+
+
+def test_sequences_and_seconds_add_up_over_runs(tmp_path):
+    for name, frames in (("b", 5), ("a", 7)):
+        begun(tmp_path, plan(name, frames)).end(
+            status="complete",
+            counts=Counts(frames, 1, 2, 3, 3, 0, 9),
+            failures=[Failure("g", name, 4, 1, "why")],
+            wall_seconds=10.0,
+            device_seconds=8.0,
+            progress=Progress(sequences=1),
+        )
+    manifest = read_manifest(tmp_path)
+    assert manifest["inputs"]["sequences"] == ["a", "b"]
+    assert manifest["inputs"]["skipped_frames"] == {"a": {"no pose": 1}, "b": {"no pose": 1}}
+    assert manifest["seconds"] == {"wall": 20.0, "device": 8.0}
+    assert manifest["failures"] == [
+        {"group_id": "g", "sequence": "a", "target_frame": 4, "attempts": 1, "error": "why"}
+    ]
+    assert manifest["counts"]["groups_ok"] == 3
+
+
+def test_progress_is_noted_now_and_then(tmp_path, monkeypatch):
+    manifest = begun(tmp_path, plan("a", 5))
+    manifest.note(Progress(sequences=1, groups_ok=1))
+    assert read_manifest(tmp_path)["progress"]["groups_ok"] == 0
+    monkeypatch.setattr("vsrd_ray.runs.manifest.SECONDS_PER_NOTE", 0.0)
+    manifest.note(Progress(sequences=1, groups_ok=2))
+    noted = read_manifest(tmp_path)
+    assert (noted["status"], noted["progress"]["groups_ok"]) == ("running", 2)
+
+
+def test_changed_inputs_are_told(tmp_path, caplog):
+    for _ in range(2):
+        begun(tmp_path, plan("a", 5))
+        assert not caplog.records
+    begun(tmp_path, plan("a", 5, fingerprint="other"))
+    assert "The inputs of a have changed" in caplog.text
+
+
+def test_only_what_decides_labels_must_stay(tmp_path):
+    begun(tmp_path, plan("a", 5))
+    manifest = read_manifest(tmp_path)
+    check_same_settings(manifest, request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
+    with pytest.raises(OutputError, match="camera: image_00 -> image_01"):
+        check_same_settings(manifest, request(tmp_path, camera="image_01"))
+    with pytest.raises(OutputError, match=r"seed: 0 -> 4.*give another --output"):
+        check_same_settings(manifest, request(tmp_path, config=VSRDConfig(seed=4)))
+
+
+def test_folders_without_a_run_are_refused_unless_empty(tmp_path):
+    assert read_manifest(tmp_path / "new") is None
+    assert read_manifest(tmp_path) is None
+    (tmp_path / ".manifest.12.tmp.json").touch()
+    assert read_manifest(tmp_path) is None
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(OutputError, match="not empty and holds no run"):
+        read_manifest(tmp_path)
+    with pytest.raises(OutputError, match="is a file"):
+        read_manifest(tmp_path / "thesis.txt")
+
+
+def test_folders_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
+    check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "inside")
+    monkeypatch.chdir(tmp_path)
+    check_writable(Path("outputs/a"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot be made, since .*/file is a file"):
+        check_writable(tmp_path / "file" / "inside")
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
+    with pytest.raises(OutputError, match=f"since {tmp_path} is not writable: give another --output"):
+        check_writable(tmp_path / "new" / "inside")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"status": "complete"})])
+def test_other_manifests_are_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(OutputError, match="not the manifest of a run"):
+        read_manifest(tmp_path)
+
+
+def test_store_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
+    def broken(path):
+        raise RuntimeError("Unable to locate\n credentials")
+
+    monkeypatch.setattr(Path, "read_text", broken)
+    with pytest.raises(OutputError, match=r"json cannot be read \(RuntimeError: Unable .* credentials\): check"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"camera": "image_00"}, []])
+def test_manifest_without_its_inputs_is_none(tmp_path, inputs):
+    begun(tmp_path, plan("a", 5))
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
+    with pytest.raises(OutputError, match="not the manifest of a run"):
+        read_manifest(tmp_path)

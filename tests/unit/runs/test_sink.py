@@ -1,0 +1,300 @@
+"""The sink without Ray: groups that share frames end in any order, and runs are killed between any two writes."""
+
+import itertools
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vsrd_ray.data.groups import GroupPlan, Sequence
+from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.errors import OutputError
+from vsrd_ray.labels.boxes.convert import labels_to_kitti
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.pipeline.plan import SequencePlan
+from vsrd_ray.runs import store
+from vsrd_ray.runs.results import GroupResult
+from vsrd_ray.runs.sink import Sink
+
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
+EMPTY_FRAME = 9
+X_CAM = 11  # column of KITTI text; holds the instance here
+
+
+def group(name: str, frames: tuple[int, ...], instance_ids: tuple[int, ...]) -> GroupPlan:
+    views, best = (frames,) * len(instance_ids), (frames[0],) * len(instance_ids)
+    return GroupPlan(f"s-image_00-{name}", "s", "image_00", frames[0], frames[1:], frames, instance_ids, views, best)
+
+
+A = group("w00000", (1, 2, 3), (26001, 26005))
+B = group("w00001", (2, 3, 4), (26003,))
+C = group("w00002", (3, 6), (26002, 26004))
+
+
+def plan_of(*groups: GroupPlan, fingerprint: str = "f") -> SequencePlan:
+    sequence = Sequence(Path(), "s", "image_00", np.eye(3), (100, 50), {}, ())
+    shown = {(frame, number) for group in groups for frame in group.label_frames for number in group.instance_ids}
+    rows = [{"frame": f, "instance_id": n, "class_name": "car", "area": 1} for f, n in sorted(shown)]
+    index = pa.Table.from_pylist([*rows, {"frame": EMPTY_FRAME}], schema=INDEX_SCHEMA)
+    return SequencePlan(sequence, index, fingerprint, groups, (EMPTY_FRAME,))
+
+
+SCENE = plan_of(A, B, C)
+PUBLISHED = plan_of(*(group(f"{n:010d}", (n, n + 1), (26001 + n, 26003 - n)) for n in (0, 2, 4)))
+
+
+def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
+    rows = [
+        {field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
+        | {"camera": group.camera, "frame": frame, "instance_id": n, "x_cam": float(n), "group_id": group.group_id}
+        for frame in group.label_frames
+        for n in sorted(group.instance_ids)
+    ]
+    labels = None if failing else pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
+    return GroupResult(group.group_id, error="why" if failing else None, labels=labels)
+
+
+def run(output: Path, plan: SequencePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
+    """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
+    sink = Sink(output)
+    sink.clear_debris()
+    wanted = {group.group_id for group in plan.groups[:limit]}
+    earlier = sink.prepare(plan, wanted=wanted)
+    inputs = {"sequences": ["s"], "camera": "image_00", "classes": ["car"]}
+    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    for group in (plan.groups[position] for position in order):
+        if group.group_id in wanted and group.group_id not in earlier.committed:
+            sink.commit(group, result_of(group, failing=group in failing), attempts=1)
+    return sink
+
+
+def texts(output: Path) -> dict[int, str]:
+    return texts_under(output / "kitti")
+
+
+def texts_under(folder: Path) -> dict[int, str]:
+    return {int(path.stem): path.read_text() for path in sorted(folder.rglob("*.txt"))}
+
+
+def boxes(output: Path) -> dict[int, list[int]]:
+    """Instances of the text of each frame, in its order."""
+    lines = {frame: text.splitlines() for frame, text in texts(output).items()}
+    return {frame: [int(float(line.split()[X_CAM])) for line in some] for frame, some in lines.items()}
+
+
+def converted(output: Path) -> dict[int, str]:
+    """What `vsrd-ray convert` makes of labels and groups alone."""
+    with TemporaryDirectory() as folder:
+        labels_to_kitti(output, Path(folder))
+        return texts_under(Path(folder))
+
+
+class Killed(BaseException):
+    """Nothing in the code under test catches it."""
+
+
+def kill_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """From then on only so many files are renamed or removed, and the next one ends the process."""
+    left = itertools.count(steps, -1)
+
+    def limited(method):
+        def step(*arguments, **options):
+            if next(left) <= 0:
+                raise Killed
+            return method(*arguments, **options)
+
+        return step
+
+    patch.setattr(Path, "replace", limited(Path.replace))
+    patch.setattr(Path, "unlink", limited(Path.unlink))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_texts_hold_all_groups_in_whatever_order_they_end(tmp_path, files_in, order):
+    run(tmp_path / "one")
+    run(tmp_path / "other", order=order)
+    assert files_in(tmp_path / "other", "") == files_in(tmp_path / "one", "")
+    assert boxes(tmp_path / "other") == {
+        1: [26001, 26005],
+        2: [26001, 26003, 26005],
+        3: [26001, 26002, 26003, 26004, 26005],
+        4: [26003],
+        6: [26002, 26004],
+        EMPTY_FRAME: [],
+    }
+    assert texts(tmp_path / "other") == converted(tmp_path / "other")
+
+
+def test_text_waits_for_the_last_of_its_groups(tmp_path):
+    sink = Sink(tmp_path)
+    sink.prepare(SCENE, wanted={g.group_id for g in SCENE.groups})
+    frames = []
+    for group in (C, A, B):
+        sink.commit(group, result_of(group), attempts=1)
+        frames.append(list(texts(tmp_path)))
+    assert frames == [[6, 9], [1, 6, 9], [1, 2, 3, 4, 6, 9]]
+
+
+def test_failed_group_leaves_its_frames_without_text_until_it_succeeds(tmp_path, files_in):
+    run(tmp_path / "whole")
+    for _ in range(2):
+        run(tmp_path / "output", failing=[B])
+        assert boxes(tmp_path / "output") == {1: [26001, 26005], 6: [26002, 26004], EMPTY_FRAME: []}
+        assert texts(tmp_path / "output") == converted(tmp_path / "output")
+    run(tmp_path / "output", limit=1)  # it still stands as failed
+    assert list(texts(tmp_path / "output")) == [1, 6, EMPTY_FRAME]
+    run(tmp_path / "output")
+    assert files_in(tmp_path / "output", "") == files_in(tmp_path / "whole", "")
+
+
+def test_texts_gain_the_boxes_of_groups_beyond_a_limit(tmp_path, files_in):
+    run(tmp_path / "whole")
+    run(tmp_path / "output", limit=1)
+    assert boxes(tmp_path / "output") == {1: [26001, 26005], 2: [26001, 26005], 3: [26001, 26005], EMPTY_FRAME: []}
+    assert texts(tmp_path / "output") == converted(tmp_path / "output")
+    run(tmp_path / "output")
+    whole = files_in(tmp_path / "whole", "")
+    assert files_in(tmp_path / "output", "") == whole
+    run(tmp_path / "output", limit=1)  # nothing is taken back
+    assert files_in(tmp_path / "output", "") == whole
+
+
+@pytest.mark.parametrize("groups_a_part", [1, 2, 512])
+@pytest.mark.parametrize("plan", [SCENE, PUBLISHED], ids=["scene", "published"])
+def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_part):
+    """One run labels the first group, one of all groups is killed, one has a limit again, and one labels the rest.
+
+    Whatever is killed, no row of the datasets is ever there twice.
+    """
+    monkeypatch.setattr(store, "GROUPS_A_PART", groups_a_part)
+    run(tmp_path / "whole", plan)
+    for steps in itertools.count():
+        output = tmp_path / f"killed-{steps}"
+        run(output, plan, limit=1)
+        was_killed = False
+        with monkeypatch.context() as patch:
+            kill_after(patch, steps)
+            try:
+                run(output, plan, order=(2, 0, 1))
+            except Killed:
+                was_killed = True
+        check_nothing_is_twice(output)
+        run(output, plan, limit=2 if steps % 2 else 1)
+        check_nothing_is_twice(output)
+        assert texts(output) == converted(output), steps
+        run(output, plan, order=(1, 2, 0))
+        assert files_in(output, "") == files_in(tmp_path / "whole", ""), steps
+        if not was_killed:
+            break
+    assert steps > 10
+
+
+def check_nothing_is_twice(output: Path) -> None:
+    groups = read_groups(output)["group_id"].to_pylist()
+    boxes = read_labels(output).select(["frame", "instance_id", "group_id"]).to_pylist()
+    assert len(set(groups)) == len(groups)
+    assert len({tuple(box.values()) for box in boxes}) == len(boxes)
+
+
+def test_groups_that_ended_lie_in_parts_in_the_order_of_the_plan(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "GROUPS_A_PART", 2)
+    run(tmp_path, order=(2, 1, 0), failing=[B])
+    for folder in ("groups", "labels/sequence=s"):
+        names = [path.name for path in sorted((tmp_path / folder).iterdir())]
+        assert names == ["s-image_00-part00000.parquet", "s-image_00-part00001.parquet"]
+    first = pq.read_table(tmp_path / "groups" / "s-image_00-part00000.parquet")
+    assert first["group_id"].to_pylist() == [A.group_id, B.group_id]
+    assert first["status"].to_pylist() == ["ok", "failed"]
+
+
+def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_in):
+    """Of two failed groups of a part one succeeds, and the run is stopped before the other is done."""
+    run(tmp_path, failing=[A, B])
+    sink = Sink(tmp_path)
+    earlier = sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    assert earlier.attempts == {A.group_id: 1, B.group_id: 1}
+    check_nothing_is_twice(tmp_path)
+    sink.commit(A, result_of(A), attempts=2)
+    check_nothing_is_twice(tmp_path)
+    assert [row["group_id"] for row in sink.recorded().failed] == [B.group_id]
+    assert sink.recorded().groups == 3
+
+
+def test_groups_of_an_unfinished_part_are_pieces(tmp_path):
+    sink = Sink(tmp_path)
+    sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    sink.commit(B, result_of(B), attempts=1)
+    assert [path.stem for path in (tmp_path / "groups").iterdir()] == [B.group_id]
+    assert [path.stem for path in (tmp_path / "labels" / "sequence=s").iterdir()] == [B.group_id]
+
+
+def test_missing_text_is_written_again_and_a_sound_one_stays(tmp_path, files_in):
+    run(tmp_path)
+    folder = tmp_path / "kitti" / "s" / "image_00" / "label_2"
+    before = files_in(tmp_path, "")
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    for frame in (3, EMPTY_FRAME):
+        (folder / f"{frame:010d}.txt").unlink()
+    run(tmp_path)
+    assert files_in(tmp_path, "") == before
+    changed = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != times[path.name]}
+    assert changed == {"0000000003.txt", f"{EMPTY_FRAME:010d}.txt"}
+
+
+def test_frames_of_changed_inputs_keep_no_earlier_text(tmp_path, files_in):
+    """Windows of the same names now label other frames, and what was labelled before is empty."""
+    run(tmp_path / "output")
+    changed = plan_of(group("w00000", (1,), (26001,)), group("w00001", (2, 3), (26003,)), fingerprint="g")
+    changed = SequencePlan(changed.sequence, changed.index, "g", changed.groups, (4, 6, EMPTY_FRAME))
+    run(tmp_path / "output", changed, order=(0, 1))
+    run(tmp_path / "new", changed, order=(0, 1))
+    assert files_in(tmp_path / "output", "") == files_in(tmp_path / "new", "")
+    assert boxes(tmp_path / "output") == {1: [26001], 2: [26003], 3: [26003], 4: [], 6: [], EMPTY_FRAME: []}
+
+
+def test_groups_whose_labels_are_gone_are_labelled_again(tmp_path, files_in, caplog):
+    run(tmp_path)
+    whole = files_in(tmp_path, "")
+    part = tmp_path / "labels" / "sequence=s" / "s-image_00-part00000.parquet"
+    part.unlink()
+    run(tmp_path)
+    assert f"{part} is gone: its groups are labelled again." in caplog.text
+    assert files_in(tmp_path, "") == whole
+
+
+@pytest.mark.parametrize("folder", ["labels/sequence=s", "groups"])
+def test_torn_file_is_named_with_its_mend(tmp_path, files_in, folder):
+    run(tmp_path)
+    whole = files_in(tmp_path, "")
+    part = tmp_path / folder / "s-image_00-part00000.parquet"
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(OutputError, match=rf"{part}: cannot be read as Parquet \(.*\); remove it, and label again"):
+        run(tmp_path).recorded()
+    part.unlink()
+    run(tmp_path)
+    assert files_in(tmp_path, "") == whole
+
+
+def test_sequence_without_its_index_is_not_finished(tmp_path):
+    sink = run(tmp_path)
+    sink.close("s")
+    assert sink.finished_groups("s", "image_00", SCENE.fingerprint) == 3
+    (tmp_path / "index" / "s.parquet").unlink()
+    assert sink.finished_groups("s", "image_00", SCENE.fingerprint) is None
+    earlier = Sink(tmp_path).prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    assert len(earlier.committed) == 3  # the note told which inputs the labels are of
+    assert (tmp_path / "index" / "s.parquet").exists()
+
+
+def test_records_of_a_group_that_is_planned_otherwise_now_do_not_count(tmp_path, files_in):
+    """As after an update of the package, with which the same inputs make other groups."""
+    other = plan_of(A, group("w00001", (2, 3), (26003,)), C)
+    run(tmp_path / "old", other)
+    run(tmp_path / "old")
+    run(tmp_path / "new")
+    assert files_in(tmp_path / "old", "labels", "kitti") == files_in(tmp_path / "new", "labels", "kitti")

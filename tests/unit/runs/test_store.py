@@ -1,0 +1,199 @@
+"""Pieces and parts, in a local folder and in an object store, and kills between any two requests to the latter."""
+
+import itertools
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pytest
+from upath import UPath
+
+from vsrd_ray import storage
+from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs import store
+from vsrd_ray.runs.store import GroupStore
+
+SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
+PREFIX = "s-image_00-"
+FAILED = 3  # the frame of the group that has no labels
+
+
+def plan_of(frame: int) -> GroupPlan:
+    name = f"{PREFIX}{frame:010d}"
+    return GroupPlan(name, "s", "image_00", frame, (), (frame,), (26001, 26002), ((frame,),) * 2, (frame,) * 2)
+
+
+GROUPS = tuple(plan_of(frame) for frame in (1, 2, 3, 5, 8))
+
+
+def labels_of(group: GroupPlan) -> pa.Table:
+    rows = [
+        {field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
+        | {"camera": "image_00", "frame": group.target_frame, "instance_id": number, "group_id": group.group_id}
+        for number in group.instance_ids
+    ]
+    return pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
+
+
+def mark_of(group: GroupPlan) -> dict:
+    failed = group.target_frame == FAILED
+    outcome = {"status": "failed", "error": "why"} if failed else {"status": "ok", "error": None}
+    return {
+        "group_id": group.group_id,
+        "sequence": "s",
+        "target_frame": group.target_frame,
+        "frames": group.label_frames,
+        "instance_ids": group.instance_ids,
+        "attempts": 1,
+        "seconds": 0.0,
+        **outcome,
+    }
+
+
+def opened(output: Path | UPath) -> GroupStore:
+    return GroupStore(output, "s", "image_00", GROUPS, marks=storage.names_in(output / "groups"))
+
+
+def run(output: Path | UPath, *, order: tuple[int, ...] = (0, 1, 2, 3, 4)) -> None:
+    """What a run does with a store: goes on from what is marked, and makes each part once its groups have ended."""
+    groups = opened(output)
+    done = groups.records()
+    groups.clear(done)
+    for group in (GROUPS[position] for position in order):
+        if group.group_id not in done:
+            groups.write(group, None if group.target_frame == FAILED else labels_of(group), mark_of(group))
+    for part in groups.parts_with_pieces():
+        groups.compact(part)
+
+
+def files(output: Path | UPath) -> dict[str, bytes]:
+    """Name and content of every file, hidden ones included."""
+    folders = ("groups", "labels/sequence=s")
+    found = ((f"{folder}/{name}", output / folder / name) for folder in folders for name in names(output / folder))
+    return {name: storage.read_bytes(path) for name, path in found}
+
+
+def names(folder: Path | UPath) -> list[str]:
+    return storage.names_in(folder)
+
+
+@pytest.fixture(params=["local", "memory"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Path | UPath:
+    return tmp_path if request.param == "local" else UPath(f"memory://{uuid4().hex}")
+
+
+@pytest.fixture(autouse=True)
+def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "GROUPS_A_PART", 2)
+
+
+def test_parts_are_the_same_in_whatever_order_groups_end(output, tmp_path):
+    run(output, order=(4, 2, 0, 3, 1))
+    run(tmp_path / "other")
+    assert files(output) == files(tmp_path / "other")
+    parts = [f"{PREFIX}part{number:05d}.parquet" for number in range(3)]
+    assert list(files(output)) == [f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in parts]
+    assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 5, 5, 8, 8]
+    assert read_groups(output)["status"].to_pylist() == ["ok", "ok", "failed", "ok", "ok"]
+
+
+def test_group_is_a_piece_until_its_part_is_made(output):
+    groups = opened(output)
+    groups.write(GROUPS[1], labels_of(GROUPS[1]), mark_of(GROUPS[1]))
+    groups.write(GROUPS[2], None, mark_of(GROUPS[2]))
+    pieces = [f"{group.group_id}.parquet" for group in GROUPS[1:3]]
+    assert names(output / "groups") == pieces
+    assert names(output / "labels/sequence=s") == pieces[:1]
+    assert groups.parts_with_pieces() == [0, 1]
+    groups.compact(0)
+    assert groups.parts_with_pieces() == [1]
+    assert names(output / "groups") == [pieces[1], f"{PREFIX}part00000.parquet"]
+    assert opened(output).records().keys() == {group.group_id for group in GROUPS[1:3]}
+
+
+def test_groups_that_end_later_join_the_part_that_is_there(output, tmp_path):
+    first = opened(output)
+    first.write(GROUPS[1], labels_of(GROUPS[1]), mark_of(GROUPS[1]))
+    first.compact(0)
+    run(output)
+    run(tmp_path / "other")
+    assert files(output) == files(tmp_path / "other")
+
+
+def test_piece_counts_before_the_part_that_says_otherwise(output):
+    run(output)
+    groups = opened(output)
+    group = GROUPS[2]
+    assert groups.records()[group.group_id]["status"] == "failed"
+    groups.write(group, labels_of(group), mark_of(group) | {"status": "ok", "error": None})
+    assert opened(output).records()[group.group_id]["status"] == "ok"
+    groups.compact(1)
+    assert opened(output).records()[group.group_id]["status"] == "ok"
+    assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 3, 3, 5, 5, 8, 8]
+
+
+@pytest.mark.parametrize("cached", [1, 1000])
+def test_rows_come_from_pieces_parts_and_memory_alike(output, monkeypatch, cached):
+    monkeypatch.setattr(store, "_CACHED", cached)
+    run(output, order=(0, 1))
+    groups = opened(output)
+    groups.write(GROUPS[3], labels_of(GROUPS[3]), mark_of(GROUPS[3]))
+    wanted = (GROUPS[3], GROUPS[0], GROUPS[1])
+    expected = pa.concat_tables([labels_of(group) for group in wanted])
+    for _ in range(2):
+        assert groups.rows(wanted).equals(expected)
+    assert groups.rows(()).num_rows == 0
+
+
+def test_files_of_other_sequences_and_of_people_stay(output):
+    others = ("s2-image_00-0000000001.parquet", "s-image_01-part00000.parquet", f"{PREFIX}mine.parquet", "notes.txt")
+    for folder, name in itertools.product(("groups", "labels/sequence=s"), others):
+        storage.make_folder(output / folder)
+        (output / folder / name).write_bytes(b"mine")
+    run(output)
+    opened(output).clear(())
+    assert files(output).keys() == {f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in others}
+
+
+class Killed(BaseException):
+    """Nothing in the code under test catches it."""
+
+
+def kill_after(patch: pytest.MonkeyPatch, steps: int, kind: type) -> None:
+    """From then on an object store takes only so many changes, and the next one ends the process."""
+    left = itertools.count(steps, -1)
+
+    def limited(method):
+        def step(*arguments, **options):
+            if next(left) <= 0:
+                raise Killed
+            return method(*arguments, **options)
+
+        return step
+
+    for name in ("put_file", "cp_file", "rm", "rm_file"):
+        patch.setattr(kind, name, limited(getattr(kind, name)))
+
+
+def test_run_that_is_killed_between_any_two_changes_of_an_object_store_goes_on(tmp_path, monkeypatch):
+    """And whoever reads meanwhile finds no row twice."""
+    run(tmp_path)
+    undisturbed = files(tmp_path)
+    for steps in itertools.count():
+        output = UPath(f"memory://{uuid4().hex}")
+        try:
+            with monkeypatch.context() as patch:
+                kill_after(patch, steps, type(output.fs))
+                run(output)
+            break
+        except Killed:
+            pass
+        for table, keys in ((read_groups, ["group_id"]), (read_labels, ["frame", "instance_id"])):
+            if storage.is_folder(output / table.__name__.removeprefix("read_")):
+                rows = table(output).select(keys).to_pylist()
+                assert len(rows) == len({tuple(row.values()) for row in rows}), steps
+        run(output)
+        assert files(output) == undisturbed, steps
+    assert steps > 20

@@ -1,6 +1,0 @@
-"""The built-in street: a made-up sequence with known boxes, in the layout of KITTI-360."""
-
-from vsrd_ray.data.synthetic.settings import StreetSettings
-from vsrd_ray.data.synthetic.writer import synthesize
-
-__all__ = ["StreetSettings", "synthesize"]

@@ -1,0 +1,90 @@
+"""The annotation files of VSRD's published tools: one JSON a frame, with camera, masks and true boxes.
+
+A research command: it may read the true boxes. Nothing that labels reads what it writes.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.index import cached_index, readable_frames
+from vsrd_ray.data.masks import encode_rle
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthObject, read_objects
+from vsrd_ray.datasets.kitti360.calibration import read_calibration
+from vsrd_ray.datasets.kitti360.instances import class_name, read_instance_map
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.geometry import rigid
+from vsrd_ray.storage import Location
+from vsrd_ray.storage.atomic import atomic_write
+
+logger = logging.getLogger(__name__)
+
+
+def annotate(
+    root: Location, sequence: str, camera: str = "image_00", progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write an annotation for every frame that has a pose and a readable mask; the number of files written.
+
+    Where the sequence has no file of 3D boxes, `boxes_3d` is left empty. The sequence's index is made on the way.
+
+    Args:
+        root: the dataset's root folder; the files go to `annotations/` under it.
+        sequence: name of the sequence.
+        camera: "image_00" or "image_01".
+        progress: called with the number of frames done and of all frames.
+
+    Raises:
+        InputError: input that cannot be used; see `open_sequence` and `read_instance_map`.
+    """
+    opened = open_sequence(root, sequence, camera)
+    # The published tools use P_rect_01's K for both cameras.
+    K = read_calibration(root, "image_01").K
+    boxes = _boxes_by_id(root, sequence)
+    frames = readable_frames(cached_index(opened, paths.annotation_index_file(root, sequence, camera)))
+    for done, frame in enumerate(frames, start=1):
+        annotation = _annotation(opened, frame, K=K, boxes=boxes)
+        with atomic_write(paths.annotation_file(root, sequence, camera, frame)) as temporary:
+            temporary.write_text(json.dumps(annotation, indent=4))
+        if progress is not None:
+            progress(done, len(frames))
+    return len(frames)
+
+
+def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthObject]:
+    """True boxes by instance id and timestamp."""
+    path = paths.boxes_file(root, sequence)
+    if not path.is_file():
+        logger.warning("no 3D boxes %s: boxes_3d is left empty", path)
+        return {}
+    objects, num_others = read_objects(root, sequence)
+    if num_others:
+        logger.warning("%s: %d objects that are no box are left out", path, num_others)
+    return {(entry.instance_id, entry.timestamp): entry for entry in objects}
+
+
+def _annotation(
+    sequence: Sequence, frame: int, *, K: np.ndarray, boxes: dict[tuple[int, int], TruthObject]
+) -> dict[str, Any]:
+    instance_map = np.asfortranarray(read_instance_map(sequence, frame))
+    # Poses are rounded to a few digits; the published tools invert them as general matrices.
+    T_cam_world = np.linalg.inv(sequence.T_world_cam[frame])
+    masks: dict[str, dict[str, Any]] = {}
+    boxes_3d: dict[str, dict[str, Any]] = {}
+    for instance_id in np.flatnonzero(np.bincount(instance_map.ravel(order="K"))).tolist():
+        name = class_name(instance_id)
+        masks.setdefault(name, {})[str(instance_id)] = encode_rle(instance_map == instance_id)
+        boxes_of_class = boxes_3d.setdefault(name, {})
+        box = boxes.get((instance_id, STATIC)) or boxes.get((instance_id, frame))
+        if box is not None:
+            boxes_of_class[str(instance_id)] = rigid.apply(T_cam_world, box.corners_world).tolist()
+    return {
+        "intrinsic_matrix": K.tolist(),
+        "extrinsic_matrix": T_cam_world.tolist(),
+        "masks": masks,
+        "boxes_3d": boxes_3d,
+    }

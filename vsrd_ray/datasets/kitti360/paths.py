@@ -1,0 +1,93 @@
+"""Where KITTI-360 keeps its files. The only module that spells a path of the dataset.
+
+Every function takes ROOT (the folder that holds `data_2d_raw`, `calibration`, …) first.
+"""
+
+import re
+from collections.abc import Iterable
+
+from vsrd_ray.storage import Location
+
+IMAGE_CAMERAS = ("image_00", "image_01")
+_FRAME = re.compile("[0-9]{10}")
+
+
+def calibration_file(root: Location) -> Location:
+    """Intrinsics of the rectified perspective cameras."""
+    return root / "calibration" / "perspective.txt"
+
+
+def lidar_calibration_file(root: Location) -> Location:
+    """Unrectified camera 0 to LiDAR; only KITTI text for detectors that use points asks for it."""
+    return root / "calibration" / "calib_cam_to_velo.txt"
+
+
+def poses_root(root: Location) -> Location:
+    """The folder with one sub-folder of poses for each sequence."""
+    return root / "data_poses"
+
+
+def poses_file(root: Location, sequence: str) -> Location:
+    """Poses of the rectified camera 0, camera to world."""
+    return poses_root(root) / sequence / "cam0_to_world.txt"
+
+
+def image_folder(root: Location, sequence: str, camera: str) -> Location:
+    """RGB images of one camera."""
+    return root / "data_2d_raw" / sequence / camera / "data_rect"
+
+
+def image_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
+    """RGB image of one frame."""
+    return image_folder(root, sequence, camera) / f"{frame:010d}.png"
+
+
+def masks_root(root: Location) -> Location:
+    """The folder with one sub-folder of masks for each sequence."""
+    return root / "data_2d_semantics" / "train"
+
+
+def mask_folder(root: Location, sequence: str, camera: str) -> Location:
+    """16-bit instance masks of one camera."""
+    return masks_root(root) / sequence / camera / "instance"
+
+
+def mask_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
+    """16-bit instance mask of one frame, semantic id * 1000 + instance id."""
+    return mask_folder(root, sequence, camera) / f"{frame:010d}.png"
+
+
+def boxes_file(root: Location, sequence: str) -> Location:
+    """3D bounding boxes: truth, read by evaluation and by nothing that labels."""
+    return root / "data_3d_bboxes" / "train" / f"{sequence}.xml"
+
+
+def window_folder(root: Location, sequence: str) -> Location:
+    """Accumulated point clouds of a sequence's windows, `<first frame>_<last frame>.ply`; only their names matter."""
+    return root / "data_3d_semantics" / "train" / sequence / "static"
+
+
+def annotation_folder(root: Location, sequence: str, camera: str) -> Location:
+    """Annotation JSON files of the published tools."""
+    return root / "annotations" / sequence / camera / "data_rect"
+
+
+def annotation_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
+    """Annotation JSON of one frame."""
+    return annotation_folder(root, sequence, camera) / f"{frame:010d}.json"
+
+
+def annotation_index_file(root: Location, sequence: str, camera: str) -> Location:
+    """The index that the research commands keep beside the annotations."""
+    return root / "annotations" / ".index" / f"{sequence}.{camera}.parquet"
+
+
+def filenames_folder(root: Location, sequence: str, split: str) -> Location:
+    """Grouping text files of the published tools; `split` is a name such as R50-N16-M128-B16."""
+    return root / "filenames" / split / sequence
+
+
+def frames_among(names: Iterable[str], *, suffix: str) -> list[int]:
+    """Frame numbers, ascending, that files with a suffix are named after; other names are left out."""
+    stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    return sorted(int(stem) for stem in stems if _FRAME.fullmatch(stem))

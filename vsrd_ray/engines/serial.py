@@ -1,0 +1,62 @@
+"""A run's work in this process, without Ray: what its results are compared with, and what a debugger steps through."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.index import all_frames, index_frames
+from vsrd_ray.errors import WorkerError, one_line
+from vsrd_ray.pipeline.progress import Progress
+from vsrd_ray.pipeline.queue import Source
+from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.results import GroupResult
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SerialEngine:
+    """Does a run's work one after the other."""
+
+    work: Work
+
+    def index(self, sequence: Sequence) -> Callable[[], pa.Table]:
+        """The index of a sequence, made when it is asked for.
+
+        Raises:
+            InputError: a mask that cannot be used and is not just damaged.
+        """
+        return partial(_index, sequence)
+
+    def label(self, source: Source) -> Iterator[GroupResult]:
+        """Results of what a source gives, in its order.
+
+        Raises:
+            InputError: from the source.
+            WorkerError: no labeler can be set up.
+        """
+        try:
+            labeler = self.work.labeler()
+            labeler.setup()
+        except Exception as error:
+            raise WorkerError(f"the labeler cannot be set up on {self.work.device}: {one_line(error)}") from error
+        attempts: Counter[str] = Counter()
+        while not source.finished:
+            for task in source.next_batch(0.0) or ():
+                attempts[task.plan.group_id] += 1
+                result = self.work.label(labeler, self.work.load(labeler, task))
+                yield replace(result, attempts=attempts[result.group_id])
+
+    def tell(self, progress: Progress, result: GroupResult, *, write_seconds: float) -> None:
+        """There is nobody to tell."""
+
+
+def _index(sequence: Sequence) -> pa.Table:
+    frames = all_frames(sequence)
+    logger.info("Indexing %d frames", len(frames))
+    return index_frames(sequence, frames)

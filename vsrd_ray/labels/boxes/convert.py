@@ -1,0 +1,75 @@
+"""Label datasets and ground truth as KITTI text."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
+from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.labels.boxes.kitti import label_path, write_frame
+from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.selection import failed_frames, labelled_frames, warn_of_failures
+from vsrd_ray.labels.boxes.truth import true_rows
+from vsrd_ray.runs.folder import read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.storage import Location
+
+logger = logging.getLogger(__name__)
+
+
+def labels_to_kitti(output: Location, destination: Location) -> int:
+    """Write a run's labels as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
+
+    Files are written for the frames of every group that succeeded, unless another group that labels the frame failed;
+    and empty ones for frames in which no instance of the wanted classes is visible at all. Frames that show such
+    instances but lack their labels get no file; a warning counts those that lack them since a group failed.
+
+    Raises:
+        InputError: `output` is no folder of a labelling run.
+    """
+    inputs, labels, groups = read_inputs(output), read_labels(output), read_groups(output)
+    num_files = num_failed = 0
+    for sequence in inputs.sequences:
+        rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
+        frames = labelled_frames(output, groups, sequence=sequence, inputs=inputs)
+        for frame, rows_of_frame in rows_by_frame(rows, frames):
+            path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
+            write_frame(path, rows_of_frame)
+        num_files += len(frames)
+        num_failed += len(failed_frames(groups, sequence=sequence, labelled=frames))
+    warn_of_failures(num_failed)
+    return num_files
+
+
+def truth_to_kitti(
+    root: Location, sequence: str, camera: str, destination: Location, *, classes: Sequence[str] = ("car",)
+) -> int:
+    """Write the 3D box XML as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
+
+    Every frame with a pose and a readable mask gets a file, with the boxes of the wanted classes whose instance the
+    frame's mask shows. Truncation and occlusion are estimated as they are for labels; there is no score.
+
+    Raises:
+        InputError: no such sequence, or no boxes or masks for it.
+    """
+    opened = open_sequence(root, sequence, camera)
+    truth = read_boxes(root, sequence)
+    wanted = np.isin(truth.class_names, classes)
+    num_files = 0
+    for frame in opened.mask_frames:
+        if frame not in opened.T_world_cam:
+            continue
+        try:
+            areas = np.bincount(read_instance_map(opened, frame).ravel(), minlength=1 << 16)
+        except UnreadableFrameError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        present = np.flatnonzero(wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0))
+        present = present[np.argsort(truth.instance_ids[present], kind="stable")]
+        frames, visible = np.full(len(present), frame), areas[truth.instance_ids[present]]
+        rows = true_rows(truth, present, frames=frames, mask_areas=visible, sequence=opened)
+        write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
+        num_files += 1
+    return num_files

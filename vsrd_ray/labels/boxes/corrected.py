@@ -1,0 +1,72 @@
+"""Frames as a human left them, before their boxes are label rows.
+
+Shapes: N boxes of one frame.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.kitti import kitti_type
+
+_MAX_EXTENT = 200.0  # metres
+_MAX_DISTANCE = 1000.0  # metres
+_CLASS_OF_TYPE = {kitti_type(name): name for name in SEMANTIC_IDS}
+
+
+@dataclass(frozen=True)
+class CorrectedFrame:
+    """All boxes of one frame, which has a pose: what is not among them is not there."""
+
+    sequence: str
+    frame: int
+    class_names: tuple[str, ...]  # [N]
+    centers_world: np.ndarray  # [N, 3] metres
+    dimensions_lwh: np.ndarray  # [N, 3] metres
+    yaws_world: np.ndarray  # [N] radians
+    given_ids: tuple[int | None, ...]  # [N] instance ids that the file gives with its boxes
+    exported_ids: tuple[int, ...] | None  # instance ids of the lines as they were exported, where that is known
+    rounding: float  # metres and radians by which the file may differ from what was exported
+    place: str  # the file, for errors
+
+
+def class_of(text: str, place: str) -> str:
+    """The class that a file names, as KITTI-360 has it (`trash bin`) or as KITTI text does (`TrashBin`).
+
+    Raises:
+        InputError: an unknown one; `place` is named.
+    """
+    name = text if text in SEMANTIC_IDS else _CLASS_OF_TYPE.get(text)
+    if name is None:
+        raise InputError(f"{place}: unknown type {text!r}: give one of KITTI-360's, such as Car, Truck, Bus, Person")
+    return name
+
+
+def check_place(position: np.ndarray, place: str) -> None:
+    """Refuse a position [3], metres from the camera, where no labelled box can be.
+
+    Raises:
+        InputError: it is farther away than `_MAX_DISTANCE`; `place` is named.
+    """
+    distance = math.hypot(*position.tolist())
+    if not distance <= _MAX_DISTANCE:
+        raise InputError(
+            f"{place}: a box {distance:g} m from the camera, which must be at most {_MAX_DISTANCE:g}: correct its place"
+        )
+
+
+def check_sizes(dimensions_lwh: np.ndarray, place: str) -> None:
+    """Refuse a size [3] that is no box's.
+
+    Raises:
+        InputError: an extent that is not above 0, or above `_MAX_EXTENT`; `place` is named.
+    """
+    if not ((dimensions_lwh > 0) & (dimensions_lwh <= _MAX_EXTENT)).all():
+        length, width, height = dimensions_lwh.tolist()
+        raise InputError(
+            f"{place}: length {length:g}, width {width:g} and height {height:g} m must be above 0 and at most "
+            f"{_MAX_EXTENT:g}: correct the size"
+        )

@@ -1,0 +1,178 @@
+"""KITTI's average precision of labels, frame by frame, by the protocol of its object benchmark.
+
+A run's labels are the detections, with their confidence as score. Objects are the boxes of the XML in the frames that
+the run labelled and whose masks show them. What counts is the protocol's, whatever the range:
+
+- An object ought to be found at a difficulty if its 2D box is tall enough and it is not occluded or truncated more than
+  that difficulty allows. Any other, one whose mask has less than `MIN_AREA` px, so that its occlusion is unknown, and
+  one of a class that is easily taken for the wanted one, need not be found: a label that finds it is neither true nor
+  false.
+- Labels choose objects by falling confidence. Those whose 2D box is less tall than the difficulty asks come last and
+  are neither true nor false. An object that such a label alone finds is not found: the objects that ought to be are
+  counted from the truth alone, as in KITTI's own program.
+- A label that gets no object is false, unless most of its 2D box lies in a don't-care region: where a mask shows the
+  wanted class, or one that is taken for it, but the XML has no upright box of the instance.
+
+The objects' 2D boxes, truncation and occlusion are estimated as they are for labels. IoU is that of the boxes as
+KITTI's text has them: upright along the camera's y, turned about it by rotation_y.
+
+Shapes: D labels, G objects, P pairs of one of each. Verdicts are [D, kind, IoU, difficulty], in the order of `KINDS`,
+`IOUS` and `DIFFICULTIES`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsrd_ray.data.index import SIDES
+from vsrd_ray.labels.boxes.evaluation.assignment import (
+    NOTHING,
+    PlacedBoxes,
+    assign,
+    pair_ious,
+    pairs_in_one_place,
+    touching_pairs,
+)
+from vsrd_ray.labels.boxes.evaluation.matching import MIN_AREA
+from vsrd_ray.labels.boxes.evaluation.precision import (
+    FALSE,
+    NEITHER,
+    TRUE,
+    Verdicts,
+    average_precisions,
+    mean_over_recalls,
+)
+from vsrd_ray.labels.boxes.kitti import DIFFICULTIES, Difficulty
+
+KINDS = ("3d", "bev")
+IOUS = (0.3, 0.5, 0.7)
+# Classes that are easily taken for another, as KITTI has vans for cars.
+_NEIGHBOURS = {
+    "car": ("caravan", "unknown vehicle"),
+    "truck": ("trailer", "unknown vehicle"),
+    "bus": ("unknown vehicle",),
+    "caravan": ("car", "trailer", "unknown vehicle"),
+    "trailer": ("truck", "caravan", "unknown vehicle"),
+    "person": ("rider",),
+    "rider": ("person",),
+}
+_DONT_CARE_SHARE = 0.5  # of a label's 2D box
+
+
+@dataclass(frozen=True)
+class KittiAP:
+    """Average precision R40 of one class, 0..1; NaN where there is no object to find."""
+
+    num_objects: dict[str, int]  # that ought to be found, by difficulty
+    ap_3d: dict[str, dict[str, float]]  # by IoU, such as "0.5", and difficulty
+    ap_bev: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """What the lines of KITTI's text hold, of many frames."""
+
+    boxes: PlacedBoxes  # [N] by frame, in the camera turned upright: x right, y ahead, z up
+    boxes_xyxy: np.ndarray  # [N, 4] px
+    truncations: np.ndarray  # [N]
+    occlusions: np.ndarray  # [N]
+
+    @property
+    def heights(self) -> np.ndarray:
+        """[N] px."""
+        return self.boxes_xyxy[:, 3] - self.boxes_xyxy[:, 1]
+
+
+def with_neighbours(classes: Iterable[str]) -> set[str]:
+    """Some classes, and those that are easily taken for one of them."""
+    return {name for class_name in classes for name in (class_name, *_NEIGHBOURS.get(class_name, ()))}
+
+
+def kitti_verdicts(
+    labels: pa.Table, truth: pa.Table, regions: pa.Table, *, class_name: str, parked_only: bool = False
+) -> Verdicts:
+    """The verdict on each label of a class, at every kind of IoU, threshold and difficulty.
+
+    Args:
+        labels: rows of `LABEL_SCHEMA` of one camera of a sequence; the columns in the world are not read.
+        truth: the objects in the same frames, as `true_rows` gives them.
+        regions: rows of `INDEX_SCHEMA` in these frames whose instances have no upright box in the XML.
+        class_name: the wanted class.
+        parked_only: moving objects need not be found, and labels that say that theirs moves have no part.
+    """
+    names = list(with_neighbours([class_name]))
+    rows = labels.filter(pc.field("class_name") == class_name)
+    if parked_only:
+        rows = rows.filter(pc.field("is_moving").is_null() | ~pc.field("is_moving"))
+    scores, found = rows["confidence"].to_numpy(), _objects(rows)
+    rows = truth.filter(pc.field("class_name").isin(names))
+    objects = _objects(rows)
+    may_be_wanted = (rows["class_name"].to_numpy() == class_name) & (rows["mask_area"].to_numpy() >= MIN_AREA)
+    if parked_only:
+        may_be_wanted &= ~rows["is_moving"].to_numpy()
+    is_excused = _in_regions(found, regions.filter(pc.field("class_name").isin(names)))
+    label, thing = touching_pairs(found.boxes, objects.boxes)
+    ious = pair_ious((label, thing), found.boxes, objects.boxes)
+    verdicts = np.empty((len(scores), len(KINDS), len(IOUS), len(DIFFICULTIES)), dtype=np.int8)
+    num_objects = np.empty(verdicts.shape[1:], dtype=np.int64)
+    for place, difficulty in enumerate(DIFFICULTIES):
+        is_wanted = may_be_wanted & _ought_to_be_found(objects, difficulty)
+        num_objects[..., place] = is_wanted.sum()
+        counts = found.heights >= difficulty.min_height
+        order = np.lexsort((-scores, ~counts))
+        for kind, iou in np.ndindex(len(KINDS), len(IOUS)):
+            over = ious[kind] > IOUS[iou]
+            chosen = assign(label[over], thing[over], ious[kind][over], order=order, is_wanted=is_wanted)
+            gets_wanted = np.append(is_wanted, False)[chosen]  # the last one stands for nothing
+            is_neither = ~counts | (~gets_wanted & ((chosen != NOTHING) | is_excused))
+            verdicts[:, kind, iou, place] = np.select([is_neither, gets_wanted], [NEITHER, TRUE], FALSE)
+    return Verdicts(scores, verdicts, num_objects)
+
+
+def kitti_ap(judged: Verdicts) -> KittiAP:
+    """The figures of one class."""
+    averages = average_precisions(judged, mean_over_recalls)
+    names = [difficulty.name for difficulty in DIFFICULTIES]
+    ap_3d, ap_bev = (
+        {str(iou): dict(zip(names, row, strict=True)) for iou, row in zip(IOUS, table, strict=True)}
+        for table in averages.tolist()
+    )
+    num_objects = judged.num_objects[0, 0].tolist()  # the same at every kind and IoU
+    return KittiAP(dict(zip(names, num_objects, strict=True)), ap_3d, ap_bev)
+
+
+def _ought_to_be_found(objects: _Objects, difficulty: Difficulty) -> np.ndarray:
+    return (
+        (objects.heights > difficulty.min_height)
+        & (objects.occlusions <= difficulty.max_occlusion)
+        & (objects.truncations <= difficulty.max_truncation)
+    )
+
+
+def _in_regions(found: _Objects, regions: pa.Table) -> np.ndarray:
+    """Whether more than `_DONT_CARE_SHARE` of each label's 2D box [D] lies in one of the regions of its frame."""
+    label, region = pairs_in_one_place(found.boxes.places, regions["frame"].to_numpy().astype(np.int64))
+    boxes, edges = found.boxes_xyxy[label], _columns(regions, *(f"box_{side}" for side in SIDES))[region]
+    shared = np.minimum(boxes[:, 2:], edges[:, 2:]) - np.maximum(boxes[:, :2], edges[:, :2])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    is_in = np.clip(shared, 0.0, None).prod(axis=1) > _DONT_CARE_SHARE * areas
+    return np.bincount(label[is_in], minlength=len(found.boxes.places)) > 0
+
+
+def _objects(rows: pa.Table) -> _Objects:
+    sizes, bottoms = _columns(rows, "length", "width", "height"), _columns(rows, "x_cam", "y_cam", "z_cam")
+    centers = np.stack([bottoms[:, 0], bottoms[:, 2], sizes[:, 2] / 2 - bottoms[:, 1]], axis=-1)
+    frames, yaws = rows["frame"].to_numpy().astype(np.int64), -rows["rotation_y"].to_numpy()
+    return _Objects(
+        boxes=PlacedBoxes(frames, centers, sizes, yaws),
+        boxes_xyxy=_columns(rows, "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
+        truncations=rows["truncation"].to_numpy(),
+        occlusions=rows["occlusion"].to_numpy(),
+    )
+
+
+def _columns(rows: pa.Table, *names: str) -> np.ndarray:
+    return np.stack([rows[name].to_numpy().astype(np.float64) for name in names], axis=-1)

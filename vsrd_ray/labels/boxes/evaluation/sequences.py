@@ -1,0 +1,160 @@
+"""One sequence of a run against its truth: tables in, small arrays out, to be put together with other sequences'."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.datasets.kitti360.boxes import TruthBoxes, read_boxes
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
+from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
+from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
+from vsrd_ray.labels.boxes.evaluation.precision import Verdicts
+from vsrd_ray.labels.boxes.parquet import Preference, read_groups, read_labels, read_reviewed
+from vsrd_ray.labels.boxes.selection import check_poses
+from vsrd_ray.labels.boxes.truth import true_rows
+from vsrd_ray.labels.boxes.windows import windows
+from vsrd_ray.runs.folder import check_files, group_frames, num_failed_groups, read_index, sequence_labels
+from vsrd_ray.storage import Location
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What counts."""
+
+    camera: str
+    classes: tuple[str, ...]
+    max_range: float = 40.0  # metres from the camera to the true centre; label quality alone
+    official: bool = False  # compute the IoU of the KITTI-360 evaluation too
+    prefer: Preference = "human"  # rows where a human has corrected the labeler's
+    has_ended: bool = True  # the run; else what is missing may be still to come
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """What the labels of one sequence are worth."""
+
+    num_frames: int  # that the run labelled or tried to
+    num_corrected_frames: int  # of them, those in which a human's rows count
+    num_skipped_boxes: int  # objects of the XML that are no upright box
+    num_windows: int
+    matches: Matches
+    kitti: dict[str, Verdicts]  # by class
+    kitti_parked: dict[str, Verdicts]  # of parked objects alone
+    kitti360: dict[str, Verdicts]
+    num_failed_groups: int = 0
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A sequence of a run, in memory."""
+
+    sequence: Sequence
+    truth: TruthBoxes
+    index: pa.Table  # in the frames that the run labelled or tried to
+    labels: pa.Table  # likewise
+    frames: list[int]
+    num_corrected_frames: int
+    num_failed_groups: int
+
+
+def evaluate_sequence(output: Location, root: Location, name: str, criteria: Criteria) -> SequenceResult:
+    """Everything that `vsrd-ray evaluate` measures, for one sequence.
+
+    Args:
+        output: folder of a labelling run.
+        root: dataset with the 3D box XML of the sequence.
+        name: of the sequence.
+        criteria: what counts.
+
+    Raises:
+        InputError: no labels of the sequence in `output`, no ground truth in `root`, or another dataset there.
+    """
+    opened = _open(output, root, name, criteria)
+    true, regions = _truth_in_frames(opened, criteria.classes)
+    stretches = windows(opened.sequence)
+    return SequenceResult(
+        num_frames=len(opened.frames),
+        num_corrected_frames=opened.num_corrected_frames,
+        num_skipped_boxes=opened.truth.num_skipped,
+        num_windows=len(stretches),
+        matches=_match(opened, criteria),
+        kitti={
+            class_name: kitti_verdicts(opened.labels, true, regions, class_name=class_name)
+            for class_name in criteria.classes
+        },
+        kitti_parked={
+            class_name: kitti_verdicts(opened.labels, true, regions, class_name=class_name, parked_only=True)
+            for class_name in criteria.classes
+        },
+        kitti360={
+            class_name: window_verdicts(
+                opened.labels, opened.truth, index=opened.index, windows=stretches, class_name=class_name
+            )
+            for class_name in criteria.classes
+        },
+        num_failed_groups=opened.num_failed_groups,
+    )
+
+
+def match_sequence(output: Location, root: Location, name: str, criteria: Criteria) -> Matches:
+    """The eligible truths of one sequence and their labels; see `match`."""
+    return _match(_open(output, root, name, criteria), criteria)
+
+
+def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _Opened:
+    labels = sequence_labels(
+        read_labels(output, prefer=criteria.prefer, sequence=name), sequence=name, camera=criteria.camera
+    )
+    groups = read_groups(output)
+    check_files(output, groups, sequence=name)
+    corrected = set() if criteria.prefer == "auto" else read_reviewed(output).get((name, criteria.camera), set())
+    frames = sorted(corrected.union(group_frames(groups, sequence=name)))
+    is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
+    sequence = open_sequence(root, name, criteria.camera)
+    check_poses(sequence, frames)
+    return _Opened(
+        sequence=sequence,
+        truth=read_boxes(root, name),
+        index=read_index(output, name).filter(is_in_frames & pc.field("instance_id").is_valid()),
+        labels=labels.filter(is_in_frames),
+        frames=frames,
+        num_corrected_frames=len(corrected),
+        num_failed_groups=num_failed_groups(groups, [name]),
+    )
+
+
+def _match(opened: _Opened, criteria: Criteria) -> Matches:
+    return match(
+        opened.labels,
+        opened.truth,
+        index=opened.index,
+        sequence=opened.sequence,
+        frames=opened.frames,
+        classes=criteria.classes,
+        max_range=criteria.max_range,
+        official=criteria.official,
+    )
+
+
+def _truth_in_frames(opened: _Opened, classes: Iterable[str]) -> tuple[pa.Table, pa.Table]:
+    """What the labelled frames show of the wanted classes and their neighbours.
+
+    Those with a true box as `true_rows`, those without one as rows of the index.
+    """
+    index = opened.index.filter(pc.field("class_name").isin(list(with_neighbours(classes))))
+    frames, ids, areas = (index[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id", "area"))
+    boxes = opened.truth.find(ids, frames)
+    has_box = boxes >= 0
+    true = true_rows(
+        opened.truth,
+        boxes[has_box],
+        frames=frames[has_box],
+        mask_areas=areas[has_box],
+        sequence=opened.sequence,
+    )
+    return true, index.filter(pa.array(~has_box))

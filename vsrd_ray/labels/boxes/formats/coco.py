@@ -1,0 +1,102 @@
+"""COCO's instances: 2D boxes and masks of the labelled instances, with the 3D box as attributes."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vsrd_ray.data.masks import encode_rle, mask_box
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS, read_instance_map
+from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
+from vsrd_ray.labels.boxes.selection import LabelledSequence
+
+logger = logging.getLogger(__name__)
+
+# Columns of the labels that an annotation repeats under `attributes`.
+_ATTRIBUTES = (
+    *("instance_id", "x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
+    *("x_cam", "y_cam", "z_cam", "rotation_y", "alpha", "truncation", "occlusion"),
+    *("confidence", "is_moving", "source"),
+)
+
+
+def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
+    """Write instances_{train,val,test}.json, where `file_name` is the image's path below the dataset's root.
+
+    Args:
+        sequences: what to write.
+        folder: an empty one.
+        done: called after every frame.
+    """
+    samples = number_samples(sequences)
+    names = sorted({name for sample in samples for name in sample.rows["class_name"].to_pylist()})
+    categories = [{"id": SEMANTIC_IDS[name], "name": name, "supercategory": ""} for name in names]
+    for split in SPLITS:
+        images, annotations = [], []
+        for sample in samples:
+            if sample.split == split:
+                images.append(_image(sample))
+                for annotation in _annotations(sample):
+                    annotations.append({"id": len(annotations) + 1} | annotation)
+                done()
+        content = {"info": {"description": "vsrd-ray"}, "licenses": [], "categories": categories}
+        text = json.dumps(content | {"images": images, "annotations": annotations})
+        (folder / f"instances_{split}.json").write_text(f"{text}\n")
+
+
+def _image(sample: Sample) -> dict[str, Any]:
+    drive = sample.sequence
+    path = paths.image_file(Path(), drive.name, drive.camera, sample.view.frame)
+    width, height = sample.view.image_size
+    return {
+        "id": sample.number,
+        "file_name": path.as_posix(),
+        "width": width,
+        "height": height,
+        "sequence": drive.name,
+        "camera": drive.camera,
+        "frame": sample.view.frame,
+        "K": sample.view.K.tolist(),
+        "T_world_cam": sample.view.T_world_cam.tolist(),
+    }
+
+
+def _annotations(sample: Sample) -> list[dict[str, Any]]:
+    rows = sample.rows.to_pylist()
+    instance_map = _instance_map(sample) if rows else None
+    return [_annotation(row, sample, instance_map) for row in rows]
+
+
+def _instance_map(sample: Sample) -> np.ndarray | None:
+    """The instance map [H, W] of a frame; None where it is not there or torn."""
+    if sample.view.frame not in sample.sequence.mask_frames:
+        return None
+    try:
+        return read_instance_map(sample.sequence, sample.view.frame)
+    except UnreadableFrameError as error:
+        logger.warning("boxes without their masks: %s", error)
+        return None
+
+
+def _annotation(row: dict[str, Any], sample: Sample, instance_map: np.ndarray | None) -> dict[str, Any]:
+    """One annotation; a box whose instance has no mask there has an empty one, and the projected 3D box for its box."""
+    width, height = sample.view.image_size
+    mask = np.zeros((height, width), dtype=bool) if instance_map is None else instance_map == row["instance_id"]
+    projected = [row[f"bbox_{side}"] for side in ("left", "top", "right", "bottom")]
+    box = mask_box(mask)
+    left, top, right, bottom = projected if box is None else (*box[:2], box[2] + 1, box[3] + 1)
+    return {
+        "image_id": sample.number,
+        "category_id": SEMANTIC_IDS[row["class_name"]],
+        "bbox": [left, top, right - left, bottom - top],
+        "area": int(mask.sum()) if box is not None else (right - left) * (bottom - top),
+        "iscrowd": 0,
+        "segmentation": encode_rle(mask),
+        "score": row["confidence"],
+        "attributes": {name: row[name] for name in _ATTRIBUTES} | {"projected_box_xyxy": projected},
+    }

@@ -1,0 +1,148 @@
+"""Writing the labels of a run in any of the formats."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.formats import coco, csv, cvat, kitti, kitti360, mmdet3d, nuscenes, openpcdet, rerun
+from vsrd_ray.labels.boxes.formats.folder import UNCORRECTED, check_free, export_folder
+from vsrd_ray.labels.boxes.selection import LABEL_FAILED_AGAIN, LabelledSequence, Selection, select, warn_of_failures
+from vsrd_ray.storage import Location
+
+logger = logging.getLogger(__name__)
+
+_Writer = Callable[[Sequence[LabelledSequence], Path, Callable[[], None]], None]
+FORMATS: dict[str, _Writer] = {
+    "kitti": kitti.write,
+    "mmdet3d": mmdet3d.write,
+    "openpcdet": openpcdet.write,
+    "nuscenes": nuscenes.write,
+    "kitti360": kitti360.write,
+    "coco": coco.write,
+    "csv": csv.write,
+    "rerun": rerun.write,
+    "cvat": cvat.write,
+}
+_WITH_LINKS = ("kitti", "mmdet3d")
+_WITH_2D_BOXES = ("kitti", "mmdet3d", "coco")
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What an export wrote."""
+
+    sequences: int
+    frames: int
+    boxes: int
+
+
+def export(
+    output: Location,
+    root: Location,
+    destination: Location,
+    *,
+    format: str,
+    selection: Selection | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExportSummary:
+    """Write the labels of a run to a folder in a format of others. The folder appears when all of it is written.
+
+    Args:
+        output: folder of a labelling run.
+        root: the dataset that was labelled.
+        destination: where nothing is yet, or an earlier export, which is replaced.
+        format: one of `FORMATS`.
+        selection: which sequences and boxes; all by default.
+        progress: called with the number of frames done and of all frames.
+
+    Raises:
+        InputError: an unknown format, no run, no such dataset, a selection that names what is not there, a run of
+            which failed groups leave no frame, or a format whose package is not installed.
+        OutputError: the destination holds other things than an export, or one that was edited.
+    """
+    if format not in FORMATS:
+        raise InputError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
+    if format in _WITH_LINKS and not (isinstance(root, Path) and isinstance(destination, Path)):
+        raise InputError(f"the format {format} links images: give a local --root and a local --output")
+    check_free(destination)
+    selection = selection or Selection()
+    sequences = select(output, root, selection)
+    _check_failures(output, sequences)
+    if format in _WITH_2D_BOXES:
+        sequences = _in_images(sequences)
+    summary = _summary(sequences)
+    if not summary.boxes:
+        logger.warning("No box is left to write: %d frames without any.", summary.frames)
+    counter = _Counter(summary.frames, progress)
+    with export_folder(destination, _note(output, format, selection, sequences)) as folder:
+        FORMATS[format](sequences, folder, counter)
+    return summary
+
+
+def _summary(sequences: Sequence[LabelledSequence]) -> ExportSummary:
+    return ExportSummary(
+        sequences=len(sequences),
+        frames=sum(len(labelled.frames) for labelled in sequences),
+        boxes=sum(labelled.rows.num_rows for labelled in sequences),
+    )
+
+
+def _check_failures(output: Location, sequences: Sequence[LabelledSequence]) -> None:
+    """Say how many frames are left out, since groups that label them failed; refuse a run of which none is left."""
+    num_failed = _num_failed(sequences)
+    if num_failed and not any(labelled.frames for labelled in sequences):
+        raise InputError(
+            f"{output}: no frame is left to write, since groups that label its {num_failed} frames failed: "
+            f"{LABEL_FAILED_AGAIN}"
+        )
+    warn_of_failures(num_failed)
+
+
+def _num_failed(sequences: Sequence[LabelledSequence]) -> int:
+    return sum(len(labelled.failed_frames) for labelled in sequences)
+
+
+def _in_images(sequences: Sequence[LabelledSequence]) -> list[LabelledSequence]:
+    """The same without the boxes that no image shows: they have no 2D box."""
+    shown = [labelled.in_image() for labelled in sequences]
+    if hidden := sum(a.rows.num_rows - b.rows.num_rows for a, b in zip(sequences, shown, strict=True)):
+        logger.warning("%d boxes are left out: they are behind the camera or beside the image.", hidden)
+    return shown
+
+
+def _note(output: Location, format: str, selection: Selection, sequences: Sequence[LabelledSequence]) -> dict[str, Any]:
+    """What `export.json` says."""
+    summary = _summary(sequences)
+    return {
+        "format": format,
+        "run": str(output),
+        "frames": summary.frames,
+        "boxes": summary.boxes,
+        "failed_frames": _num_failed(sequences),
+        UNCORRECTED: {
+            labelled.sequence.name: labelled.uncorrected_frames for labelled in sequences if labelled.uncorrected_frames
+        },
+        "selection": asdict(selection) | {"max_range": _finite(selection.max_range)},
+    }
+
+
+@dataclass
+class _Counter:
+    """Counts frames when it is called, and tells."""
+
+    total: int
+    tell: Callable[[int, int], None] | None
+    done: int = field(default=0, init=False)
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.tell is not None:
+            self.tell(self.done, self.total)
+
+
+def _finite(value: float) -> float | None:
+    """The same, with None for infinity: JSON has none."""
+    return value if value < float("inf") else None

@@ -1,0 +1,28 @@
+"""Boxes of KITTI-360's windows, as its evaluation of 3D boxes takes them: one array a window, in the world."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vsrd_ray.labels.boxes.selection import LabelledSequence
+from vsrd_ray.labels.boxes.windows import window_boxes, window_file_name, windows
+
+
+def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
+    """Write %04d_%010d_%010d.npy (drive, first and last frame) for every window with a labelled frame.
+
+    Rows are x y z l w h heading semanticId confidence; see `vsrd_ray.labels.boxes.windows`.
+
+    Args:
+        sequences: what to write.
+        folder: an empty one.
+        done: called after every frame.
+    """
+    for labelled in sequences:
+        name = labelled.sequence.name
+        for window in windows(labelled.sequence):
+            if any(window.first <= frame <= window.last for frame in labelled.frames):
+                np.save(folder / window_file_name(name, window), window_boxes(labelled.rows, window))
+        for _ in labelled.frames:
+            done()

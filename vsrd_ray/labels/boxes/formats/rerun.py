@@ -1,0 +1,128 @@
+"""Recordings for the viewer Rerun: camera, images, masks, boxes and the way driven.
+
+Shapes: N boxes of one frame.
+"""
+
+import importlib
+import logging
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsrd_ray.data.groups import Sequence as Drive
+from vsrd_ray.data.groups import View
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import IS_INSTANCE, read_instance_map
+from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world
+from vsrd_ray.storage import read_bytes
+
+logger = logging.getLogger(__name__)
+
+_TIMELINE = "frame"
+
+
+def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
+    """Write <sequence>.rrd, whose timeline `frame` has the labelled frames.
+
+    Rerun computes in single precision: coordinates are metres from `world:origin`, the camera's first position.
+
+    Args:
+        sequences: what to write.
+        folder: an empty one.
+        done: called after every frame.
+
+    Raises:
+        InputError: rerun-sdk is not installed.
+    """
+    if find_spec("rerun") is None:
+        raise InputError("the format rerun needs rerun-sdk: pip install 'vsrd-ray[rerun]'")
+    rr = importlib.import_module("rerun")
+    for labelled in sequences:
+        recording = rr.RecordingStream("vsrd-ray", recording_id=labelled.sequence.name)
+        recording.save(folder / f"{labelled.sequence.name}.rrd")
+        origin = _origin(labelled)
+        _log_drive(rr, recording, labelled, origin)
+        for view, rows in labelled.by_frame():
+            recording.set_time(_TIMELINE, sequence=view.frame)
+            _log_camera(rr, recording, view, origin)
+            _log_pixels(rr, recording, labelled.sequence, view.frame)
+            _log_boxes(rr, recording, rows, origin)
+            done()
+        recording.disconnect()
+
+
+def _origin(labelled: LabelledSequence) -> np.ndarray:
+    """The camera's position [3] in the first labelled frame, metres in the world."""
+    frames = labelled.frames
+    return labelled.sequence.T_world_cam[frames[0]][:3, 3] if frames else np.zeros(3)
+
+
+def _log_drive(rr: Any, recording: Any, labelled: LabelledSequence, origin: np.ndarray) -> None:
+    """What holds at all times: the axes, the camera's intrinsics, the names of instances and the way driven."""
+    recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, rr.AnyValues(origin=origin), static=True)
+    width, height = labelled.sequence.image_size
+    pinhole = rr.Pinhole(
+        image_from_camera=labelled.sequence.K, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF
+    )
+    recording.log("world/camera/image", pinhole, static=True)
+    instances = sorted(
+        set(zip(*(labelled.rows[name].to_pylist() for name in ("instance_id", "class_name")), strict=True))
+    )
+    names = [rr.AnnotationInfo(id=instance_id, label=f"{name} {instance_id}") for instance_id, name in instances]
+    recording.log("world", rr.AnnotationContext([rr.AnnotationInfo(id=0, color=(0, 0, 0, 0)), *names]), static=True)
+    positions = np.array([labelled.sequence.T_world_cam[frame][:3, 3] - origin for frame in labelled.frames])
+    recording.log("world/trajectory", rr.LineStrips3D([positions.reshape(-1, 3)]), static=True)
+
+
+def _log_camera(rr: Any, recording: Any, view: View, origin: np.ndarray) -> None:
+    T = view.T_world_cam
+    recording.log("world/camera", rr.Transform3D(translation=T[:3, 3] - origin, mat3x3=T[:3, :3]))
+
+
+def _log_pixels(rr: Any, recording: Any, drive: Drive, frame: int) -> None:
+    """The frame's image and the instances of its mask; without them nothing stays of those of the frame before."""
+    try:
+        contents = read_bytes(paths.image_file(drive.root, drive.name, drive.camera, frame))
+        image = rr.EncodedImage(contents=contents, media_type="image/png")
+    except FileNotFoundError:
+        image = rr.EncodedImage.from_fields(clear_unset=True)  # the pinhole of the same entity stays
+    recording.log("world/camera/image", image)
+    instances = _instances(drive, frame)
+    masks = rr.Clear(recursive=False) if instances is None else rr.SegmentationImage(instances, opacity=0.5)
+    recording.log("world/camera/image/masks", masks)
+
+
+def _instances(drive: Drive, frame: int) -> np.ndarray | None:
+    """The instance ids [H, W] uint16 of a frame's pixels, 0 for none; None where the mask is not there or torn."""
+    if frame not in drive.mask_frames:
+        return None
+    try:
+        instance_map = read_instance_map(drive, frame)
+    except UnreadableFrameError as error:
+        logger.warning("a frame without its mask: %s", error)
+        return None
+    return np.where(IS_INSTANCE[instance_map], instance_map, 0).astype(np.uint16)
+
+
+def _log_boxes(rr: Any, recording: Any, rows: pa.Table, origin: np.ndarray) -> None:
+    if not rows.num_rows:
+        recording.log("world/boxes", rr.Clear(recursive=False))  # of those of the frame before
+        return
+    centers, sizes, yaws = boxes_world(rows)
+    zeros = np.zeros(len(yaws))
+    ids, confidences = rows["instance_id"].to_numpy(), rows["confidence"].to_numpy()
+    names = rows["class_name"].to_pylist()
+    boxes = rr.Boxes3D(
+        centers=centers - origin,
+        half_sizes=sizes / 2,
+        quaternions=np.stack([zeros, zeros, np.sin(yaws / 2), np.cos(yaws / 2)], axis=-1),  # x, y, z, w
+        class_ids=ids,
+        labels=[f"{name} {confidence:.2f}" for name, confidence in zip(names, confidences, strict=True)],
+        show_labels=False,
+    )
+    recording.log("world/boxes", boxes, rr.AnyValues(confidence=confidences, instance_id=ids))

@@ -1,0 +1,173 @@
+"""The labels dataset and the table of groups, as Parquet; and which frames a human has corrected."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from vsrd_ray.data.index import is_any_of
+from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.storage import Location, is_folder, names_in, open_dataset, read_table
+from vsrd_ray.storage.atomic import atomic_write
+
+Preference = Literal["human", "auto"]
+HUMAN = "human"  # `source` of corrected rows
+# Frames that a human has reviewed as a whole: OUTPUT/corrections/<sequence>.parquet.
+REVIEW_SCHEMA = pa.schema([("camera", pa.string()), ("frame", pa.int32())])
+
+# Columns of labels and groups without which a row means nothing.
+_NEEDED = {
+    *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
+    *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
+    *("x_cam", "y_cam", "z_cam", "rotation_y", "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
+    *("truncation", "occlusion"),
+}
+LABEL_AGAIN = "remove it, and label again"  # the mend of a bad file of labels or groups
+_HUMAN_FILE = re.compile(rf"{HUMAN}-image_\d\d\.parquet")
+_SEQUENCE = pa.schema([("sequence", pa.string())])
+
+
+def write_piece(table: pa.Table, path: Location) -> None:
+    """Write one Parquet file, whole or not at all; equal tables give equal bytes."""
+    with atomic_write(path) as temporary:
+        pq.write_table(table.combine_chunks(), temporary, compression="zstd")
+
+
+def read_labels(output: Location, *, prefer: Preference = "human", sequence: str | None = None) -> pa.Table:
+    """The labels of a run: `LABEL_SCHEMA` and `sequence`, sorted by sequence, camera, frame and instance.
+
+    Args:
+        output: folder of a labelling run.
+        prefer: "human": in the frames that a human reviewed corrected rows alone count, so that boxes which they took
+            away are gone, and elsewhere the labeler's; "auto": the labeler's rows alone, everywhere.
+        sequence: read the labels of one sequence alone.
+
+    Raises:
+        InputError: the folder holds no labels dataset, a file in it cannot be read, or corrected rows are gone.
+    """
+    schema = pa.schema([*LABEL_SCHEMA, *_SEQUENCE])
+    wanted = None if sequence is None else pc.field("sequence") == sequence
+    table = _read(output, "labels", schema, ds.partitioning(_SEQUENCE, flavor="hive"), wanted)
+    is_human = is_any_of(table["source"], [HUMAN]).to_numpy()
+    is_wanted = ~is_human if prefer == "auto" else is_human == _in_frames(table, read_reviewed(output))
+    table = table.filter(pa.array(is_wanted))
+    return table.sort_by([(key, "ascending") for key in ("sequence", "camera", "frame", "instance_id")])
+
+
+def corrected_rows(output: Location, *, sequence: str, camera: str) -> Location:
+    """The file with the corrected rows of one camera, beside the labeler's; no group is named so."""
+    return output / "labels" / f"sequence={sequence}" / f"{HUMAN}-{camera}.parquet"
+
+
+def is_human_file(name: str) -> bool:
+    """Whether a file of the labels dataset holds corrected rows."""
+    return _HUMAN_FILE.fullmatch(name) is not None
+
+
+def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:
+    """Frames that a human has reviewed, by (sequence, camera); nothing where no correction was imported.
+
+    Raises:
+        InputError: a table of reviewed frames cannot be read, or the file with their rows is gone: without it, each of
+            them would pass for a frame in which the human took every box away.
+    """
+    folder = output / "corrections"
+    reviewed: dict[tuple[str, str], frozenset[int]] = {}
+    for name in (name for name in names_in(folder) if name.endswith(".parquet") and not name.startswith(".")):
+        try:
+            table = read_table(folder / name, REVIEW_SCHEMA)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(
+                f"{folder / name}: cannot be read as a table of reviewed frames ({_reason(error)}); "
+                "remove it and import again"
+            ) from error
+        sequence = name.removesuffix(".parquet")
+        for camera in table["camera"].unique().to_pylist():
+            rows = corrected_rows(output, sequence=sequence, camera=camera)
+            if not rows.exists():
+                raise InputError(
+                    f"{folder / name} lists frames of {camera} that a human reviewed, but {rows} with their boxes is "
+                    f"gone: put that back, or remove {folder / name} as well, which undoes the import"
+                )
+            frames = table.filter(pc.field("camera") == camera)["frame"].to_pylist()
+            reviewed[sequence, camera] = frozenset(frames)
+    return reviewed
+
+
+def read_groups(output: Location) -> pa.Table:
+    """All groups of a run, in `GROUP_SCHEMA`, sorted by their ids.
+
+    Raises:
+        InputError: the folder holds no groups, or a file in it cannot be read.
+    """
+    return _read(output, "groups", GROUP_SCHEMA, None).sort_by("group_id")
+
+
+def _in_frames(table: pa.Table, frames: Mapping[tuple[str, str], frozenset[int]]) -> np.ndarray:
+    """Which label rows [R] bool lie in some frames, given by (sequence, camera)."""
+    inside = np.zeros(table.num_rows, dtype=bool)
+    for (sequence, camera), some in frames.items():
+        here = is_any_of(table["sequence"], [sequence]).to_numpy() & is_any_of(table["camera"], [camera]).to_numpy()
+        inside |= here & np.isin(table["frame"].to_numpy(), list(some))
+    return inside
+
+
+def _read(
+    output: Location,
+    name: str,
+    schema: pa.Schema,
+    partitioning: ds.Partitioning | None,
+    wanted: pc.Expression | None = None,
+) -> pa.Table:
+    folder = output / name
+    if not is_folder(folder):
+        raise InputError(f"no {name} in {output}: expected the output folder of `vsrd-ray label`, with {folder}")
+    try:
+        dataset = open_dataset(folder, schema=schema, partitioning=partitioning)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{folder}: cannot be listed ({_reason(error)}): allow this account to read it") from error
+    try:
+        table = dataset.to_table(filter=wanted)
+    except (pa.ArrowException, OSError) as error:
+        file, reason = first_bad_file(dataset) or (str(folder), _reason(error))
+        raise InputError(f"{file}: cannot be read as Parquet ({reason}); {_mend(output, file)}") from error
+    if nulls := _columns_with_nulls(table):
+        file, reason = first_bad_file(dataset) or (str(folder), f"no values of {nulls[0]}")
+        raise InputError(f"{file}: no table of {name} ({reason}); {_mend(output, file)}")
+    return table
+
+
+def first_bad_file(dataset: ds.Dataset) -> tuple[str, str] | None:
+    """The first file of a dataset that cannot be read or lacks values, and what is wrong with it."""
+    for fragment in dataset.get_fragments():
+        try:
+            nulls = _columns_with_nulls(fragment.to_table(schema=dataset.schema))
+        except (pa.ArrowException, OSError) as error:
+            return fragment.path, _reason(error)
+        if nulls:
+            return fragment.path, f"no values of {nulls[0]}"
+    return None
+
+
+def _columns_with_nulls(table: pa.Table) -> list[str]:
+    """Columns that lack values which every row needs; a file without the column gives nulls."""
+    return [name for name in table.column_names if name in _NEEDED and table[name].null_count]
+
+
+def _mend(output: Location, file: str) -> str:
+    """What to do about a bad file of labels or groups."""
+    name = PurePosixPath(file).name
+    if is_human_file(name):
+        return f"remove it and the sequence's file in {output / 'corrections'}, and import the corrections again"
+    return LABEL_AGAIN
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,236 @@
+"""What a report tells of one sequence in numbers: its frames, masks and boxes, and the truth where there is one.
+
+Shapes: F frames, N instances, B different boxes, T true boxes, R rows. A row is an instance in a frame, known by its
+mask, by its label or by both.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.index import SIDES
+from vsrd_ray.data.lookup import instance_keys, positions, split_keys
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.boxes import TruthBoxes, read_boxes
+from vsrd_ray.datasets.kitti360.instances import class_name
+from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.labels.boxes.parquet import Preference
+from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
+from vsrd_ray.labels.boxes.selection import check_poses
+from vsrd_ray.runs.folder import RunInputs, check_files, read_index, sequence_labels
+from vsrd_ray.storage import Location
+
+_CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
+_SIDES = tuple(f"bbox_{side}" for side in SIDES)
+# Rows of the labels that agree in these columns are one box, seen in several frames.
+_IDENTITY = ("instance_id", *_CENTER, *_SIZE, "yaw_world", "confidence", "target_frame")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Instances in frames, sorted by frame, then instance; NaN where a value is not known."""
+
+    frames: np.ndarray  # [R] places in the sequence's frames
+    instances: np.ndarray  # [R] places in its instances
+    boxes: np.ndarray  # [R] places in its boxes; -1 where there is no label
+    labels: np.ndarray  # [R] row of the label table; -1 where there is none
+    mask_areas: np.ndarray  # [R] px; 0 where there is no mask
+    mask_boxes_xyxy: np.ndarray  # [R, 4] px, last pixel included
+    touches_border: np.ndarray  # [R] bool, of the mask
+    iou_2d: np.ndarray  # [R] of the mask's box and the label's projected box
+    iou_3d: np.ndarray  # [R] of the label and the truth
+
+
+@dataclass(frozen=True)
+class SequenceTables:
+    """A sequence of a run."""
+
+    sequence: Sequence
+    frames: np.ndarray  # [F] int64, ascending: those of `frames_to_show`, and those with labels
+    instance_ids: np.ndarray  # [N] int64, ascending
+    boxes: pa.Table  # [B] a label row for each different box
+    labels: pa.Table  # all label rows of the sequence
+    rows: Rows
+    truth: TruthBoxes | None  # of the instances above
+
+    @property
+    def origin(self) -> np.ndarray:
+        """[3] whole metres in the middle of the drive: positions from there have few digits."""
+        return np.round(np.mean([self.sequence.T_world_cam[frame][:3, 3] for frame in self.frames.tolist()], axis=0))
+
+    @property
+    def class_names(self) -> list[str]:
+        """[N] classes of the instances."""
+        return [class_name(instance_id) for instance_id in self.instance_ids.tolist()]
+
+
+def read_tables(
+    output: Location,
+    root: Location,
+    name: str,
+    *,
+    inputs: RunInputs,
+    labels: pa.Table,
+    groups: pa.Table,
+    prefer: Preference = "human",
+) -> SequenceTables | None:
+    """The tables of one sequence; None where the run has done nothing of it yet.
+
+    Args:
+        output: folder of a labelling run.
+        root: dataset with the sequence.
+        name: of the sequence.
+        inputs: of the run.
+        labels: of the run, all sequences.
+        groups: of the run.
+        prefer: whose boxes the labels are in frames that a human reviewed.
+
+    Raises:
+        InputError: the sequence or its index cannot be read, files of its labels are gone, or `root` has another one.
+    """
+    check_files(output, groups, sequence=name)
+    labels = sequence_labels(labels, sequence=name, camera=inputs.camera).combine_chunks()
+    shown = frames_to_show(output, groups, sequence=name, inputs=inputs, prefer=prefer)
+    frames = np.union1d(np.array(shown, dtype=np.int64), labels["frame"].to_numpy().astype(np.int64))
+    if not len(frames):
+        return None
+    sequence = open_sequence(root, name, inputs.camera)
+    check_poses(sequence, frames.tolist())
+    index = read_index(output, name)
+    wanted = pc.field("class_name").isin(list(inputs.classes)) & pc.field("frame").isin(frames.tolist())
+    masks = index.filter(wanted)
+    boxes, box_of_label = _different_boxes(labels)
+    truth = _read_truth(root, name)
+    ids, rows = _join(masks, labels, frames=frames, box_of_label=box_of_label, truth=truth)
+    return SequenceTables(
+        sequence=sequence,
+        frames=frames,
+        instance_ids=ids,
+        boxes=boxes,
+        labels=labels,
+        rows=rows,
+        truth=None if truth is None else _of_instances(truth, ids),
+    )
+
+
+def keep_instances(
+    tables: SequenceTables,
+    kept: np.ndarray,  # [N] bool
+) -> SequenceTables:
+    """The same sequence, all its frames among it, with some of its instances alone."""
+    rows, ids = tables.rows, tables.instance_ids[kept]
+    box_kept = np.isin(tables.boxes["instance_id"].to_numpy(), ids)
+    row_kept = kept[rows.instances]
+    fewer = Rows(**{name: values[row_kept] for name, values in vars(rows).items()})
+    box_places = np.append(np.cumsum(box_kept) - 1, -1)  # where there is no box, there is none
+    return replace(
+        tables,
+        instance_ids=ids,
+        boxes=tables.boxes.filter(pa.array(box_kept)),
+        rows=replace(fewer, instances=(np.cumsum(kept) - 1)[fewer.instances], boxes=box_places[fewer.boxes]),
+        truth=None if tables.truth is None else _of_instances(tables.truth, ids),
+    )
+
+
+def numbers(table: pa.Table, names: tuple[str, ...]) -> np.ndarray:
+    """Columns side by side, [rows, columns] float64, NaN for null."""
+    columns = [pc.cast(table[name], pa.float64()).to_numpy() for name in names]
+    return np.stack(columns, axis=-1) if columns else np.empty((len(table), 0))
+
+
+def _different_boxes(labels: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """A row for each different box [B], in the order of their instances, and the box [rows] of each label."""
+    if not len(labels):
+        return labels, np.empty(0, dtype=np.int64)
+    identity = np.round(np.nan_to_num(numbers(labels, _IDENTITY), nan=-1.0), 6)
+    _, firsts, boxes = np.unique(identity, axis=0, return_index=True, return_inverse=True)
+    return labels.take(pa.array(firsts)), boxes.reshape(-1)
+
+
+def _join(
+    masks: pa.Table, labels: pa.Table, *, frames: np.ndarray, box_of_label: np.ndarray, truth: TruthBoxes | None
+) -> tuple[np.ndarray, Rows]:
+    """Instance ids [N] and the rows of masks and labels together."""
+    mask_keys, label_keys = (
+        instance_keys(table["instance_id"].to_numpy(), table["frame"].to_numpy()) for table in (masks, labels)
+    )
+    keys = np.union1d(mask_keys, label_keys)  # by frame, then instance
+    id_of_row, frame_of_row = split_keys(keys)
+    mask_rows, label_rows = positions(mask_keys, keys), positions(label_keys, keys)
+    ids, instances = np.unique(id_of_row, return_inverse=True)
+    has_mask, has_label = mask_rows >= 0, label_rows >= 0
+    areas = np.zeros(len(keys), dtype=np.int64)
+    areas[has_mask] = masks["area"].to_numpy()[mask_rows[has_mask]]
+    mask_boxes = _spread(numbers(masks, tuple(f"box_{side}" for side in SIDES)), mask_rows)
+    touches_border = np.zeros(len(keys), dtype=bool)
+    touches_border[has_mask] = masks["touches_border"].to_numpy(zero_copy_only=False)[mask_rows[has_mask]]
+    boxes = np.full(len(keys), -1)
+    boxes[has_label] = box_of_label[label_rows[has_label]]
+    rows = Rows(
+        frames=np.searchsorted(frames, frame_of_row),
+        instances=instances,
+        boxes=boxes,
+        labels=label_rows,
+        mask_areas=areas,
+        mask_boxes_xyxy=mask_boxes,
+        touches_border=touches_border,
+        iou_2d=box_overlaps(mask_boxes, _spread(numbers(labels, _SIDES), label_rows)),
+        iou_3d=_truth_overlaps(labels, label_rows, truth, ids=id_of_row, frames=frame_of_row),
+    )
+    return ids, rows
+
+
+def box_overlaps(
+    boxes_a: np.ndarray,  # [R, 4] x1, y1, x2, y2, px, last pixel included
+    boxes_b: np.ndarray,  # [R, 4]
+) -> np.ndarray:
+    """IoU [R] of 2D boxes whose last pixels belong to them; NaN where one is NaN."""
+    lengths = np.minimum(boxes_a[:, 2:], boxes_b[:, 2:]) - np.maximum(boxes_a[:, :2], boxes_b[:, :2]) + 1
+    overlaps = np.clip(lengths, 0, None).prod(axis=1)
+    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1) for boxes in (boxes_a, boxes_b))
+    return overlaps / (area_a + area_b - overlaps)
+
+
+def _truth_overlaps(
+    labels: pa.Table, label_rows: np.ndarray, truth: TruthBoxes | None, *, ids: np.ndarray, frames: np.ndarray
+) -> np.ndarray:
+    """IoU3D [R] of labels and truth, NaN where one is missing."""
+    ious = np.full(len(ids), np.nan)
+    if truth is None:
+        return ious
+    true_rows = truth.find(ids, frames)
+    both = np.flatnonzero((true_rows >= 0) & (label_rows >= 0))
+    parts = (numbers(labels, names)[label_rows[both]] for names in (_CENTER, _SIZE, ("yaw_world",)))
+    centers, sizes, yaws = parts
+    boxes = true_rows[both]
+    true_centers, true_sizes = truth.centers_world[boxes], truth.dimensions_lwh[boxes]
+    ious[both], _ = box_iou_3d(centers, sizes, yaws[:, 0], true_centers, true_sizes, truth.yaws_world[boxes])
+    return ious
+
+
+def _read_truth(root: Location, name: str) -> TruthBoxes | None:
+    return read_boxes(root, name) if paths.boxes_file(root, name).is_file() else None
+
+
+def _of_instances(truth: TruthBoxes, instance_ids: np.ndarray) -> TruthBoxes:
+    wanted = np.isin(truth.instance_ids, instance_ids)
+    return TruthBoxes(
+        instance_ids=truth.instance_ids[wanted],
+        class_names=tuple(name for name, is_wanted in zip(truth.class_names, wanted, strict=True) if is_wanted),
+        centers_world=truth.centers_world[wanted],
+        dimensions_lwh=truth.dimensions_lwh[wanted],
+        yaws_world=truth.yaws_world[wanted],
+        timestamps=truth.timestamps[wanted],
+        num_skipped=truth.num_skipped,
+    )
+
+
+def _spread(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Values [R, columns] at the places, NaN for place -1."""
+    spread = np.full((len(places), values.shape[1]), np.nan)
+    spread[places >= 0] = values[places[places >= 0]]
+    return spread

@@ -1,0 +1,92 @@
+"""KITTI-360's windows: stretches of a drive of about 200 m, whose objects are boxes in the world.
+
+Shapes: N boxes of a window. A row of boxes is x, y, z, l, w, h, heading, semantic id, confidence: centre and full
+extents in metres, heading in radians about the world's z (0 facing +x), the semantic id numbered as in the masks.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsrd_ray.data.groups import Sequence
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.sequences import drive_number
+from vsrd_ray.errors import InputError
+from vsrd_ray.storage import names_in
+
+WINDOW_LENGTH = 200.0  # metres driven in a window, about
+WINDOW_OVERLAP = 10.0  # metres driven that neighbouring windows share
+_ROUNDING = 1e-6  # metres that sums of steps may be off
+_PUBLISHED = re.compile(r"([0-9]{6,10})_([0-9]{6,10})\.ply")
+_BOX_COLUMNS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world")
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A stretch of a drive, by its first and its last frame."""
+
+    first: int
+    last: int  # belongs to the window
+
+
+def windows(sequence: Sequence) -> list[Window]:
+    """The windows of a sequence, in the order of the drive.
+
+    Where ROOT has KITTI-360's accumulated point clouds, those are its windows, by the names of their files. Otherwise
+    the way driven is cut into equal parts of about `WINDOW_LENGTH` that overlap by about `WINDOW_OVERLAP`, as the
+    published ones do; each begins and ends with a frame that has a pose.
+    """
+    names = names_in(paths.window_folder(sequence.root, sequence.name))
+    published = [match for name in names if (match := _PUBLISHED.fullmatch(name))]
+    if published:
+        return sorted(Window(int(match[1]), int(match[2])) for match in published)
+    frames = sorted(sequence.T_world_cam)
+    positions = np.array([sequence.T_world_cam[frame][:3, 3] for frame in frames])
+    driven = np.concatenate([[0.0], np.linalg.norm(np.diff(positions, axis=0), axis=1).cumsum()])
+    advance = WINDOW_LENGTH - WINDOW_OVERLAP
+    count = max(1, round((float(driven[-1]) - WINDOW_OVERLAP) / advance))
+    advance = max(0.0, float(driven[-1]) - WINDOW_OVERLAP) / count
+    starts = advance * np.arange(count)
+    ends = starts + advance + WINDOW_OVERLAP
+    firsts = np.searchsorted(driven, starts - _ROUNDING, side="left")
+    lasts = np.searchsorted(driven, ends + _ROUNDING, side="right") - 1
+    pairs = zip(firsts.tolist(), lasts.tolist(), strict=True)
+    return [Window(frames[first], frames[max(first, last)]) for first, last in pairs]
+
+
+def window_file_name(sequence: str, window: Window) -> str:
+    """KITTI-360's name for the boxes of a window, such as 0003_0000000002_0000000282.npy.
+
+    Raises:
+        InputError: the sequence is not named like KITTI-360's, and so has no number.
+    """
+    number = drive_number(sequence)
+    if number is None:
+        raise InputError(f"sequence {sequence!r} has no number: expected a name such as 2013_05_28_drive_0003_sync")
+    return f"{number:04d}_{window.first:010d}_{window.last:010d}.npy"
+
+
+def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
+    """The boxes [N, 9] float64 of the labels of one window, by ascending instance id.
+
+    An object is there once: of an instance's rows in the window's frames, the one with the highest confidence, the
+    first of them where several have it. What the labels call moving is left out, since windows hold static objects.
+
+    Args:
+        labels: rows of `LABEL_SCHEMA` of one camera of a sequence.
+        window: first and last frame.
+    """
+    in_window = (pc.field("frame") >= window.first) & (pc.field("frame") <= window.last)
+    rows = labels.filter(in_window & (pc.field("is_moving").is_null() | ~pc.field("is_moving")))
+    ids, frames, confidences = (rows[name].to_numpy() for name in ("instance_id", "frame", "confidence"))
+    order = np.lexsort((frames, -confidences, ids))
+    _, starts = np.unique(ids[order], return_index=True)
+    best = order[starts]
+    boxes = [rows[name].to_numpy()[best] for name in _BOX_COLUMNS]
+    names = rows["class_name"].to_numpy()[best]
+    semantic_ids = [SEMANTIC_IDS.get(name, SEMANTIC_IDS["unlabeled"]) for name in names.tolist()]
+    return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), confidences[best]], axis=-1)

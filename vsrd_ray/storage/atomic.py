@@ -1,0 +1,32 @@
+"""Files that are either whole or not there."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vsrd_ray.storage import Location, bring
+
+
+@contextmanager
+def atomic_write(path: Location) -> Iterator[Path]:
+    """A temporary local file to write to, which takes the place of `path` when the block ends well.
+
+    Locally it lies beside `path` and is renamed onto it; missing parent folders are made. To an object store it is
+    uploaded, and the object appears when all of it is there. After an error the temporary file is removed and `path` is
+    as it was. The temporary name ends like `path`, for writers that choose their format by the suffix.
+    """
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    else:
+        with tempfile.TemporaryDirectory(prefix="vsrd-ray-") as folder:
+            temporary = Path(folder, path.name)
+            yield temporary
+            bring(temporary, path)
