@@ -20,16 +20,15 @@ import pyarrow.compute as pc
 import torch
 from scipy.optimize import minimize
 
-from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.data.groups import FrameGroup, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes, read_boxes
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry.iou import box_iou_3d
 from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
@@ -78,7 +77,7 @@ def measure(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[FrameGroup]:
     """The windows of parts of a drive."""
-    sequence = open_sequence(root, name)
+    sequence = open_drive(root, name)
     index = index_frames(sequence, all_frames(sequence))
     settings = load_config("fast").grouping
     for length in PARTS:
@@ -86,7 +85,7 @@ def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[
             first = int(rng.integers(0, FRAMES - length + 1))
             part = index.filter(pc.field("frame").isin(pa.array(range(first, first + length), pa.int32())))
             tasks = GroupTasks(sequence, part)
-            for plan in plan_windows(part, sequence=name, camera=sequence.camera, settings=settings, classes=("car",)):
+            for plan in plan_scene(part, sequence=name, camera=sequence.camera, settings=settings, classes=("car",)):
                 yield load_group(tasks.task(plan))
 
 

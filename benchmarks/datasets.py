@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, Sequence
+from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
-from vsrd_ray.datasets.kitti360.sequences import list_sequences, open_sequence
+from vsrd_ray.datasets.kitti360.drives import list_drives
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler
 from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig, load_config
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.rows import label_rows
@@ -42,7 +43,7 @@ class Dataset:
 class PlannedSequence:
     """A sequence, its index, and the groups that some settings make of it."""
 
-    sequence: Sequence
+    sequence: Drive
     index: pa.Table
     groups: list[GroupPlan]
     tasks: GroupTasks
@@ -62,7 +63,7 @@ def write_street(root: Path, seed: int) -> Dataset:
 def datasets_under(folder: Path) -> list[Dataset]:
     """The sequences of all dataset roots in a folder."""
     roots = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    return [Dataset(f"{root.name} of {folder.name}", root, name) for root in roots for name in list_sequences(root)]
+    return [Dataset(f"{root.name} of {folder.name}", root, name) for root in roots for name in list_drives(root)]
 
 
 def read_variant(text: str) -> VSRDConfig:
@@ -81,9 +82,9 @@ def plan_dataset(dataset: Dataset, settings: GroupingSettings) -> PlannedSequenc
     Raises:
         InputError: there is no group to be made of it.
     """
-    sequence = open_sequence(dataset.root, dataset.sequence)
+    sequence = open_drive(dataset.root, dataset.sequence)
     index = index_frames(sequence, all_frames(sequence))
-    plan = {"vsrd": plan_groups, "scene": plan_windows}[settings.kind]
+    plan = {"vsrd": plan_groups, "scene": plan_scene}[settings.kind]
     groups = plan(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=CLASSES)
     if not groups:
         raise InputError(f"{dataset.title}: no group of grouping.kind={settings.kind} in {dataset.root}")

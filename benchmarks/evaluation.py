@@ -19,17 +19,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import INDEX_SCHEMA, write_index
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry.iou import box_iou_3d
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
-from vsrd_ray.labels.boxes.parquet import write_piece
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.truth import frame_poses
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 CAMERA = "image_00"
 FIRST_CAR, MOST_CARS = 26001, 999  # ids of a sequence's cars
@@ -112,11 +113,11 @@ def write_sequence(output: Path, root: Path, name: str, *, frames: int, boxes: i
     areas = MASK_AREA / ahead[frame_of_row, car_of_row] ** 2
     write_index(index_of(truth, frame_of_row, car_of_row, areas), output / "index" / f"{name}.parquet", "x")
     group = {"group_id": name, "sequence": name, "target_frame": 0, "frames": list(range(frames)), "status": "ok"}
-    write_piece(pa.Table.from_pylist([group], schema=GROUP_SCHEMA), output / "groups" / f"{name}.parquet")
+    write_parquet(pa.Table.from_pylist([group], schema=GROUP_SCHEMA), output / "groups" / f"{name}.parquet")
     has_label = rng.random(len(frame_of_row)) < LABELLED
-    sequence = open_sequence(root, name, CAMERA)
+    sequence = open_drive(root, name, CAMERA)
     labels = labels_of(truth, frame_of_row[has_label], car_of_row[has_label], sequence=sequence, rng=rng)
-    write_piece(labels, output / "labels" / f"sequence={name}" / "a.parquet")
+    write_parquet(labels, output / "labels" / f"sequence={name}" / "a.parquet")
     return labels.num_rows
 
 
@@ -152,7 +153,7 @@ def index_of(truth: TruthBoxes, frames: np.ndarray, cars: np.ndarray, areas: np.
 
 
 def labels_of(
-    truth: TruthBoxes, frames: np.ndarray, cars: np.ndarray, *, sequence: Sequence, rng: np.random.Generator
+    truth: TruthBoxes, frames: np.ndarray, cars: np.ndarray, *, sequence: Drive, rng: np.random.Generator
 ) -> pa.Table:
     """Label rows that stray from the truth, the more the lower their confidence."""
     strays = rng.uniform(0, 0.5, len(frames))  # metres

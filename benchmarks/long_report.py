@@ -22,17 +22,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.classes import IDS_PER_CLASS, IS_INSTANCE
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import write_index
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE, SEMANTIC_IDS
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels, write_piece
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.report import write_report
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.runs.folder import read_index, read_inputs
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.folder import read_index
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 _GAP = 60.0  # metres between the last camera of a street and the first of the next, and between parallel streets
 _STREETS_IN_A_ROW = 13
@@ -80,21 +85,21 @@ def stretch(root: Path, output: Path, long_root: Path, long_output: Path, *, num
     """Write the dataset and the run of a drive that repeats a street."""
     inputs = read_inputs(output)
     (name,) = inputs.sequences
-    street = open_sequence(root, name, inputs.camera)
+    street = open_drive(root, name, inputs.camera)
     labels, index, groups = read_labels(output), read_index(output, name), read_groups(output)
     turns = _turns(street, num_frames, num_instances=len(index["instance_id"].drop_null().unique()))
     _write_dataset(street, turns, long_root)
     write_index(_repeated(index, turns), long_output / "index" / f"{name}.parquet", "")
     labels = labels.select(LABEL_SCHEMA.names)
-    write_piece(_repeated(labels, turns), long_output / "labels" / f"sequence={name}" / "a.parquet")
+    write_parquet(_repeated(labels, turns), long_output / "labels" / f"sequence={name}" / "a.parquet")
     rows = [_moved_group(row, turn) for turn in turns for row in groups.to_pylist()]
-    write_piece(pa.Table.from_pylist(rows, schema=GROUP_SCHEMA), long_output / "groups" / "a.parquet")
+    write_parquet(pa.Table.from_pylist(rows, schema=GROUP_SCHEMA), long_output / "groups" / "a.parquet")
     manifest = json.loads((output / "manifest.json").read_text())
     manifest["inputs"]["classes"] = sorted({turn.class_name for turn in turns})
     (long_output / "manifest.json").write_text(json.dumps(manifest))
 
 
-def _turns(street: Sequence, num_frames: int, *, num_instances: int) -> list[_Turn]:
+def _turns(street: Drive, num_frames: int, *, num_instances: int) -> list[_Turn]:
     count, room = len(street.mask_frames), (IDS_PER_CLASS - 1) // num_instances
     turns = -(-num_frames // count)
     if turns > room * len(_CLASSES):
@@ -121,7 +126,7 @@ def _placed(turn: int, middle: np.ndarray, length: float) -> tuple[float, np.nda
     return (0.0 if sign > 0 else np.pi), T_world_street
 
 
-def _write_dataset(street: Sequence, turns: list[_Turn], root: Path) -> None:
+def _write_dataset(street: Drive, turns: list[_Turn], root: Path) -> None:
     name, camera = street.name, street.camera
     for path in (paths.poses_file(root, name), paths.calibration_file(root)):
         path.parent.mkdir(parents=True)

@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.long_drive import GROUPING, Waiting, sequence_name, write_drive
-from vsrd_ray.data.index import fingerprint, load_index, write_index
+from vsrd_ray.data.index import load_index, write_index
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.engines.serial import SerialEngine
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline import run

@@ -3,6 +3,7 @@
 Everything happens in this process, without Ray. For whole sequences there is `vsrd-ray label`.
 """
 
+import json
 from collections.abc import Iterable
 from collections.abc import Sequence as Names
 from functools import lru_cache
@@ -13,22 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import MASKS, Drive
+from vsrd_ray.data.groups import GroupTask, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTask, GroupTasks, load_group
-from vsrd_ray.datasets.kitti360 import sequences
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS, read_instance_map
+from vsrd_ray.datasets import base as datasets
 from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labelers import configs as configuration
-from vsrd_ray.labelers.base import Labeler
-from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.base import Labeler, Provenance, Wanted, build_labeler, spec_of
 from vsrd_ray.labels.boxes import parquet
 from vsrd_ray.labels.boxes.pictures.annotated import read_image
-from vsrd_ray.labels.boxes.rows import label_rows
-from vsrd_ray.pipeline.factory import build_labeler
-from vsrd_ray.pipeline.plan import plan_sequence
+from vsrd_ray.pipeline.plan import plan_drive
+from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location, open_location
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color
 
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 Folder = str | Path | Location
 
 
-def load_config(name_or_file: str | Path, overrides: Iterable[str] = ()) -> VSRDConfig:
+def load_config(name_or_file: str | Path, overrides: Iterable[str] = ()) -> LabelerSettings:
     """The settings of a labeler, validated and frozen.
 
     They are those of `--config` and `--set` of the command, such as
@@ -57,22 +55,22 @@ def load_config(name_or_file: str | Path, overrides: Iterable[str] = ()) -> VSRD
     return configuration.load_config(str(name_or_file), overrides)
 
 
-def open_sequence(root: Folder, name: str, *, camera: str = "image_00") -> Sequence:
+def open_sequence(root: Folder, name: str, *, camera: str | None = None) -> Drive:
     """A sequence that can be read: its intrinsics `K`, `image_size`, `T_world_cam` by frame, and `mask_frames`.
 
     Args:
-        root: a dataset in KITTI-360's layout; a folder or the URI of one.
+        root: a dataset; a folder or the URI of one.
         name: such as "2013_05_28_drive_0000_sync".
-        camera: "image_00" or "image_01".
+        camera: such as "image_00"; by default the dataset's first.
 
     Raises:
         InputError: a missing folder, sequence or camera, or files that cannot be used.
     """
-    return sequences.open_sequence(open_location(str(root)), name, camera)
+    return datasets.open_drive(open_location(str(root)), name, camera)
 
 
 def make_groups(
-    sequence: Sequence, *, classes: Names[str] = ("car",), config: str | Path | VSRDConfig = "fast"
+    sequence: Drive, *, classes: Names[str] | None = None, config: str | Path | LabelerSettings = "fast"
 ) -> list[GroupTask]:
     """The frame groups of a sequence, just those that `vsrd-ray label` labels, without their pixels.
 
@@ -80,22 +78,24 @@ def make_groups(
 
     Args:
         sequence: of `open_sequence`.
-        classes: names of the classes to label, such as ("car", "truck").
-        config: of `vsrd_ray.load_config`, or the name or file of a configuration; its `grouping` counts.
+        classes: names of the classes to label, such as ("car", "truck"); by default the labeler's, cars for boxes.
+        config: of `vsrd_ray.load_config`, or the name or file of a configuration; what it says of groups counts.
 
     Raises:
         InputError: a mask that cannot be used, or classes that KITTI-360 does not have.
         ConfigError: see `load_config`.
     """
-    _check_classes(classes)
-    index = index_frames(sequence, all_frames(sequence))
-    grouping = _settings(config).grouping
-    plan = plan_sequence(sequence, index, fingerprint="", settings=grouping, classes=tuple(classes))
+    settings = _settings(config)
+    spec = spec_of(settings)
+    wanted = Wanted(classes=_checked_classes(spec.classes if classes is None else classes, sequence))
+    layers = spec.needs(settings).layers
+    index = index_frames(sequence, all_frames(sequence, layers), layers=layers)
+    plan = plan_drive(sequence, index, fingerprint="", config=settings, wanted=wanted)
     tasks = GroupTasks(sequence, index)
     return [tasks.task(group) for group in plan.groups]
 
 
-def label_group(group: GroupTask, *, config: str | Path | VSRDConfig = "fast", device: str = "cpu") -> pa.Table:
+def label_group(group: GroupTask, *, config: str | Path | LabelerSettings = "fast", device: str = "cpu") -> pa.Table:
     """The labels of a group, a row for each box and frame, in `vsrd_ray.labels.boxes.schema.LABEL_SCHEMA`.
 
     They are those of `vsrd-ray label` with the same configuration, to rounding: its workers keep to one thread each.
@@ -113,9 +113,9 @@ def label_group(group: GroupTask, *, config: str | Path | VSRDConfig = "fast", d
     settings = _settings(config)
     _check_device(device)
     labeler = _labeler(settings.model_dump_json(), device)
-    prepared = labeler.prepare(load_group(group))
-    fits = labeler.label(prepared, seed=settings.seed)
-    return label_rows(fits, prepared, labeler=labeler.name, config_hash=settings.hash(), seed=settings.seed)
+    prepared = labeler.prepare(group.group())
+    found = labeler.label(prepared, seed=settings.seed)
+    return labeler.output(found, prepared, Provenance.of(settings))[spec_of(settings).writes[0]]
 
 
 def read_labels(output: Folder) -> pa.Table:
@@ -129,7 +129,7 @@ def read_labels(output: Folder) -> pa.Table:
     return parquet.read_labels(open_location(str(output)))
 
 
-def draw_frame(sequence: Sequence, frame: int, labels: "pa.Table | DataFrame") -> np.ndarray:
+def draw_frame(sequence: Drive, frame: int, labels: "pa.Table | DataFrame") -> np.ndarray:
     """The image of a frame with the masks and boxes of its labels, RGB [H, W, 3] uint8; on grey where none is there.
 
     Args:
@@ -146,7 +146,9 @@ def draw_frame(sequence: Sequence, frame: int, labels: "pa.Table | DataFrame") -
     rows = _rows_in(sequence, frame, _table(labels))
     image, view = read_image(sequence, frame), sequence.view(frame)
     if frame in sequence.mask_frames:
-        draw_masks(image, read_instance_map(sequence, frame), np.array([row["instance_id"] for row in rows]))
+        draw_masks(
+            image, sequence.read(MASKS, sequence.camera.name, frame), np.array([row["instance_id"] for row in rows])
+        )
     T_cam_world = rigid.inverse(view.T_world_cam)
     for row in sorted(rows, key=lambda row: -row["z_cam"]):
         center, size = ([row[name] for name in names] for names in (_CENTER, _SIZE))
@@ -158,10 +160,10 @@ def draw_frame(sequence: Sequence, frame: int, labels: "pa.Table | DataFrame") -
 _CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
 
 
-def _rows_in(sequence: Sequence, frame: int, labels: pa.Table) -> list[dict[str, Any]]:
+def _rows_in(sequence: Drive, frame: int, labels: pa.Table) -> list[dict[str, Any]]:
     if not labels.num_rows:  # a DataFrame without rows says nothing of its columns' types
         return []
-    wanted = (pc.field("frame") == frame) & (pc.field("camera") == sequence.camera)
+    wanted = (pc.field("frame") == frame) & (pc.field("camera") == sequence.camera.name)
     if "sequence" in labels.column_names:
         wanted &= pc.field("sequence") == sequence.name
     return labels.filter(wanted).to_pylist()
@@ -179,14 +181,15 @@ def _table(labels: "pa.Table | DataFrame") -> pa.Table:
         ) from error
 
 
-def _check_classes(classes: Names[str]) -> None:
+def _checked_classes(classes: Names[str], drive: Drive) -> tuple[str, ...]:
     if isinstance(classes, str):
         raise InputError(f"classes: expected several names, got the text {classes!r}: write classes=({classes!r},)")
     if not classes:
         raise InputError('classes: none is named: give some, such as classes=("car",)')
-    for name in classes:
-        if name not in SEMANTIC_IDS:
-            raise InputError(f"classes: unknown class {name!r}: give KITTI-360's names, such as car, truck, bus")
+    if (name := drive.classes.unknown(classes)) is not None:
+        title = datasets.dataset_named(drive.dataset).title
+        raise InputError(f"classes: unknown class {name!r}: give {title}'s names, such as car, truck, bus")
+    return tuple(classes)
 
 
 def _check_device(device: str) -> None:
@@ -199,13 +202,13 @@ def _check_device(device: str) -> None:
         raise InputError(f'device {device!r} cannot be used ({reason}): give "cpu", or one that is there') from error
 
 
-def _settings(config: str | Path | VSRDConfig) -> VSRDConfig:
-    return config if isinstance(config, VSRDConfig) else load_config(config)
+def _settings(config: str | Path | LabelerSettings) -> LabelerSettings:
+    return config if isinstance(config, LabelerSettings) else load_config(config)
 
 
 @lru_cache(maxsize=4)
 def _labeler(config_json: str, device: str) -> Labeler:
     """A labeler that is set up; kept, since that may take long."""
-    labeler = build_labeler(VSRDConfig.model_validate_json(config_json), device)
+    labeler = build_labeler(configuration.from_values(json.loads(config_json)), device)
     labeler.setup()
     return labeler

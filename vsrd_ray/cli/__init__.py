@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from vsrd_ray.cli.dataset import annotate, sample, synthesize, train_prior
+from vsrd_ray.cli.dataset import synthesize
 from vsrd_ray.cli.evaluating import evaluate
 from vsrd_ray.cli.exchange import convert, export, import_
+from vsrd_ray.cli.installed import datasets, labelers
 from vsrd_ray.cli.labelling import JsonLines, label, status
 from vsrd_ray.cli.pictures import report, visualize
 from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError
@@ -28,7 +29,28 @@ class _BadInput(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Turns errors into one line and an exit code."""
+    """Turns errors into one line and an exit code, and has the commands of the installed labelers beside its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_contributed()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands or isinstance(self.commands[cmd_name], click.Group):
+            self._add_contributed()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_contributed(self) -> None:
+        """Add what labelers offer; a group of theirs adds to the group of that name."""
+        from vsrd_ray import plugins  # noqa: PLC0415 - specs take time, which other commands need not wait for
+
+        for labeler in plugins.installed("labelers"):
+            for command in plugins.load("labelers", labeler).commands():
+                known = self.commands.get(command.name or "")
+                if isinstance(command, click.Group) and isinstance(known, click.Group):
+                    known.commands.update(command.commands)
+                else:
+                    self.add_command(command)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -62,13 +84,12 @@ for _command in (
     label,
     status,
     synthesize,
-    annotate,
-    sample,
+    datasets,
+    labelers,
     visualize,
     report,
     convert,
     evaluate,
-    train_prior,
     export,
     import_,
 ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrd_ray.cli.options import PATH, prefer_option, root_option
+from vsrd_ray.options import PATH, prefer_option, root_option
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrd_ray.cli.options import (
+from vsrd_ray.options import (
     PATH,
     camera_option,
     classes_option,
-    comma_list,
+    optional_list,
     prefer_option,
     progress_bar,
     root_option,
@@ -57,10 +57,6 @@ def convert(
 _FORMATS = ("kitti", "mmdet3d", "openpcdet", "nuscenes", "kitti360", "coco", "csv", "rerun", "cvat")
 
 
-def _optional_list(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else comma_list(context, parameter, text)
-
-
 @click.command("export")
 @click.argument("output", type=PATH)
 @root_option
@@ -68,8 +64,8 @@ def _optional_list(context: click.Context, parameter: click.Parameter, text: str
 @click.option("--output", "destination", type=PATH, required=True, help="Folder to write; replaces an earlier export.")
 @click.option("--min-confidence", default=0.0, show_default=True, help="Least confidence of a box, 0 to 1.")
 @click.option("--max-range", type=float, default=math.inf, help="Farthest box, metres from the camera.  [default: any]")
-@click.option("--classes", callback=_optional_list, help="Classes, with commas between them.  [default: every one]")
-@click.option("--sequences", callback=_optional_list, help="Sequences, with commas between them.  [default: all]")
+@click.option("--classes", callback=optional_list, help="Classes, with commas between them.  [default: every one]")
+@click.option("--sequences", callback=optional_list, help="Sequences, with commas between them.  [default: all]")
 @click.option("--exclude-moving", is_flag=True, help="Leave out boxes that are marked as moving.")
 @prefer_option
 def export(output: Location, root: Location, format: str, destination: Location, **filters: Any) -> None:
@@ -99,8 +95,8 @@ def import_(output: Location, source: Location, root: Location, format: str, con
     was imported for it before.
     """
     from vsrd_ray.labels.boxes.corrections import import_labels
-    from vsrd_ray.runs.folder import read_inputs
     from vsrd_ray.runs.lock import locked
+    from vsrd_ray.runs.manifest import read_inputs
 
     read_inputs(output)  # says what is wrong with a folder that is no run, before it is locked
     with locked(output):

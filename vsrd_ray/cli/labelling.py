@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vsrd_ray.cli.options import PATH, camera_option, classes_option, config_options, root_option
 from vsrd_ray.errors import InputError
+from vsrd_ray.options import PATH, config_options, optional_list, root_option
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
@@ -40,8 +40,9 @@ class JsonLines(logging.Formatter):
 )
 @click.option("--output", type=PATH, help="Folder for the results.  [default: ./outputs/<sequence>]")
 @config_options
-@classes_option
-@camera_option
+@click.option("--classes", callback=optional_list, help="Classes, with commas between them.  [default: car, for boxes]")
+@click.option("--camera", help="Which camera.  [default: the dataset's first, image_00 of KITTI-360]")
+@click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
     type=click.Choice(["vsrd", "scene"]),
@@ -96,8 +97,9 @@ def label(
     config: str,
     overrides: tuple[str, ...],
     grouping: str | None,
-    classes: tuple[str, ...],
-    camera: str,
+    classes: tuple[str, ...] | None,
+    camera: str | None,
+    dataset: str | None,
     num_actors: str | None,
     initial_actors: int | None,
     num_gpus: float | None,
@@ -108,15 +110,15 @@ def label(
     log_format: str,
     **others: Any,
 ) -> None:
-    """Label sequences: 3D boxes for every frame group, into OUTPUT.
+    """Label sequences, frame group by frame group, into OUTPUT: 3D boxes, or whatever the labeler of --config gives.
 
     ROOT and OUTPUT are folders, or URIs such as s3://bucket/folder. Interrupted or killed, the same command goes on
     where it was. Failed groups are tried again.
     """
+    from vsrd_ray.engines import label as run
     from vsrd_ray.labelers.configs import load_config
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
     from vsrd_ray.pipeline.request import LabelRequest, default_output, format_summary
-    from vsrd_ray.pipeline.run import label as run
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
@@ -129,6 +131,7 @@ def label(
         sequences=sequences,
         output=output or default_output(sequences),
         config=load_config(config, overrides),
+        dataset=dataset,
         camera=camera,
         classes=classes,
         pool=PoolRequest(

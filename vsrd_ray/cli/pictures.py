@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrd_ray.cli.options import (
+from vsrd_ray.errors import ConfigError, one_line
+from vsrd_ray.options import (
     PATH,
-    camera_option,
-    classes_option,
     prefer_option,
     progress_bar,
     root_option,
-    sequence_option,
 )
-from vsrd_ray.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from vsrd_ray.labels.boxes.parquet import Preference
@@ -55,28 +50,6 @@ def visualize_labels(
         destination = destination or output / "pictures"
         count = run(output, root, destination, sequence=sequence, progress=progress_bar("picture"))
         click.echo(f"{count} pictures written to {destination}")
-
-
-@visualize.command("annotations")
-@root_option
-@sequence_option
-@camera_option
-@classes_option
-@click.option(
-    "--to",
-    "destination",
-    type=PATH,
-    help="Folder for PNG, or an .mp4 or .gif.  [default: ./outputs/annotations/<sequence>]",
-)
-def visualize_annotations(
-    root: Location, sequence: str, camera: str, classes: tuple[str, ...], destination: Location | None
-) -> None:
-    """Draw the annotations that `vsrd-ray annotate` wrote."""
-    from vsrd_ray.labels.boxes.pictures.images import visualize_annotations as run
-
-    destination = destination or Path("outputs", "annotations", sequence)
-    count = run(root, sequence, camera, destination, classes=classes, progress=progress_bar("picture"))
-    click.echo(f"{count} pictures written to {destination}")
 
 
 @click.command()
@@ -134,17 +107,15 @@ def _quality(output: Location, root: Location, prefer: Preference, sequences: Se
 
 def _fitted_bodies(output: Location) -> Callable[[dict[str, Any]], list[Any]] | None:
     """Makes the bodies behind a run's labels; None for a run whose settings this version no longer understands."""
-    from pydantic import ValidationError
+    from vsrd_ray.labelers.base import spec_of
+    from vsrd_ray.labelers.configs import from_values
+    from vsrd_ray.runs.manifest import read_inputs
 
-    from vsrd_ray.labelers.vsrd.config import VSRDConfig
-    from vsrd_ray.labelers.vsrd.shapes import LabelBodies
-    from vsrd_ray.runs.folder import read_inputs
-
-    read_inputs(output)  # says what is wrong with a folder that is no run
-    settings = json.loads((output / "manifest.json").read_text()).get("config")
+    inputs = read_inputs(output)
     try:
-        return LabelBodies(VSRDConfig.model_validate(settings)).solids
-    except (ValidationError, ConfigError) as error:
-        why = one_line(error) if isinstance(error, ConfigError) else "the run's settings are of another version"
-        logger.warning("Boxes are drawn in place of fitted bodies: %s", why)
+        config = from_values(inputs.config or {})
+        solids = spec_of(config).solids
+        return None if solids is None else solids(config)
+    except ConfigError as error:
+        logger.warning("Boxes are drawn in place of fitted bodies: %s", one_line(error))
         return None

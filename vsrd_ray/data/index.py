@@ -1,10 +1,8 @@
-"""The index of a sequence: one pass over its masks, one row for each frame and instance.
+"""The index of a drive: one pass over its masks, one row for each frame and instance.
 
 Shapes: H x W pixels, N instances of a frame. Instance n has label n + 1 in a label map; 0 is everything else.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable
 
@@ -14,11 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import ndimage
 
-from vsrd_ray.data.groups import Sequence
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import IS_INSTANCE, class_name, read_instance_map
+from vsrd_ray.data.classes import IS_INSTANCE, ClassTable
+from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.errors import UnreadableFrameError
-from vsrd_ray.storage import Location, listing, read_table, size_and_stamp
+from vsrd_ray.storage import Location, read_table
 from vsrd_ray.storage.atomic import atomic_write
 
 logger = logging.getLogger(__name__)
@@ -44,36 +41,27 @@ INDEX_SCHEMA = pa.schema(
 )
 
 
-def all_frames(sequence: Sequence) -> list[int]:
-    """Frames that have a pose or a mask, ascending: those that an index accounts for."""
-    return sorted(sequence.T_world_cam.keys() | set(sequence.mask_frames))
+def all_frames(drive: Drive, layers: Iterable[str] = (MASKS,)) -> list[int]:
+    """Frames that have a pose of any camera or one of some layers, ascending: those that an index accounts for."""
+    of_layers = (frames for layer in layers for frames in drive.layers.get(layer, {}).values())
+    poses = (camera.T_world_cam.keys() for camera in drive.cameras.values())
+    return sorted(set[int]().union(*poses, *of_layers))
 
 
-def index_frames(sequence: Sequence, frames: Iterable[int]) -> pa.Table:
+def index_frames(drive: Drive, frames: Iterable[int], *, layers: Iterable[str] = (MASKS,)) -> pa.Table:
     """Rows of `INDEX_SCHEMA` for some frames, in their order, instance ids ascending within a frame.
+
+    Args:
+        drive: whose `camera` the index is of.
+        frames: the wanted ones.
+        layers: those that a frame must have to be used. Without `MASKS` among them, none has a row of an instance.
 
     Raises:
         InputError: a mask that cannot be used and is not just damaged, such as one of 8 bits or of another size.
     """
-    mask_frames = set(sequence.mask_frames)
-    tables = [_index_frame(sequence, frame, has_mask=frame in mask_frames) for frame in frames]
+    layers = tuple(layers)
+    tables = [_index_frame(drive, frame, layers=layers) for frame in frames]
     return pa.concat_tables(tables).combine_chunks() if tables else INDEX_SCHEMA.empty_table()
-
-
-def fingerprint(root: Location, name: str, camera: str) -> str:
-    """Hexadecimal digest of all that the index of a sequence depends on: its files as far as a listing tells of them.
-
-    Images count where there are any, since a damaged one costs its frame.
-
-    Raises:
-        FileNotFoundError: there are no poses or no calibration.
-    """
-    masks = listing(paths.mask_folder(root, name, camera))
-    images = listing(paths.image_folder(root, name, camera))
-    files = (paths.calibration_file(root), paths.poses_file(root, name))
-    others = [(path.name, *size_and_stamp(path)) for path in files]
-    content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def write_index(table: pa.Table, path: Location, fingerprint: str) -> None:
@@ -107,17 +95,16 @@ def load_index(path: Location, fingerprint: str) -> pa.Table | None:
     return table.replace_schema_metadata(INDEX_SCHEMA.metadata)
 
 
-def cached_index(sequence: Sequence, path: Location) -> pa.Table:
-    """The index kept at `path`, made and written first where there is none of the sequence's present files.
+def cached_index(drive: Drive, path: Location, fingerprint: str) -> pa.Table:
+    """The index kept at `path`, made and written first where there is none of the drive's present files.
 
     Raises:
         InputError: see `index_frames`.
     """
-    digest = fingerprint(sequence.root, sequence.name, sequence.camera)
-    table = load_index(path, digest)
+    table = load_index(path, fingerprint)
     if table is None:
-        table = index_frames(sequence, all_frames(sequence))
-        write_index(table, path, digest)
+        table = index_frames(drive, all_frames(drive))
+        write_index(table, path, fingerprint)
     return table
 
 
@@ -138,17 +125,20 @@ def is_any_of(column: pa.ChunkedArray, values: Iterable[int | str]) -> pa.Chunke
     return pc.is_in(column, value_set=value_set)  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
 
-def _index_frame(sequence: Sequence, frame: int, *, has_mask: bool) -> pa.Table:
-    if frame not in sequence.T_world_cam:
+def _index_frame(drive: Drive, frame: int, *, layers: tuple[str, ...]) -> pa.Table:
+    camera = drive.camera
+    if frame not in camera.T_world_cam:
         return _row_without_instance(frame, skipped="no pose")
-    if not has_mask:
-        return _row_without_instance(frame, skipped="no mask")
+    if missing := [layer for layer in layers if not _has(drive, layer, frame)]:
+        return _row_without_instance(frame, skipped=f"no {missing[0].removesuffix('s')}")
+    if MASKS not in layers:
+        return _row_without_instance(frame, skipped=None)
     try:
-        instance_map = read_instance_map(sequence, frame)
+        instance_map = drive.read(MASKS, camera.name, frame)
     except UnreadableFrameError as error:
         logger.warning("frame %d is skipped: %s", frame, error)
         return _row_without_instance(frame, skipped=f"unreadable: {error}")
-    columns = describe_instances(instance_map)
+    columns = describe_instances(instance_map, drive.classes)
     num_instances = len(columns["instance_id"])
     if num_instances == 0:
         return _row_without_instance(frame, skipped=None)
@@ -160,12 +150,20 @@ def _index_frame(sequence: Sequence, frame: int, *, has_mask: bool) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=INDEX_SCHEMA)
 
 
+def _has(drive: Drive, layer: str, frame: int) -> bool:
+    """Whether a frame has a layer of the drive's camera or, of one that no camera has, of every sensor that has it."""
+    sensors = drive.layers.get(layer, {})
+    names = [drive.camera.name] if drive.camera.name in sensors else list(sensors)
+    return bool(names) and all(drive.has(layer, name, frame) for name in names)
+
+
 def _row_without_instance(frame: int, *, skipped: str | None) -> pa.Table:
     return pa.Table.from_pylist([{"frame": frame, "skipped": skipped}], schema=INDEX_SCHEMA)
 
 
 def describe_instances(
     instance_map: np.ndarray,  # [H, W] uint16
+    classes: ClassTable,
 ) -> dict[str, np.ndarray]:
     """The columns of `INDEX_SCHEMA` from `instance_id` on, each [N], for one instance map."""
     areas = np.bincount(instance_map.ravel(), minlength=len(IS_INSTANCE))
@@ -179,7 +177,7 @@ def describe_instances(
     on_border = boxes == np.array([0, 0, width - 1, height - 1])
     return {
         "instance_id": ids,
-        "class_name": np.array([class_name(instance_id) for instance_id in ids.tolist()], dtype=object),
+        "class_name": np.array([classes.name_of(instance_id) for instance_id in ids.tolist()], dtype=object),
         "area": areas[ids],
         **{f"box_{side}": boxes[:, i] for i, side in enumerate(SIDES)},
         "touches_border": on_border.any(axis=1),

@@ -3,17 +3,20 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.errors import WorkerError, one_line
-from vsrd_ray.pipeline.progress import Progress
-from vsrd_ray.pipeline.queue import Source
+from vsrd_ray.pipeline.job import LabelJob
+from vsrd_ray.pipeline.pool import Machines, Pool, this_machine
+from vsrd_ray.pipeline.queue import Engine, GroupQueue
 from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.records import Progress
 from vsrd_ray.runs.results import GroupResult
 
 logger = logging.getLogger(__name__)
@@ -25,19 +28,19 @@ class SerialEngine:
 
     work: Work
 
-    def index(self, sequence: Sequence) -> Callable[[], pa.Table]:
-        """The index of a sequence, made when it is asked for.
+    def index(self, drive: Drive, layers: tuple[str, ...]) -> Callable[[], pa.Table]:
+        """The index of a drive, made when it is asked for.
 
         Raises:
             InputError: a mask that cannot be used and is not just damaged.
         """
-        return partial(_index, sequence)
+        return partial(_index, drive, layers)
 
-    def label(self, source: Source) -> Iterator[GroupResult]:
-        """Results of what a source gives, in its order.
+    def label(self, queue: GroupQueue) -> Iterator[GroupResult]:
+        """Results of what a queue gives, in its order.
 
         Raises:
-            InputError: from the source.
+            InputError: from the queue.
             WorkerError: no labeler can be set up.
         """
         try:
@@ -46,8 +49,8 @@ class SerialEngine:
         except Exception as error:
             raise WorkerError(f"the labeler cannot be set up on {self.work.device}: {one_line(error)}") from error
         attempts: Counter[str] = Counter()
-        while not source.finished:
-            for task in source.next_batch(0.0) or ():
+        while not queue.finished:
+            for task in queue.next_batch(0.0) or ():
                 attempts[task.plan.group_id] += 1
                 result = self.work.label(labeler, self.work.load(labeler, task))
                 yield replace(result, attempts=attempts[result.group_id])
@@ -56,7 +59,19 @@ class SerialEngine:
         """There is nobody to tell."""
 
 
-def _index(sequence: Sequence) -> pa.Table:
-    frames = all_frames(sequence)
+def _index(drive: Drive, layers: tuple[str, ...]) -> pa.Table:
+    frames = all_frames(drive, layers)
     logger.info("Indexing %d frames", len(frames))
-    return index_frames(sequence, frames)
+    return index_frames(drive, frames, layers=layers)
+
+
+class SerialBackend(nullcontext[None]):
+    """This process."""
+
+    def machines(self) -> Machines:
+        """This machine."""
+        return this_machine()
+
+    def engine(self, work: Work, pool: Pool, job: LabelJob) -> Engine:
+        """An engine that is there at once."""
+        return SerialEngine(work)

@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from vsrd_ray import plugins
 from vsrd_ray.errors import ConfigError, InputError
@@ -44,12 +45,20 @@ def load_config(name_or_file: str, overrides: Iterable[str] = ()) -> LabelerSett
             f"no configuration {name_or_file!r}; did you mean {nearest!r}? "
             f"Give a YAML file or one of {', '.join(shipped_configs())}"
         )
-    values = parse_yaml(text, source=name_or_file, overrides=overrides)
+    return from_values(parse_yaml(text, source=name_or_file, overrides=overrides), source=name_or_file)
+
+
+def from_values(values: dict[str, Any], *, source: str = "configuration") -> LabelerSettings:
+    """The settings that some values make, in the model of the labeler that they name.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
     try:
-        model = plugins.load("labelers", str(values.get("labeler", DEFAULT_LABELER))).config
+        model: type[LabelerSettings] = plugins.load("labelers", str(values.get("labeler", DEFAULT_LABELER))).config
     except InputError as error:
-        raise ConfigError(f"{name_or_file}: labeler: {error}") from error
-    return validated(model, values, source=name_or_file)
+        raise ConfigError(f"{source}: labeler: {error}") from error
+    return validated(model, values, source=source)
 
 
 @cache

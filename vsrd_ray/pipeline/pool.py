@@ -12,7 +12,6 @@ logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
-GPU_BATCH = 16  # groups that an actor on a GPU is given at once
 _ACTORS_A_LOADER = 3  # loading takes a CPU about a third of the time that a fit takes one
 
 
@@ -114,10 +113,15 @@ def this_machine() -> Machines:
     return Machines(present=(Node(cpus=cpus, gpus=torch.cuda.device_count()),), is_local=True)
 
 
-def resolve_pool(request: PoolRequest, machines: Machines) -> Pool:
+def resolve_pool(request: PoolRequest, machines: Machines, *, gpu_batch: int = 1) -> Pool:
     """The pool to start: by default one actor for each GPU, or where there is none, for each core.
 
     On a cluster that grows, the pool may grow with it, and asks for all of it at once.
+
+    Args:
+        request: what the user asked for.
+        machines: what there is.
+        gpu_batch: groups that an actor on a GPU is given at once, as the labeler says.
 
     Raises:
         InputError: the pool could never be placed; the message holds the arithmetic.
@@ -160,7 +164,7 @@ def resolve_pool(request: PoolRequest, machines: Machines) -> Pool:
         num_gpus=num_gpus,
         num_cpus=request.num_cpus,
         accelerator=request.accelerator,
-        batch_size=request.batch_size or (GPU_BATCH if device == "cuda" else 1),
+        batch_size=request.batch_size or (gpu_batch if device == "cuda" else 1),
         device=device,
     )
 

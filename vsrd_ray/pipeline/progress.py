@@ -3,31 +3,16 @@
 import logging
 import sys
 import time
-from dataclasses import dataclass
 from types import TracebackType
 
 from tqdm import tqdm
 
 from vsrd_ray.pipeline.request import format_seconds
+from vsrd_ray.runs.records import Progress
 
 logger = logging.getLogger(__name__)
 
 SECONDS_PER_LINE = 15.0
-
-
-@dataclass
-class Progress:
-    """How far a run is. Groups are those of the sequences planned so far."""
-
-    sequences: int  # of the run
-    planned: int = 0  # sequences
-    groups: int = 0
-    groups_ok: int = 0  # those of earlier runs included
-    groups_failed: int = 0  # for good, in this run
-    groups_retried: int = 0  # attempts that failed and were followed by another
-    groups_new: int = 0  # that ended in this run
-    boxes_new: int = 0  # label rows that this run has written
-    seconds: float = 0.0  # since the first group was begun
 
 
 class GroupProgress:

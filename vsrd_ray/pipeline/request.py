@@ -5,58 +5,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.records import Counts, Failure
+from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location
 
 ALL_SEQUENCES = "all"
-_TIMEOUT, _LONG_TIMEOUT = 600.0, 86400.0  # seconds
 
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """One labelling run. Only `config`, `camera` and `classes` decide what the labels are."""
+    """One labelling run. Only `config`, `dataset`, `camera` and `classes` decide what the labels are."""
 
-    root: Location  # of the dataset, in KITTI-360's layout
+    root: Location  # of the dataset
     sequences: tuple[str, ...]  # names, or ALL_SEQUENCES alone
     output: Location
-    config: VSRDConfig
-    camera: str = "image_00"
-    classes: tuple[str, ...] = ("car",)
+    config: LabelerSettings  # in the model of the labeler that it names
+    dataset: str | None = None  # None: the one whose layout ROOT has
+    camera: str | None = None  # None: the dataset's first
+    classes: tuple[str, ...] | None = None  # None: those that the labeler labels by default
     limit: int | None = None  # label the first groups alone, in the order of the plan
     pool: PoolRequest = field(default_factory=PoolRequest)
     serial: bool = False  # in this process, without Ray
     address: str | None = None  # of a running cluster; None: Ray on this machine
     max_attempts: int = 3  # at a group, before it counts as failed
-    group_timeout: float | None = None  # seconds for a batch at each stage; 0: none; None: `default_timeout`
+    group_timeout: float | None = None  # seconds for a batch at each stage; 0: none; None: as the labeler says
     trace: bool = False  # keep losses and boxes over the steps of every group
     dashboard: bool = False
     show_bar: bool = True  # where there is a terminal; else a line now and then
     verbose: bool = False
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A group that has no labels, and why."""
-
-    group_id: str
-    sequence: str
-    target_frame: int
-    attempts: int
-    error: str
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What the output folder holds, over all runs that wrote to it."""
-
-    frames: int
-    frames_skipped: int
-    labelled_frames: int  # frames with a label file, the empty ones included
-    groups: int  # planned
-    groups_ok: int
-    groups_failed: int
-    boxes: int
 
 
 @dataclass(frozen=True)
@@ -70,17 +48,13 @@ class Summary:
     unusable_sequences: dict[str, str]  # why sequences were left out, by name
     wall_seconds: float  # of this run
     notes: tuple[str, ...]  # sentences such as why a sequence has no group
-    has_truth: bool  # the sequences have a box XML that the labels can be compared with
+    has_truth: bool  # the drives have labels of the first kind to compare with
+    kinds: tuple[str, ...] = ("boxes",)  # of label
 
     @property
     def has_failures(self) -> bool:
         """Whether a group or a sequence that was wanted has no labels."""
         return bool(self.failures or self.unusable_sequences)
-
-
-def default_timeout(config: VSRDConfig) -> float:
-    """Seconds that no batch of groups takes unless something hangs: a day where there are volumetric steps."""
-    return _LONG_TIMEOUT if config.schedule.steps else _TIMEOUT
 
 
 def default_output(sequences: Sequence[str]) -> Path:
@@ -95,7 +69,7 @@ def format_summary(summary: Summary) -> str:
     rows = [
         ("Frames", f"{counts.labelled_frames} of {counts.frames} labelled, {counts.frames_skipped} skipped"),
         ("Groups", f"{counts.groups_ok} of {counts.groups} labelled, {counts.groups_failed} failed"),
-        ("Boxes", f"{counts.boxes}"),
+        *((kind.capitalize(), f"{counts.rows.get(kind, 0)}") for kind in summary.kinds),
         ("Time", format_seconds(summary.wall_seconds)),
         ("Output", f"{request.output}"),
     ]
@@ -106,7 +80,7 @@ def format_summary(summary: Summary) -> str:
         rows.append(("Note", "The same command tries the failed groups again."))
     if summary.unusable_sequences:
         rows.append(("Note", "The same command labels what was left out, once it is mended."))
-    if counts.boxes:
+    if any(counts.rows.values()):
         rows += zip(["Next", ""], _next_commands(summary), strict=False)
     return "\n".join(f"{name:10}{text}" for name, text in rows)
 
@@ -121,9 +95,12 @@ def format_seconds(seconds: float) -> str:
 
 
 def _next_commands(summary: Summary) -> list[str]:
+    """What to type next: evaluation where there is truth, and pictures where boxes can be drawn."""
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
     local = isinstance(summary.request.output, Path)
-    sheet = shlex.quote(str(summary.request.output / "sheet.png") if local else "sheet.png")
+    sheet = shlex.quote(str(RunPaths(summary.request.output).sheet) if local else "sheet.png")
     one = f" --sequence {summary.sequences[0]}" if len(summary.sequences) > 1 else ""
     commands = [f"vsrd-ray visualize labels {output} --root {root}{one} --sheet {sheet}"]
+    if "boxes" not in summary.kinds:
+        commands = [f"vsrd-ray report {output} --root {root}"]
     return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

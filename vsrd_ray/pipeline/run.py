@@ -1,4 +1,4 @@
-"""A labelling run: index, plan, label, commit."""
+"""A labelling run: index, plan, label, commit, on whatever engine does the work."""
 
 import logging
 import math
@@ -7,143 +7,117 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from functools import cache
 
 from vsrd_ray import storage
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
-from vsrd_ray.datasets.kitti360.sequences import check_known, list_sequences
-from vsrd_ray.engines.ray_data.session import RayOnDemand
-from vsrd_ray.engines.serial import SerialEngine
+from vsrd_ray.datasets.base import check_known
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, one_line
-from vsrd_ray.pipeline.factory import LabelerFactory, build_labeler
-from vsrd_ray.pipeline.pool import Pool, resolve_pool, this_machine
-from vsrd_ray.pipeline.queue import Engine
-from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary, default_timeout
-from vsrd_ray.pipeline.state import ATTEMPTS_FILE, RunState
-from vsrd_ray.pipeline.work import Work
+from vsrd_ray.pipeline.job import LabelJob
+from vsrd_ray.pipeline.pool import resolve_pool
+from vsrd_ray.pipeline.queue import Backend, Engine
+from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary
+from vsrd_ray.pipeline.state import RunState
+from vsrd_ray.pipeline.work import LabelerFactory, Work
 from vsrd_ray.runs.lock import TakenOverError, locked
 from vsrd_ray.runs.manifest import check_same_settings, check_writable, read_manifest
 
 logger = logging.getLogger(__name__)
 
 
-def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labeler) -> Summary:
-    """Label sequences into an output folder, going on where an earlier run into it has stopped.
+def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory) -> Summary:
+    """Label drives into an output folder, going on where an earlier run into it has stopped.
 
-    Sequences are indexed, planned and labelled one after the other, each indexed while the one before is labelled. One
+    Drives are indexed, planned and labelled one after the other, each indexed while the one before is labelled. One
     that cannot be used is left out, and told of with its error; nothing is written before one is found that can. A
-    group that fails is tried again, and in the end no error: it is a row with its error, counted in the summary, and
-    tried again by the next run. Ray is started where there is something to do, and stopped again, unless this process
-    is connected to one.
+    group that fails is retried, and in the end no error: it is a row with its error, counted in the summary, and
+    tried again by the next run.
 
     Args:
         request: what to label, how, and where to.
+        backend: what does the work; it is started where there is something to do.
         labeler_factory: makes the labelers of workers; called with the configuration and a torch device.
 
     Raises:
         InputError: a request or an input that cannot be used, or a pool that could never be placed.
         OutputError: the output folder holds other things, or a run with other settings, cannot be written, or is being
             written by another run.
-        WorkerError: no labeler can be set up, or Ray cannot go on.
+        WorkerError: no labeler can be set up, or the engine cannot go on.
         KeyboardInterrupt: the run was interrupted; the folder is whole, and the same request goes on from there.
     """
     started = time.monotonic()
-    sequences = _check(request)
+    _check_request(request)
+    job = LabelJob.of(request)
+    drives = _drives(job)
     check_writable(request.output)
-    with RayOnDemand(address=request.address, dashboard=request.dashboard, verbose=request.verbose) as on_demand:
-        pool = resolve_pool(request.pool, this_machine() if request.serial else on_demand.machines())
+    with backend:
+        pool = resolve_pool(request.pool, backend.machines(), gpu_batch=job.resources.gpu_batch)
+        work = Work(request.config, labeler_factory, pool.device, request.trace, pool.num_cpus, job.spec.writes)
 
         @cache
         def engine() -> Engine:
-            return _engine(request, pool, labeler_factory, start_ray=on_demand.start)
+            return backend.engine(work, pool, job)
 
-        run = RunState(request, sequences, engine, batch_size=1 if request.serial else pool.batch_size, started=started)
-        run.look_ahead()
+        batch_size = 1 if request.serial else pool.batch_size
+        state = RunState(job, drives, engine, batch_size=batch_size, started=started)
+        state.look_ahead()
         with _terminated_like_interrupted(), locked(request.output) as check_lock:
             try:
-                return _carried_out(run, engine, check_lock)
+                return _carried_out(state, engine, check_lock)
             except OSError as error:  # such as a full disk
-                mend = "mend that, and the same command goes on from there"
-                raise OutputError(f"the run into {request.output} cannot go on ({one_line(error)}): {mend}") from error
+                fix = "fix that, and the same command goes on from there"
+                raise OutputError(f"the run into {request.output} cannot go on ({one_line(error)}): {fix}") from error
 
 
-def _check(request: LabelRequest) -> tuple[str, ...]:
-    """The names of the sequences to label, after a look at what was asked for and at what is in the output folder."""
+def _check_request(request: LabelRequest) -> None:
+    """Refuse what no dataset and no labeler could make good."""
     if repeated := {name for name in request.sequences if request.sequences.count(name) > 1}:
         raise InputError(f"--sequence {min(repeated)} is given more than once: name each sequence once")
     for name in request.sequences:
         storage.plain_name(name, what="--sequence")
     if request.group_timeout is not None and not 0 <= request.group_timeout < math.inf:
         raise InputError(f"--group-timeout {request.group_timeout}: expected seconds, or 0 for any time")
-    if not request.classes:
-        raise InputError("--classes names no class: give one or more with commas between them, such as car,truck")
-    for name in request.classes:
-        if name not in SEMANTIC_IDS:
-            nearest = get_close_matches(name, SEMANTIC_IDS, n=1, cutoff=0.0)[0]
-            raise InputError(f"--classes: no class {name!r} in KITTI-360; did you mean {nearest!r}?")
-        if name not in request.config.box.sizes:
-            known = ", ".join(request.config.box.sizes)
-            raise InputError(
-                f"--classes: nothing says how large a {name} is: give a configuration with box.sizes.{name} "
-                f"(there are sizes for {known})"
-            )
+
+
+def _drives(job: LabelJob) -> tuple[str, ...]:
+    """The names of the drives to label, after a look at what is in the output folder."""
+    request = job.request
     if (manifest := read_manifest(request.output)) is not None:
-        check_same_settings(manifest, request)
+        check_same_settings(manifest, job.settings, output=request.output)
     if ALL_SEQUENCES in request.sequences:
-        return _all_sequences(request)
-    known = list_sequences(request.root)
+        return _all_drives(job)
+    known = job.dataset.drives(request.root)
     for name in request.sequences:
         check_known(name, known, root=request.root)
     return request.sequences
 
 
-def _all_sequences(request: LabelRequest) -> tuple[str, ...]:
-    """Those with masks of the camera; poses may be had for more."""
+def _all_drives(job: LabelJob) -> tuple[str, ...]:
+    """Those with every layer that the labeler needs; poses may be had for more."""
+    request, dataset, camera = job.request, job.dataset, job.cameras[0]
     if len(request.sequences) > 1:
         raise InputError(f"--sequence {ALL_SEQUENCES} stands for every sequence: give no other beside it")
-    names = [
-        name
-        for name in list_sequences(request.root)
-        if storage.is_folder(paths.mask_folder(request.root, name, request.camera))
-    ]
-    if not names:
-        masks = paths.masks_root(request.root)
-        raise InputError(f"no instance masks of {request.camera} in {masks}: download KITTI-360's 2D semantics")
-    return tuple(names)
+    names, layers = dataset.drives(request.root), job.needs.layers
+    usable = [name for name in names if all(dataset.has_layer(request.root, name, layer, camera) for layer in layers)]
+    if not usable:
+        lacking = [
+            layer for layer in layers if not any(dataset.has_layer(request.root, name, layer, camera) for name in names)
+        ]
+        raise InputError(dataset.missing(request.root, None, (lacking or list(layers))[0], camera))
+    return tuple(usable)
 
 
-def _engine(
-    request: LabelRequest, pool: Pool, labeler_factory: LabelerFactory, *, start_ray: Callable[[], None]
-) -> Engine:
-    work = Work(request.config, labeler_factory, pool.device, request.trace, pool.num_cpus)
-    if request.serial:
-        return SerialEngine(work)
-    start_ray()
-    from vsrd_ray.engines.ray_data.stages import RayEngine  # noqa: PLC0415 - imports Ray, which starts first
-
-    return RayEngine(
-        work=work,
-        pool=pool,
-        max_attempts=request.max_attempts,
-        seconds=default_timeout(request.config) if request.group_timeout is None else request.group_timeout,
-        attempts_file=storage.absolute(request.output) / ATTEMPTS_FILE,
-    )
-
-
-def _carried_out(run: RunState, engine: Callable[[], Engine], check_lock: Callable[[], None]) -> Summary:
+def _carried_out(state: RunState, engine: Callable[[], Engine], check_lock: Callable[[], None]) -> Summary:
     """What comes of a run whose output folder is locked."""
-    run.take_over(check_lock)
+    state.take_over(check_lock)
     try:
-        run.begin()
-        if not run.finished:
-            with run.display:
-                for result in engine().label(run):
+        state.begin()
+        if not state.finished:
+            with state.display:
+                for result in engine().label(state):
                     with _interrupted_afterwards():
-                        run.commit(result)
+                        state.commit(result)
     except KeyboardInterrupt:
-        counts = run.close("running", is_interrupted=True).counts
+        counts = state.close("running", is_interrupted=True).counts
         done = f"{counts.groups_ok} of {counts.groups}"
         logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
         raise
@@ -151,9 +125,9 @@ def _carried_out(run: RunState, engine: Callable[[], Engine], check_lock: Callab
         raise
     except Exception as error:
         with suppress(OSError):  # what ended the run may hinder this too
-            run.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
+            state.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
         raise
-    return run.close()
+    return state.close()
 
 
 @contextmanager

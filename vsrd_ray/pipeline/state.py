@@ -1,57 +1,35 @@
-"""The state of a labelling run: what is planned, given out, come back and written."""
+"""The ledger of a labelling run: what is planned, given out, come back and written."""
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-
-import pyarrow as pa
 
 from vsrd_ray import storage
-from vsrd_ray.data.groups import GroupPlan, Sequence
-from vsrd_ray.data.index import fingerprint
-from vsrd_ray.data.loading import GroupTask, GroupTasks
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
-from vsrd_ray.errors import InputError
-from vsrd_ray.pipeline.plan import SequencePlan, plan_sequence, why_no_group
-from vsrd_ray.pipeline.progress import GroupProgress, Progress
+from vsrd_ray.data.groups import GroupPlan, GroupTask, GroupTasks
+from vsrd_ray.pipeline.job import LabelJob
+from vsrd_ray.pipeline.plan import why_no_group
+from vsrd_ray.pipeline.planner import FinishedDrive, Planned, Planner, UnusableDrive
+from vsrd_ray.pipeline.progress import GroupProgress
 from vsrd_ray.pipeline.queue import Engine
-from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest, Summary
+from vsrd_ray.pipeline.request import Summary
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.records import Counts, Failure, Progress
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Earlier, Sink
 
 logger = logging.getLogger(__name__)
-
-ATTEMPTS_FILE = ".attempts.json"
-_SEQUENCES_AHEAD = 1  # that are indexed while one is labelled
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A sequence whose groups are all labelled, as far as its files tell without a plan."""
-
-    name: str
-    num_groups: int
-
-
-@dataclass(frozen=True)
-class _Unusable:
-    """A sequence whose inputs cannot be used."""
-
-    name: str
-    error: InputError
 
 
 @dataclass
 class _Pending:
     """A planned sequence with groups that are still to end."""
 
-    plan: SequencePlan
+    plan: DrivePlan
     earlier: Earlier
     tasks: GroupTasks
     untaken: deque[GroupPlan]
@@ -63,8 +41,8 @@ class RunState:
 
     def __init__(
         self,
-        request: LabelRequest,
-        sequences: tuple[str, ...],
+        job: LabelJob,
+        drives: tuple[str, ...],
         engine: Callable[[], Engine],
         *,
         batch_size: int,
@@ -73,27 +51,28 @@ class RunState:
         """Plan nothing yet.
 
         Args:
-            request: what to label, how, and where to.
-            sequences: their names.
+            job: what to label, how, and where to.
+            drives: their names.
             engine: gives what does the work, and may take seconds to start it.
             batch_size: groups that are given out together.
             started: when the run began, on the monotonic clock.
         """
-        self._request, self._sequences, self._engine = request, sequences, engine
+        self._job, self._request, self._drives, self._engine = job, job.request, drives, engine
         self._batch_size, self._started = batch_size, started
-        self._sink = Sink(request.output)
-        self._plans = self._planned()
-        self._head: deque[SequencePlan | _Finished | _Unusable] = deque()
-        previous = read_manifest(request.output)
-        self._known = set(previous["inputs"]["frames"]) if previous is not None else set()  # sequences of the manifest
-        self._left = request.limit  # groups to plan yet; None: all
-        self._pending: dict[str, _Pending] = {}  # by sequence
+        self._sink = Sink(job.request.output, job.tables)
+        previous = read_manifest(job.request.output)
+        known = set(previous["inputs"]["frames"]) if previous is not None else set()
+        self._planner = Planner(job, drives, engine, self._sink, known)
+        self._plans = self._planner.planned()
+        self._head: deque[Planned] = deque()
+        self._left = job.request.limit  # groups to plan yet; None: all
+        self._pending: dict[str, _Pending] = {}  # by drive
         self._taken: dict[str, GroupTask] = {}  # by group id; given out, and without a final result
         self._again: deque[GroupTask] = deque()
         self._changed = threading.Condition()  # guards all that both threads use
         self._notes: list[str] = []
-        self.progress = Progress(sequences=len(sequences))
-        self.display = GroupProgress(self.progress, show_bar=request.show_bar)
+        self.progress = Progress(sequences=len(drives))
+        self.display = GroupProgress(self.progress, show_bar=job.request.show_bar)
 
     def look_ahead(self) -> None:
         """Plan until there is a sequence that can be used, so that nothing is written where none can.
@@ -103,10 +82,10 @@ class RunState:
         """
         for plan in self._plans:
             self._head.append(plan)
-            if not isinstance(plan, _Unusable):
+            if not isinstance(plan, UnusableDrive):
                 return
         first = self._head[0]
-        assert isinstance(first, _Unusable)
+        assert isinstance(first, UnusableDrive)
         raise first.error
 
     def take_over(self, check_lock: Callable[[], None]) -> None:
@@ -118,11 +97,18 @@ class RunState:
         self._check_lock = check_lock
         previous = read_manifest(self._request.output)
         if previous is not None:
-            check_same_settings(previous, self._request)
-        self._manifest = Manifest(self._request, previous, self.progress)
+            check_same_settings(previous, self._job.settings, output=self._request.output)
+        self._manifest = Manifest(
+            self._request.output,
+            self._job.settings,
+            previous,
+            root=self._request.root,
+            limit=self._request.limit,
+            progress=self.progress,
+        )
         self._sink.clear_debris()
-        if any(isinstance(plan, _Finished) for plan in self._head):  # as it seemed before the folder was locked
-            self._plans, self._head = self._planned(), deque()
+        if any(isinstance(plan, FinishedDrive) for plan in self._head):  # as it seemed before the folder was locked
+            self._plans, self._head = self._planner.planned(), deque()
 
     def begin(self) -> None:
         """Plan until there is something to do."""
@@ -193,7 +179,7 @@ class RunState:
         with self._changed:
             self._check_lock()
             if status is None:
-                storage.remove([self._request.output / ATTEMPTS_FILE])
+                storage.remove([RunPaths(self._request.output).attempts])
             self._sink.fill_empty_folders(self._manifest.inputs["frames"])
             recorded = self._sink.recorded()
             failures = tuple(
@@ -204,11 +190,12 @@ class RunState:
             counts = Counts(
                 frames=sum(inputs["frames"].values()),
                 frames_skipped=sum(sum(reasons.values()) for reasons in inputs["skipped_frames"].values()),
-                labelled_frames=recorded.texts,
+                labelled_frames=recorded.frames,
                 groups=recorded.groups + self._num_unrecorded(),
                 groups_ok=recorded.groups - len(failures),
                 groups_failed=len(failures),
-                boxes=recorded.boxes,
+                boxes=recorded.rows.get("boxes", 0),
+                rows=recorded.rows,
             )
             wall_seconds = time.monotonic() - self._started
             unusable = self._manifest.unusable_sequences
@@ -224,7 +211,7 @@ class RunState:
             )
         if self.finished and self.progress.groups and not self.progress.groups_new:
             self._notes.append("Nothing was left to do: every wanted group has its labels.")
-        labelled = tuple(name for name in self._sequences if name not in unusable)
+        labelled = tuple(name for name in self._drives if name not in unusable)
         return Summary(
             request=self._request,
             sequences=labelled,
@@ -233,68 +220,36 @@ class RunState:
             unusable_sequences=unusable,
             wall_seconds=wall_seconds,
             notes=tuple(self._notes),
-            has_truth=all(paths.boxes_file(self._request.root, name).is_file() for name in labelled),
+            has_truth=self._has_truth(labelled),
+            kinds=tuple(kind.name for kind in self._job.kinds),
         )
 
     @property
     def _is_planned(self) -> bool:
-        return self.progress.planned == len(self._sequences) or self._left == 0
+        return self.progress.planned == len(self._drives) or self._left == 0
 
-    def _planned(self) -> Iterator["SequencePlan | _Finished | _Unusable"]:
-        """The sequences in their order; the next one is indexed while one is worked on."""
-        ahead: deque[Callable[[], SequencePlan | _Finished | _Unusable]] = deque()
-        for name in self._sequences:
-            ahead.append(self._begun(name))
-            if len(ahead) > _SEQUENCES_AHEAD:
-                yield ahead.popleft()()
-        while ahead:
-            yield ahead.popleft()()
-
-    def _begun(self, name: str) -> "Callable[[], SequencePlan | _Finished | _Unusable]":
-        """Begin to index a sequence, if that is necessary; gives its plan, if any is."""
-        root, camera = self._request.root, self._request.camera
-        try:
-            digest = fingerprint(root, name, camera)
-        except FileNotFoundError:
-            digest = ""  # what is missing is told of when the sequence is opened
-        num_groups = self._sink.finished_groups(name, camera, digest) if name in self._known else None
-        if num_groups is not None:
-            return partial(_Finished, name, num_groups)
-        try:
-            sequence = open_sequence(root, name, camera)
-        except InputError as error:
-            return partial(_Unusable, name, error)
-        return partial(self._plan, sequence, digest, self._index(sequence, digest))
-
-    def _index(self, sequence: Sequence, digest: str) -> Callable[[], pa.Table]:
-        """Begin to index a sequence, if there is no index of its present files; gives the index when it is there."""
-        kept = self._sink.load_index(sequence.name, digest)
-        return self._engine().index(sequence) if kept is None else lambda: kept
-
-    def _plan(self, sequence: Sequence, digest: str, index: Callable[[], pa.Table]) -> SequencePlan | _Unusable:
-        settings, classes = self._request.config.grouping, self._request.classes
-        try:
-            return plan_sequence(sequence, index(), fingerprint=digest, settings=settings, classes=classes)
-        except InputError as error:
-            return _Unusable(sequence.name, error)
+    def _has_truth(self, drives: tuple[str, ...]) -> bool:
+        """Whether there are true labels of the first kind to compare all labels with."""
+        dataset, kind = self._job.dataset, self._job.kinds[0].name
+        return all(dataset.has_truth(self._request.root, name, kind) for name in drives)
 
     def _advance(self) -> None:
-        """Plan one more sequence."""
+        """Take in one more drive."""
         self._check_lock()
         plan = self._head.popleft() if self._head else next(self._plans)
-        if isinstance(plan, _Unusable):
+        if isinstance(plan, UnusableDrive):
             logger.warning("%s is left out: %s", plan.name, plan.error)
             with self._changed:
                 self._manifest.leave_out(plan.name, str(plan.error))
                 self.progress.planned += 1
                 self._changed.notify_all()
             return
-        if isinstance(plan, _Finished):
+        if isinstance(plan, FinishedDrive):
             with self._changed:
                 self._manifest.take_in(plan.name)
                 self._count(plan.num_groups, num_ok=plan.num_groups)
             return
-        tasks = GroupTasks(plan.sequence, plan.index)
+        tasks = GroupTasks(plan.drive, plan.index)
         with self._changed:
             wanted = plan.groups[: self._left]
             self._manifest.add(plan)
@@ -302,12 +257,11 @@ class RunState:
             untaken = deque(group for group in wanted if group.group_id not in earlier.committed)
             self._count(len(wanted), num_ok=len(wanted) - len(untaken))
             if not plan.groups:
-                settings, classes = self._request.config.grouping, self._request.classes
-                self._notes.append(why_no_group(plan, settings=settings, classes=classes))
+                self._notes.append(why_no_group(plan, config=self._job.config, wanted=self._job.wanted))
             if untaken:
-                self._pending[plan.sequence.name] = _Pending(plan, earlier, tasks, untaken, len(untaken))
+                self._pending[plan.drive.name] = _Pending(plan, earlier, tasks, untaken, len(untaken))
             else:
-                self._sink.close(plan.sequence.name)
+                self._sink.close(plan.drive.name)
             self._changed.notify_all()
 
     def _count(self, num_groups: int, *, num_ok: int) -> None:
@@ -338,7 +292,7 @@ class RunState:
         self.progress.groups_new += 1
         self.progress.groups_ok += result.error is None
         self.progress.groups_failed += result.error is not None
-        self.progress.boxes_new += result.labels.num_rows if result.labels is not None else 0
+        self.progress.boxes_new += result.num_rows
         pending.num_left -= 1
         if not pending.num_left:
             del self._pending[plan.sequence]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.pipeline.progress import Progress, progress_line
+from vsrd_ray.pipeline.progress import progress_line
 from vsrd_ray.pipeline.request import format_seconds
 from vsrd_ray.runs.manifest import SECONDS_PER_NOTE, read_manifest
+from vsrd_ray.runs.records import Progress
 from vsrd_ray.storage import Location
 
 _SILENCE = 12 * SECONDS_PER_NOTE  # without a note, after which one may wonder

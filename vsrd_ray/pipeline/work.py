@@ -3,21 +3,23 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import pyarrow as pa
 
-from vsrd_ray.data.loading import GroupTask, load_group
+from vsrd_ray.data.groups import GroupTask
 from vsrd_ray.errors import one_line
-from vsrd_ray.labelers.base import Labeler, PreparedGroup
-from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.labels.boxes.fits import BoxFit
-from vsrd_ray.labels.boxes.rows import label_rows
-from vsrd_ray.pipeline.factory import LabelerFactory
+from vsrd_ray.labelers.base import Labeler, PreparedGroup, Provenance
+from vsrd_ray.labels.base import check_rows, kind_named
 from vsrd_ray.runs.results import GroupResult, Seconds
 from vsrd_ray.runs.trace import TraceRecorder
+from vsrd_ray.settings import LabelerSettings
+
+# Makes a labeler from a configuration and a torch device.
+LabelerFactory = Callable[[Any, str], Labeler]
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +44,12 @@ class Loaded:
 class Work:
     """How groups are loaded and labelled."""
 
-    config: VSRDConfig
+    config: LabelerSettings
     labeler_factory: LabelerFactory
     device: str  # torch's
     trace: bool  # keep losses and boxes over the steps
     num_threads: int = 1  # of torch and OpenCV
+    kinds: tuple[str, ...] = ("boxes",)  # of label, that the labeler writes
 
     def labeler(self) -> Labeler:
         """A labeler for the device, not set up, in a process that keeps to its threads."""
@@ -65,7 +68,7 @@ class Work:
         started = time.perf_counter()
         prepared, error = None, None
         try:
-            prepared = labeler.prepare(load_group(task))
+            prepared = labeler.prepare(task.group())
         except Exception as problem:  # whatever it is, it concerns this group alone
             logger.exception("group %s cannot be loaded", task.plan.group_id)
             error = one_line(problem)
@@ -77,10 +80,10 @@ class Work:
             return loaded.without_labels()
         started = time.perf_counter()
         recorder = TraceRecorder() if self.trace else None
-        labels, error = None, None
+        tables, error = None, None
         try:
-            fits = labeler.label(loaded.prepared, seed=self.config.seed, trace=recorder)
-            labels = self._rows(labeler, fits, loaded.prepared)
+            found = labeler.label(loaded.prepared, seed=self.config.seed, trace=recorder)
+            tables = self._tables(labeler, found, loaded.prepared)
         except Exception as problem:
             logger.exception("group %s failed", loaded.group_id)
             error = one_line(problem)
@@ -88,7 +91,7 @@ class Work:
             loaded.group_id,
             error=error,
             seconds=Seconds(loaded.seconds, time.perf_counter() - started),
-            labels=labels,
+            tables=tables,
             trace=recorder.table() if recorder is not None else None,
         )
 
@@ -102,20 +105,29 @@ class Work:
         outcomes = labeler.label_many([prepared for _, prepared in fitted], seed=self.config.seed)
         seconds = (time.perf_counter() - started) / max(len(fitted), 1)
         for (loaded, prepared), outcome in zip(fitted, outcomes, strict=True):
-            failed = isinstance(outcome, Exception)
+            tables, error = None, outcome
+            if not isinstance(outcome, Exception):
+                try:
+                    tables, error = self._tables(labeler, outcome, prepared), None
+                except Exception as problem:
+                    logger.exception("group %s failed", loaded.group_id)
+                    error = problem
             results.append(
                 GroupResult(
                     loaded.group_id,
-                    error=one_line(outcome) if failed else None,
+                    error=None if error is None else one_line(error),
                     seconds=Seconds(loaded.seconds, seconds),
-                    labels=None if failed else self._rows(labeler, outcome, prepared),
+                    tables=tables,
                 )
             )
         return results
 
-    def _rows(self, labeler: Labeler, fits: list[BoxFit], group: PreparedGroup) -> pa.Table:
-        seed, config_hash = self.config.seed, self.config.hash()
-        return label_rows(fits, group, labeler=labeler.name, config_hash=config_hash, seed=seed)
+    def _tables(self, labeler: Labeler, found: Any, group: PreparedGroup) -> dict[str, pa.Table]:
+        """What was found in a group, a table for each kind of label that the labeler writes."""
+        tables = labeler.output(found, group, Provenance.of(self.config))
+        for name in self.kinds:
+            check_rows(tables.get(name), kind_named(name).table, frames=group.plan.label_frames)
+        return tables
 
 
 def _keep_to(num_threads: int) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
+from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location, remove
 
 logger = logging.getLogger(__name__)
 
-_FILE = ".lock"
 _BEAT = 20.0  # seconds between signs of life in an object store
 _LEASE = 50.0  # seconds without one, after which a run counts as dead
 _LOOK = 1.0  # seconds between looks at whether there is one
@@ -49,7 +49,7 @@ def _locked_folder(output: Path) -> Iterator[Callable[[], None]]:
     The file stays and means nothing by itself. On file systems without locks there is none.
     """
     output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(output / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(RunPaths(output).lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +70,7 @@ def _leased(output: Location) -> Iterator[Callable[[], None]]:
     has waited in vain for a sign of life. A run that only slept, or that began in the same instant as another, finds
     the other's sign in place of its own, and ends.
     """
-    lease = _Lease(output / _FILE)
+    lease = _Lease(RunPaths(output).lock)
     try:
         if _is_held(lease.path):
             raise _held(output)

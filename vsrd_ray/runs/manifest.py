@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,43 +13,118 @@ from platform import python_version
 from typing import Any, Literal
 
 from vsrd_ray import storage
-from vsrd_ray.errors import OutputError, one_line
-from vsrd_ray.pipeline.plan import SequencePlan
-from vsrd_ray.pipeline.progress import Progress
-from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
-from vsrd_ray.settings import differences
-from vsrd_ray.storage import Location
+from vsrd_ray.errors import InputError, OutputError, VSRDRayError, one_line
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.records import Counts, Failure, Progress
+from vsrd_ray.settings import LabelerSettings, differences
+from vsrd_ray.storage import Location, plain_name
 from vsrd_ray.storage.atomic import atomic_write
 
 logger = logging.getLogger(__name__)
 
 Status = Literal["running", "complete", "complete_with_failures", "failed"]
 SECONDS_PER_NOTE = 5.0  # at most; between two notes of a run's progress
-_FILE = "manifest.json"
 _KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
 _INPUTS = {"sequences", "camera", "classes", "frames", "skipped_frames"}
 _CHECK = "check that this account may read it, and for an object store the bucket, the credentials and the endpoint"
 _PACKAGES = ("vsrd-ray", "torch", "ray", "numpy", "opencv-python", "pyarrow")
+# What runs were before they said so.
+_FIRST_DATASET, _FIRST_LABELER, _FIRST_KINDS = "kitti360", "vsrd", ("boxes",)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What decides what the labels of a run are, beside its inputs."""
+
+    config: LabelerSettings
+    dataset: str
+    camera: str
+    classes: tuple[str, ...]
+    kinds: tuple[str, ...] = _FIRST_KINDS  # of label, that the labeler writes
+
+    def values(self) -> dict[str, Any]:
+        """All of them, as a manifest holds them."""
+        inputs = {"dataset": self.dataset, "camera": self.camera, "classes": list(self.classes)}
+        return {**self.config.model_dump(mode="json"), **inputs}
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run was asked to label, from its manifest."""
+
+    sequences: tuple[str, ...]
+    camera: str
+    classes: tuple[str, ...]
+    has_ended: bool
+    num_groups: int | None = None  # that have their marks; None where the manifest does not say so
+    dataset: str = _FIRST_DATASET
+    labeler: str = _FIRST_LABELER
+    kinds: tuple[str, ...] = _FIRST_KINDS  # of label
+    config: dict[str, Any] | None = None  # as it was dumped, by whatever version
 
 
 def read_manifest(output: Location) -> dict[str, Any] | None:
-    """The manifest of an output folder; None where the folder is empty or not there.
+    """The manifest of an output folder that is to be written to; None where the folder is empty or not there.
 
     Raises:
         OutputError: the folder holds other things than a run, or a manifest that cannot be read.
     """
-    path = output / _FILE
     if isinstance(output, Path) and output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file: give another --output")
+    manifest = _read(output, kind=OutputError, fix="give another --output")
+    if manifest is None:
+        names = (*storage.names_in(output), *storage.folders_in(output))
+        if any(not name.startswith(".") for name in names):
+            name = RunPaths(output).manifest.name
+            raise OutputError(f"{output} is not empty and holds no run (no {name}): give another --output")
+    return manifest
+
+
+def read_inputs(output: Location) -> RunInputs:
+    """The inputs of the run in an output folder. Their names may be joined to paths.
+
+    Raises:
+        InputError: there is no manifest, or it is none of a labelling run.
+    """
+    path = RunPaths(output).manifest
+    manifest = _read(output, kind=InputError, fix="run `vsrd-ray label` again")
+    if manifest is None:
+        raise InputError(f"no {path}: expected the output folder of `vsrd-ray label`")
+    inputs = manifest["inputs"]
+    try:
+        sequences, camera = _names(inputs["sequences"], "sequences"), _names([inputs["camera"]], "camera")[0]
+        config = manifest["config"] if isinstance(manifest["config"], dict) else {}
+        return RunInputs(
+            sequences=tuple(plain_name(name, what=f"{path}: sequence") for name in sequences),
+            camera=plain_name(camera, what=f"{path}: camera"),
+            classes=_some_names(inputs["classes"], "classes"),
+            has_ended=manifest["status"] != "running",
+            num_groups=_num_groups(manifest["counts"]),
+            dataset=_names([inputs.get("dataset", _FIRST_DATASET)], "dataset")[0],
+            labeler=_names([config.get("labeler", _FIRST_LABELER)], "labeler")[0],
+            kinds=_some_names(inputs.get("kinds", list(_FIRST_KINDS)), "kinds"),
+            config=config,
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
+
+
+def _read(output: Location, *, kind: type[VSRDRayError], fix: str) -> dict[str, Any] | None:
+    """The manifest in a folder; None where there is none.
+
+    Raises:
+        VSRDRayError: of the kind that is given, where it cannot be read or is no manifest.
+    """
+    path = RunPaths(output).manifest
     try:
         text = path.read_text()
     except (FileNotFoundError, NotADirectoryError):
-        names = (*storage.names_in(output), *storage.folders_in(output))
-        if any(not name.startswith(".") for name in names):
-            raise OutputError(f"{output} is not empty and holds no run (no {_FILE}): give another --output") from None
         return None
+    except UnicodeDecodeError as error:
+        raise kind(f"{path}: not the manifest of a run ({one_line(error)}): {fix}") from error
     except Exception as error:  # the packages of the stores have no error in common
-        raise OutputError(f"{path} cannot be read ({one_line(error)}): {_CHECK}") from error
+        raise kind(f"{path} cannot be read ({one_line(error)}): {_CHECK}") from error
     try:
         manifest = json.loads(text)
         if missing := _KEYS - manifest.keys():
@@ -58,7 +133,26 @@ def read_manifest(output: Location) -> dict[str, Any] | None:
             raise ValueError(f"without inputs.{', inputs.'.join(sorted(missing))}")
         return manifest
     except (ValueError, AttributeError) as error:
-        raise OutputError(f"{path}: not the manifest of a run ({error!r}): give another --output") from error
+        raise kind(f"{path}: not the manifest of a run ({error!r}): {fix}") from error
+
+
+def _names(names: Any, key: str) -> tuple[str, ...]:
+    """A list of names, of one key of a manifest's inputs."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"inputs.{key}: expected names, got {names!r}")
+    return tuple(names)
+
+
+def _some_names(names: Any, key: str) -> tuple[str, ...]:
+    if names == []:
+        raise ValueError(f"inputs.{key}: expected one name at least, got none")
+    return _names(names, key)
+
+
+def _num_groups(counts: Any) -> int | None:
+    if not isinstance(counts, dict) or not {"groups_ok", "groups_failed"} <= counts.keys():
+        return None
+    return int(counts["groups_ok"]) + int(counts["groups_failed"])
 
 
 def check_writable(output: Location) -> None:
@@ -76,20 +170,20 @@ def check_writable(output: Location) -> None:
         raise OutputError(f"{output} cannot be written, since {nearest} is not writable: give another --output")
 
 
-def check_same_settings(manifest: dict[str, Any], request: LabelRequest) -> None:
+def check_same_settings(manifest: dict[str, Any], settings: RunSettings, *, output: Location) -> None:
     """Refuse to mix labels: a run goes on only with the settings that it began with.
 
-    Sequences, limits and the pool may differ.
+    Drives, limits and the pool may differ.
 
     Raises:
         OutputError: some setting differs; every one of them is named.
     """
     inputs = manifest["inputs"]
-    old = {**manifest["config"], "camera": inputs["camera"], "classes": inputs["classes"]}
-    new = {**request.config.model_dump(mode="json"), "camera": request.camera, "classes": list(request.classes)}
-    if lines := differences(old, new):
+    dataset = inputs.get("dataset", _FIRST_DATASET)
+    old = {**manifest["config"], "dataset": dataset, "camera": inputs["camera"], "classes": inputs["classes"]}
+    if lines := differences(old, settings.values()):
         raise OutputError(
-            f"{request.output} holds a run with other settings ({'; '.join(lines)}): "
+            f"{output} holds a run with other settings ({'; '.join(lines)}): "
             "give another --output, or the same settings to go on with it"
         )
 
@@ -97,30 +191,44 @@ def check_same_settings(manifest: dict[str, Any], request: LabelRequest) -> None
 class Manifest:
     """The manifest of a run under way, and its file."""
 
-    def __init__(self, request: LabelRequest, previous: dict[str, Any] | None, progress: Progress) -> None:
-        """Begin, or go on with an earlier run into the folder, whose sequences stay listed.
+    def __init__(
+        self,
+        output: Location,
+        settings: RunSettings,
+        previous: dict[str, Any] | None,
+        *,
+        root: Location,
+        limit: int | None,
+        progress: Progress,
+    ) -> None:
+        """Begin, or go on with an earlier run into the folder, whose drives stay listed.
 
         Args:
-            request: what to label, how, and where to.
+            output: the folder.
+            settings: what decides what the labels are.
             previous: what stands in the file.
+            root: of the dataset.
+            limit: groups that are labelled at most.
             progress: of the run that begins.
         """
         inputs = previous["inputs"] if previous else {}
-        self._path = request.output / _FILE
-        self._output = request.output
+        self._path = RunPaths(output).manifest
+        self._output = output
         self._written = 0.0
         self._content: dict[str, Any] = {
             "status": "running",
-            "config": request.config.model_dump(mode="json"),
-            "config_hash": request.config.hash(),
+            "config": settings.config.model_dump(mode="json"),
+            "config_hash": settings.config.hash(),
             "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
-            "seed": request.config.seed,
+            "seed": settings.config.seed,
             "inputs": {
-                "root": str(storage.absolute(request.root)),
+                "root": str(storage.absolute(root)),
+                "dataset": settings.dataset,
                 "sequences": inputs.get("sequences", []),
-                "camera": request.camera,
-                "classes": list(request.classes),
-                "limit": request.limit,
+                "camera": settings.camera,
+                "classes": list(settings.classes),
+                "kinds": list(settings.kinds),
+                "limit": limit,
                 "frames": inputs.get("frames", {}),
                 "skipped_frames": inputs.get("skipped_frames", {}),
                 "fingerprints": inputs.get("fingerprints", {}),
@@ -152,9 +260,9 @@ class Manifest:
         """A sequence can be used, whatever earlier runs found."""
         self.unusable_sequences.pop(name, None)
 
-    def add(self, plan: SequencePlan) -> None:
+    def add(self, plan: DrivePlan) -> None:
         """List a sequence; it stands in the file with the next note."""
-        name, inputs = plan.sequence.name, self.inputs
+        name, inputs = plan.drive.name, self.inputs
         if inputs["fingerprints"].get(name, plan.fingerprint) != plan.fingerprint:
             logger.warning(
                 "The inputs of %s have changed since it was labelled into %s; all its groups are labelled again.",

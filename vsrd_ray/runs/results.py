@@ -25,6 +25,11 @@ class GroupResult:
     group_id: str
     error: str | None = None  # one line; None: labelled
     seconds: Seconds = Seconds()
-    labels: pa.Table | None = None  # LABEL_SCHEMA; None where the group failed
+    tables: dict[str, pa.Table] | None = None  # by kind of label; None where the group failed
     trace: pa.Table | None = None  # a row for each step, where traces are kept
     attempts: int = 1  # that workers have made in this run so far; 0: lost with others, and to be tried by itself
+
+    @property
+    def num_rows(self) -> int:
+        """Label rows, of every kind."""
+        return sum(table.num_rows for table in (self.tables or {}).values())

@@ -1,48 +1,45 @@
 """The single writer of an output folder.
 
-Every file is written whole or not at all. The KITTI text of a frame holds the boxes of all groups that label the frame,
-and is written once the last of them has its mark: what texts are missing after a kill, the next run writes.
+Every file is written whole or not at all. The label text of a frame holds the labels of all groups that label the
+frame, and is written once the last of them has its mark: what texts are missing after a kill, the next run writes.
 """
 
 import json
-import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import load_index, stored_fingerprint, write_index
-from vsrd_ray.labels.boxes.kitti import label_path, write_frame
-from vsrd_ray.labels.boxes.parquet import is_human_file, write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.pipeline.plan import SequencePlan, is_record_of
 from vsrd_ray.runs.coverage import Coverage
-from vsrd_ray.runs.folder import rows_by_frame
+from vsrd_ray.runs.paths import RunPaths, is_temporary
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.reading import dataset_of
 from vsrd_ray.runs.results import GroupResult
-from vsrd_ray.runs.store import EMPTY, GroupStore, dataset_of
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.runs.store import EMPTY, GroupStore, is_record_of
+from vsrd_ray.runs.tables import LabelTable, LabelTexts
 from vsrd_ray.runs.trace import write_trace
 from vsrd_ray.storage import Location
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.atomic import atomic_write, write_parquet
 
-_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
-_TEXT = re.compile(r"\d{10}\.txt")
-_OWN = re.compile(r"(groups|index|labels/[^/]+)/[^/]+\.parquet")  # files that a note on a sequence is about
 _NOTED = {"fingerprint", "groups", "sizes", "texts"}
-_MARK = re.compile(r"\.?(.+-image_\d\d)-")
-_FRAMES_AT_ONCE = 64  # that are gathered from the pieces of their groups together
+_FRAMES_AT_ONCE = 64  # that are gathered from the fragments of their groups together
 _WRITERS = 16  # texts on their way to an object store at a time
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What earlier runs left of the groups of a sequence."""
+    """What earlier runs left of the groups of a drive."""
 
     committed: frozenset[str]  # ids of the groups that are labelled
     attempts: dict[str, int]  # of the groups that failed, by id
@@ -50,67 +47,81 @@ class Earlier:
 
 @dataclass
 class _Open:
-    """A sequence that groups are committed to."""
+    """A drive that groups are committed to."""
 
-    plan: SequencePlan
+    plan: DrivePlan
     store: GroupStore
     coverage: Coverage
     num_ok: int  # groups that are labelled
-    awaited: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))  # groups yet to end, by their part
+    awaited: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))  # groups yet to end, by their file
 
 
 class Sink:
     """Writes indexes, labels and marks of groups into an output folder, and says what is there.
 
-    A sequence is prepared before any of its groups is committed, and closed after the last of them.
+    A drive is prepared before any of its groups is committed, and closed after the last of them.
     """
 
-    def __init__(self, output: Location) -> None:
+    def __init__(self, output: Location, tables: Sequence[LabelTable]) -> None:
+        """Write nothing yet.
+
+        Args:
+            output: the folder.
+            tables: the kinds of label that each group has.
+        """
         self.output = output
+        self._tables = tuple(tables)
+        self._paths = RunPaths(output)
         self._open: dict[str, _Open] = {}
 
     @cached_property
-    def _marks(self) -> dict[str, list[str]]:
-        """Files in groups/ as the run found them, by the sequence and camera that they are named after."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name in storage.names_in(self.output / "groups"):
-            if match := _MARK.match(name):
-                found[match[1]].append(name)
+    def _marks(self) -> list[str]:
+        """Files in groups/ as the run found them, sorted."""
+        return sorted(storage.names_in(self._paths.groups))
+
+    def _marks_of(self, drive: str) -> list[str]:
+        """Those that are named after a drive."""
+        found: list[str] = []
+        for prefix in (f"{drive}-", f".{drive}-"):
+            place = bisect_left(self._marks, prefix)
+            while place < len(self._marks) and self._marks[place].startswith(prefix):
+                found.append(self._marks[place])
+                place += 1
         return found
 
-    def load_index(self, sequence: str, fingerprint: str) -> pa.Table | None:
-        """The index of a sequence, if it is of the inputs with that fingerprint."""
-        return load_index(self._index(sequence), fingerprint)
+    def load_index(self, drive: str, fingerprint: str) -> pa.Table | None:
+        """The index of a drive, if it is of the inputs with that fingerprint."""
+        return load_index(self._paths.index(drive), fingerprint)
 
     def clear_debris(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote to a local folder."""
         if storage.is_local(self.output):
             for path in self.output.rglob(".*"):
-                if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                if is_temporary(path.name) and path.is_file():
                     path.unlink()
 
-    def prepare(self, plan: SequencePlan, *, wanted: Set[str]) -> Earlier:
-        """Take over what earlier runs left of a sequence, and clear it of what does not belong to the plan.
+    def prepare(self, plan: DrivePlan, *, wanted: Set[str]) -> Earlier:
+        """Take over what earlier runs left of a drive, and clear it of what does not belong to the plan.
 
-        What is of other inputs goes, and with it whatever is planned otherwise now. Label files that wait for a group
+        What is of other inputs goes, and with it whatever is planned otherwise now. Label texts that wait for a group
         go, and those that are missing are written. Files whose names no run would give stay.
 
         Args:
-            plan: the sequence.
+            plan: the drive.
             wanted: ids of the groups that the run is about; frames do not wait for others that have no mark.
         """
-        name, camera = plan.sequence.name, plan.sequence.camera
-        indexed = stored_fingerprint(self._index(name))
+        name = plan.drive.name
+        indexed = stored_fingerprint(self._paths.index(name))
         labelled = indexed or self._finished(name).get("fingerprint")  # of the inputs of the labels that are there
-        storage.remove([self._note(name)])
-        store = GroupStore(self.output, name, camera, plan.groups, marks=self._marks[f"{name}-{camera}"])
+        storage.remove([self._paths.finished(name)])
+        store = GroupStore(self._paths, plan, self._tables, marks=self._marks_of(name))
         groups = {group.group_id: group for group in plan.groups}
         records = store.records()
         is_same = labelled == plan.fingerprint and all(
             group_id in groups and is_record_of(row, groups[group_id]) for group_id, row in records.items()
         )
         records = records if is_same else {}
-        storage.make_folder(self.output / "groups")
+        storage.make_folder(self._paths.groups)
         store.clear(records)
         earlier = Earlier(
             committed=frozenset(group_id for group_id, row in records.items() if row["status"] == "ok"),
@@ -122,16 +133,16 @@ class Sink:
         opened = self._open[name] = _Open(plan, store, coverage, num_ok=len(earlier.committed))
         self._complete_texts(opened, anew=not is_same)
         if indexed != plan.fingerprint or not is_same:
-            write_index(plan.index, self._index(name), plan.fingerprint)
+            write_index(plan.index, self._paths.index(name), plan.fingerprint)
         for group_id in wanted - earlier.committed:
-            opened.awaited[store.part_of(group_id)].add(group_id)
-        for part in store.parts_with_pieces():
-            if part not in opened.awaited:
-                store.compact(part)
+            opened.awaited[store.file_of(group_id)].add(group_id)
+        for number in store.files_with_fragments():
+            if number not in opened.awaited:
+                store.compact(number)
         return earlier
 
     def commit(self, plan: GroupPlan, result: GroupResult, *, attempts: int) -> None:
-        """Write what came of a group, the label files that waited for it, and the part that it was the last for.
+        """Write what came of a group, the texts that waited for it, and the compacted file that it was the last for.
 
         Args:
             plan: the group.
@@ -152,46 +163,55 @@ class Sink:
         }
         if result.trace is not None:
             write_trace(result.trace, output=self.output, group_id=plan.group_id)
-        opened.store.write(plan, result.labels, mark)
-        if result.labels is not None:
+        opened.store.write(plan, result.tables, mark)
+        if result.tables is not None:
             opened.num_ok += 1
             self._write_texts(opened, opened.coverage.add(plan))
-        part = opened.store.part_of(plan.group_id)
-        opened.awaited[part].remove(plan.group_id)
-        if not opened.awaited[part]:
-            opened.store.compact(part)
+        number = opened.store.file_of(plan.group_id)
+        opened.awaited[number].remove(plan.group_id)
+        if not opened.awaited[number]:
+            opened.store.compact(number)
 
-    def close(self, sequence: str) -> None:
-        """Nothing more comes of a sequence in this run; if all of it is labelled, a note for the next run says so."""
-        opened = self._open.pop(sequence)
+    def close(self, drive: str) -> None:
+        """Nothing more comes of a drive in this run; if all of it is labelled, a note for the next run says so."""
+        opened = self._open.pop(drive)
         if opened.plan.groups and opened.num_ok == len(opened.plan.groups):
+            index = self._paths.relative(self._paths.index(drive))
+            camera = opened.plan.drive.camera.name
             note = {
                 "fingerprint": opened.plan.fingerprint,
                 "groups": opened.num_ok,
-                "sizes": {name: self._size(name) for name in (*opened.store.files(), f"index/{sequence}.parquet")},
-                "texts": len(self._texts_in(self._text(opened.plan, 0).parent)),
+                "sizes": {name: self._size(name) for name in (*opened.store.files(), index)},
+                "texts": self._num_texts(drive, camera),
             }
-            with atomic_write(self._note(sequence)) as temporary:
+            with atomic_write(self._paths.finished(drive)) as temporary:
                 temporary.write_text(json.dumps(note))
 
-    def finished_groups(self, sequence: str, camera: str, fingerprint: str) -> int | None:
-        """The number of groups of a sequence if all of them are labelled and their files as they were left.
+    def finished_groups(self, drive: str, camera: str, fingerprint: str) -> int | None:
+        """The number of groups of a drive if all of them are labelled and their files as they were left.
 
-        None where that is not so, or not known; then the sequence has to be planned to see what is missing.
+        None where that is not so, or not known; then the drive has to be planned to see what is missing.
         """
-        note = self._finished(sequence)
+        note = self._finished(drive)
         try:
-            sizes = {name: self._size(name) for name in note["sizes"] if _OWN.fullmatch(name)}
+            sizes = {name: self._size(name) for name in note["sizes"] if self._is_own(name)}
         except (FileNotFoundError, KeyError, TypeError):
             return None
-        folder = label_path(self.output / "kitti", sequence=sequence, camera=camera, frame=0).parent
         is_whole = (note["fingerprint"], note["sizes"]) == (fingerprint, sizes)
-        return note["groups"] if is_whole and note["texts"] == len(self._texts_in(folder)) else None
+        return note["groups"] if is_whole and note["texts"] == self._num_texts(drive, camera) else None
 
-    def _finished(self, sequence: str) -> dict[str, Any]:
-        """The note on a sequence of which all groups were labelled; empty where there is none."""
+    def _is_own(self, name: str) -> bool:
+        """Whether a path that a note holds is one of those that notes are about."""
+        folder, _, file = name.rpartition("/")
+        folders = {"groups", "index", *(table.folder for table in self._tables)}
+        parts = folder.split("/")
+        is_place = parts[0] in folders and len(parts) <= (1 if parts[0] in {"groups", "index"} else 2)
+        return is_place and file.endswith(".parquet") and ".." not in parts
+
+    def _finished(self, drive: str) -> dict[str, Any]:
+        """The note on a drive of which all groups were labelled; empty where there is none."""
         try:
-            note = json.loads(storage.read_bytes(self._note(sequence)))
+            note = json.loads(storage.read_bytes(self._paths.finished(drive)))
         except (FileNotFoundError, ValueError):
             return {}
         return note if isinstance(note, dict) and note.keys() == _NOTED else {}
@@ -199,83 +219,107 @@ class Sink:
     def _size(self, name: str) -> int:
         return storage.size_and_stamp(self.output / name)[0]
 
-    def fill_empty_folders(self, sequences: Iterable[str]) -> None:
-        """Write an empty piece where there is none: readers of datasets want at least one file, for its schema."""
-        folders = {self.output / "labels" / f"sequence={sequence}": LABEL_SCHEMA for sequence in sequences}
-        for folder, schema in {**folders, self.output / "groups": GROUP_SCHEMA}.items():
-            if not self._tables(folder):
-                write_piece(schema.empty_table(), folder / EMPTY)
+    def fill_empty_folders(self, drives: Iterable[str]) -> None:
+        """Write an empty file where there is none: readers of datasets want at least one file, for its schema."""
+        folders = {self._paths.table(table.folder, drive): table.schema for drive in drives for table in self._tables}
+        for folder, schema in {**folders, self._paths.groups: GROUP_SCHEMA}.items():
+            if not self._files(folder):
+                write_parquet(schema.empty_table(), folder / EMPTY)
 
     def recorded(self) -> "Recorded":
         """What the folder holds, of all runs into it."""
-        sequences = self._below(self.output / "labels")
-        tables = [table for sequence in sequences for table in self._tables(sequence)]
-        labels = [table for table in tables if not is_human_file(table.name)]
-        cameras = [camera for sequence in self._below(self.output / "kitti") for camera in self._below(sequence)]
-        with dataset_of(self._tables(self.output / "groups"), GROUP_SCHEMA) as groups:
+        with dataset_of(self._files(self._paths.groups), GROUP_SCHEMA) as groups:
             num_groups = groups.count_rows()
             failed = groups.to_table(filter=pc.field("status") != "ok").sort_by("group_id").to_pylist()
             seconds = [batch["seconds"].to_numpy().sum() for batch in groups.to_batches(columns=["seconds"])]
-        with dataset_of(labels, LABEL_SCHEMA) as dataset:
-            num_boxes = dataset.count_rows()
+            num_frames = 0 if any(table.texts for table in self._tables) else _labelled_frames(groups.to_table())
+        rows: dict[str, int] = {}
+        for table in self._tables:
+            with dataset_of(list(self._auto_files(table)), table.schema) as dataset:
+                rows[table.name] = dataset.count_rows()
         return Recorded(
             groups=num_groups,
             failed=failed,
             seconds=float(sum(seconds)),
-            boxes=num_boxes,
-            texts=sum(len(self._texts_in(camera / "label_2")) for camera in cameras),
+            rows=rows,
+            frames=num_frames + sum(map(self._num_texts_of, self._texts())),
         )
 
-    def _tables(self, folder: Location) -> list[Location]:
+    def _texts(self) -> list[LabelTexts]:
+        return [table.texts for table in self._tables if table.texts is not None]
+
+    def _num_texts_of(self, texts: LabelTexts) -> int:
+        """Texts of one kind, of every drive and camera."""
+        folder = self._paths.texts(texts.folder)
+        places = [
+            (drive, camera) for drive in storage.folders_in(folder) for camera in storage.folders_in(folder / drive)
+        ]
+        return sum(len(self._texts_in(texts, drive, camera)) for drive, camera in places)
+
+    def _num_texts(self, drive: str, camera: str) -> int:
+        """Texts of one drive, of every kind."""
+        return sum(len(self._texts_in(texts, drive, camera)) for texts in self._texts())
+
+    def _texts_in(self, texts: LabelTexts, drive: str, camera: str) -> set[str]:
+        folder = texts.path(self._paths.texts(texts.folder), sequence=drive, camera=camera, frame=0).parent
+        return {name for name in storage.names_in(folder) if texts.is_text(name)}
+
+    def _auto_files(self, table: LabelTable) -> Iterator[Location]:
+        """Files of labels that runs wrote, and not what was brought in beside them."""
+        folder = self._paths.tables(table.folder)
+        for place in storage.folders_in(folder):
+            drive = place.partition("=")[2]
+            yield from (
+                file for file in self._files(folder / place) if file.name == EMPTY or file.name.startswith(f"{drive}-")
+            )
+
+    def _files(self, folder: Location) -> list[Location]:
         names = storage.names_in(folder)
         return [folder / name for name in names if name.endswith(".parquet") and not name.startswith(".")]
 
-    def _below(self, folder: Location) -> list[Location]:
-        return [folder / name for name in storage.folders_in(folder)]
-
-    def _texts_in(self, folder: Location) -> set[str]:
-        return {name for name in storage.names_in(folder) if _TEXT.fullmatch(name)}
-
     def _complete_texts(self, opened: _Open, *, anew: bool) -> None:
-        """Remove the label files of frames that wait for a group, or all of them, and write those that are missing."""
+        """Remove the texts of frames that wait for a group, or all of them, and write those that are missing."""
         plan = opened.plan
-        folder = self._text(plan, 0).parent
-        there = self._texts_in(folder)
-        complete = {self._text(plan, frame).name: frame for frame in opened.coverage.complete_frames()}
-        empty = {self._text(plan, frame).name: frame for frame in plan.empty_frames}
-        stale = there if anew else there - complete.keys() - empty.keys()
-        storage.remove(folder / name for name in stale)
-        storage.make_folder(folder)
-        there -= stale
-        self._write_texts(opened, sorted(frame for name, frame in complete.items() if name not in there))
-        missing = [frame for name, frame in empty.items() if name not in there]
-        self._write(plan, [(frame, LABEL_SCHEMA.empty_table()) for frame in missing])
+        for table in self._tables:
+            if (texts := table.texts) is None:
+                continue
+            folder = self._text(texts, plan, 0).parent
+            there = self._texts_in(texts, plan.drive.name, plan.drive.camera.name)
+            complete = {self._text(texts, plan, frame).name: frame for frame in opened.coverage.complete_frames()}
+            empty = {self._text(texts, plan, frame).name: frame for frame in plan.empty_frames}
+            stale = there if anew else there - complete.keys() - empty.keys()
+            storage.remove(folder / name for name in stale)
+            storage.make_folder(folder)
+            there -= stale
+            missing = sorted(frame for name, frame in complete.items() if name not in there)
+            self._write_texts_of(table, texts, opened, missing)
+            nothing = table.schema.empty_table()
+            self._write(texts, plan, [(frame, nothing) for name, frame in empty.items() if name not in there])
 
     def _write_texts(self, opened: _Open, frames: Sequence[int]) -> None:
-        """Write the label files of frames, ascending, whose groups are all labelled: their boxes by instance."""
+        """Write the texts of frames, ascending, whose groups are all labelled."""
+        for table in self._tables:
+            if table.texts is not None:
+                self._write_texts_of(table, table.texts, opened, frames)
+
+    def _write_texts_of(self, table: LabelTable, texts: LabelTexts, opened: _Open, frames: Sequence[int]) -> None:
+        order = [(column, "ascending") for column in ("frame", *table.sort_by)]
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
             some = frames[start : start + _FRAMES_AT_ONCE]
-            rows = opened.store.rows(opened.coverage.groups_of(some))
-            rows = rows.sort_by([("frame", "ascending"), ("instance_id", "ascending")])
-            self._write(opened.plan, list(rows_by_frame(rows, some)))
+            rows = opened.store.rows(table.name, opened.coverage.groups_of(some)).sort_by(order)
+            self._write(texts, opened.plan, list(rows_by_frame(rows, some)))
 
-    def _write(self, plan: SequencePlan, texts: list[tuple[int, pa.Table]]) -> None:
+    def _write(self, texts: LabelTexts, plan: DrivePlan, contents: list[tuple[int, pa.Table]]) -> None:
         if storage.is_local(self.output):
-            for frame, rows in texts:
-                write_frame(self._text(plan, frame), rows)
+            for frame, rows in contents:
+                texts.write(self._text(texts, plan, frame), rows)
             return
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(lambda text: write_frame(self._text(plan, text[0]), text[1]), texts))
+            list(writers.map(lambda text: texts.write(self._text(texts, plan, text[0]), text[1]), contents))
 
-    def _index(self, sequence: str) -> Location:
-        return self.output / "index" / f"{sequence}.parquet"
-
-    def _note(self, sequence: str) -> Location:
-        return self.output / "index" / f".{sequence}.finished.json"
-
-    def _text(self, plan: SequencePlan, frame: int) -> Location:
-        folder = self.output / "kitti"
-        return label_path(folder, sequence=plan.sequence.name, camera=plan.sequence.camera, frame=frame)
+    def _text(self, texts: LabelTexts, plan: DrivePlan, frame: int) -> Location:
+        folder = self._paths.texts(texts.folder)
+        return texts.path(folder, sequence=plan.drive.name, camera=plan.drive.camera.name, frame=frame)
 
 
 @dataclass(frozen=True)
@@ -283,7 +327,29 @@ class Recorded:
     """What an output folder holds."""
 
     groups: int
-    failed: list[dict]  # rows of `GROUP_SCHEMA`
+    failed: list[dict[str, Any]]  # rows of `GROUP_SCHEMA`
     seconds: float  # that workers spent on groups
-    boxes: int
-    texts: int  # label files
+    rows: dict[str, int]  # of labels, by kind
+    frames: int  # whose labels are all there
+
+
+def rows_by_frame(rows: pa.Table, frames: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each of some frames, none where a frame has none.
+
+    Args:
+        rows: label rows of one drive, sorted by frame.
+        frames: the wanted ones.
+    """
+    numbers = rows["frame"].to_numpy()
+    starts, ends = (np.searchsorted(numbers, frames, side=side).tolist() for side in ("left", "right"))
+    for frame, start, end in zip(frames, starts, ends, strict=True):
+        yield frame, rows.slice(start, end - start)
+
+
+def _labelled_frames(groups: pa.Table) -> int:
+    """Frames of all drives that a labelled group has, and no failed one."""
+    labelled: dict[str, set[int]] = defaultdict(set)
+    failed: dict[str, set[int]] = defaultdict(set)
+    for row in groups.select(["sequence", "frames", "status"]).to_pylist():
+        (labelled if row["status"] == "ok" else failed)[row["sequence"]].update(row["frames"])
+    return sum(len(frames - failed[drive]) for drive, frames in labelled.items())

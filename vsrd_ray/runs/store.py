@@ -1,79 +1,87 @@
-"""Labels and marks of the groups of one sequence: a piece for each group at first, parts of many groups later.
+"""Labels and marks of the groups of one drive: a fragment for each at first, compacted files of many later.
 
-A group's mark is its row in groups/, and is written after its labels: from then on the group is done. A part holds the
-groups of one stretch of the plan in their order, so that its bytes do not depend on the order in which they ended.
+A group's mark is its row in groups/, and is written after its labels: from then on the group is done. A compacted file
+holds the groups of one stretch of the plan in their order, so that its bytes do not depend on the order in which they
+ended. Each kind of label has a folder of its own, with files of the same names.
 
-Files under a hidden name are no part of the dataset. A part is written under one, its labels first; once its marks are
-there as well, the pieces that it stands for are removed, and only then it takes its place. So no row is ever there
-twice, and a run that was killed in between is finished, or undone, by the next.
+Files under a hidden name are no part of the dataset. A compacted file is written under one, its labels first; once its
+marks are there as well, the fragments that it stands for are removed, and only then is it published under its own name.
+So no row is ever there twice, and a run that was killed in between is finished, or undone, by the next.
 """
 
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.errors import OutputError
-from vsrd_ray.labels.boxes.parquet import LABEL_AGAIN, first_bad_file, write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.reading import dataset_of
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location
+from vsrd_ray.storage.atomic import write_parquet
 
 logger = logging.getLogger(__name__)
 
-GROUPS_A_PART = 512
 EMPTY = "empty.parquet"
 
-_CACHED = 2 * GROUPS_A_PART  # groups whose labels stay in memory, for the texts and the part that they go into
-_GROUP = r"\d{10}|w\d{5,}"  # how groups are numbered: by target frame, or by window
-_PART = r"part\d{5,}"
+# Label rows that stay in memory, for the texts and the compacted file that they go into.
+_CACHED_BYTES = 256 * 2**20
 
 
 class GroupStore:
-    """The groups of one sequence in an output folder."""
+    """The groups of one drive in an output folder."""
 
-    def __init__(
-        self, output: Location, sequence: str, camera: str, groups: tuple[GroupPlan, ...], *, marks: Iterable[str]
-    ) -> None:
+    def __init__(self, paths: RunPaths, plan: DrivePlan, tables: Sequence[LabelTable], *, marks: Iterable[str]) -> None:
         """Find what is there, and finish or undo what a killed run was at.
 
         Args:
-            output: the folder.
-            sequence: its name.
-            camera: its camera.
-            groups: all that are planned, in their order.
-            marks: names of the sequence's files in groups/.
+            paths: of the output folder.
+            plan: the drive, with all groups in their order.
+            tables: kinds of label that each group has rows of.
+            marks: names of files in groups/; those of other drives are left alone.
         """
-        self._labels, self._marks = output / "labels" / f"sequence={sequence}", output / "groups"
-        self._prefix = f"{sequence}-{camera}-"
-        self._groups = groups
-        self._position = {group.group_id: position for position, group in enumerate(groups)}
-        self._cache: OrderedDict[str, pa.Table] = OrderedDict()
-        marks = list(marks)
-        self._loose = set(self._names(marks, _GROUP))
-        self._parts = set(self._names(marks, _PART))
-        self._recover(self._names(marks, _PART, hidden=True))
+        self._marks = paths.groups
+        self._folders = {table.name: paths.table(table.folder, plan.drive.name) for table in tables}
+        self._tables = {table.name: table for table in tables}
+        self._paths, self._drive = paths, plan.drive.name
+        self._groups = plan.groups
+        self._groups_a_file = min(table.groups_a_file for table in tables)
+        self._compacted_name = re.compile(rf"{re.escape(plan.prefix)}part\d{{5,}}")
+        self._compacted_format = f"{plan.prefix}part{{:05d}}"
+        self._position = {group.group_id: position for position, group in enumerate(plan.groups)}
+        self._cache: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
+        self._cached_bytes = 0
+        stems = [name.removesuffix(".parquet") for name in marks if name.endswith(".parquet")]
+        self._compacted = {stem for stem in stems if self._compacted_name.fullmatch(stem)}
+        self._loose = {stem for stem in stems if stem not in self._compacted and self._is_loose_mark(stem)}
+        hidden = [stem.removeprefix(".") for stem in stems if stem.startswith(".")]
+        self._recover([stem for stem in hidden if self._compacted_name.fullmatch(stem)])
 
-    def records(self) -> dict[str, dict]:
-        """Marks by group id: rows of `GROUP_SCHEMA`. A piece counts before the part of its group.
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Marks by group id: rows of `GROUP_SCHEMA`. A fragment counts before the compacted file of its group.
 
         Marks of labels that are gone go as well: their groups are labelled again.
         """
-        loose = {row["group_id"]: row for row in self._read(self._marks, self._loose, GROUP_SCHEMA)}
-        with_labels = self._parts | {name for name, row in loose.items() if row["status"] == "ok"}
-        there = set(self._names(storage.names_in(self._labels), f"{_GROUP}|{_PART}"))
-        if lost := sorted(with_labels - there):
-            logger.warning("%s.parquet is gone: its groups are labelled again.", self._labels / lost[0])
-            storage.remove(self._marks / f"{name}.parquet" for name in lost)
-            self._loose.difference_update(lost)
-            self._parts.difference_update(lost)
-        rows = self._read(self._marks, self._parts, GROUP_SCHEMA)
+        loose = {row["group_id"]: row for row in self._read(self._marks, self._loose)}
+        with_labels = self._compacted | {name for name, row in loose.items() if row["status"] == "ok"}
+        lost: set[str] = set()
+        for folder in self._folders.values():
+            gone = sorted(with_labels - _stems(folder))
+            if gone:
+                logger.warning("%s.parquet is gone: its groups are labelled again.", folder / gone[0])
+            lost.update(gone)
+        storage.remove(self._marks / f"{name}.parquet" for name in sorted(lost))
+        self._loose -= lost
+        self._compacted -= lost
+        rows = self._read(self._marks, self._compacted)
         return {row["group_id"]: row for row in rows} | {name: row for name, row in loose.items() if name not in lost}
 
     def clear(self, keep: Collection[str]) -> None:
@@ -83,139 +91,167 @@ class GroupStore:
             keep: ids of the groups whose marks count.
         """
         if not keep:
-            storage.remove(self._marks / f"{name}.parquet" for name in self._loose | self._parts)
-            self._loose, self._parts = set(), set()
-        labelled = set(self._names(storage.names_in(self._labels), f"{_GROUP}|{_PART}"))
-        storage.remove(self._labels / f"{name}.parquet" for name in labelled - self._loose - self._parts)
+            storage.remove(self._marks / f"{name}.parquet" for name in self._loose | self._compacted)
+            stale, self._loose, self._compacted = self._loose | self._compacted, set(), set()
+        else:
+            stale = set()
+        for folder in self._folders.values():
+            there = _stems(folder) - self._loose - self._compacted
+            unmarked = {name for name in there if name in stale or self._is_ours(folder, name)}
+            storage.remove(folder / f"{name}.parquet" for name in unmarked)
 
-    def write(self, group: GroupPlan, labels: pa.Table | None, mark: dict) -> None:
-        """Write what came of a group: labels unless it failed, and its mark."""
+    def write(self, group: GroupPlan, tables: Mapping[str, pa.Table] | None, mark: dict[str, Any]) -> None:
+        """Write what came of a group: labels of each kind unless it failed, and its mark."""
         name = group.group_id
-        if labels is not None:
-            write_piece(labels, self._labels / f"{name}.parquet")
-            self._cache_rows(name, labels)
-        write_piece(pa.Table.from_pylist([mark], schema=GROUP_SCHEMA), self._marks / f"{name}.parquet")
+        if tables is not None:
+            for kind, folder in self._folders.items():
+                write_parquet(tables[kind], folder / f"{name}.parquet")
+                self._cache_rows(kind, name, tables[kind])
+        write_parquet(pa.Table.from_pylist([mark], schema=GROUP_SCHEMA), self._marks / f"{name}.parquet")
         self._loose.add(name)
         if len(self._loose) == 1:
-            storage.remove(folder / EMPTY for folder in (self._labels, self._marks))
+            storage.remove(folder / EMPTY for folder in (*self._folders.values(), self._marks))
 
     def loosen(self, group_ids: Set[str]) -> None:
-        """Take the marks of some failed groups, which are to be tried again, out of their parts: as pieces."""
-        for number in sorted({self.part_of(group_id) for group_id in group_ids - self._loose}):
-            part = self._marks / f"{self._prefix}part{number:05d}.parquet"
-            rows = storage.open_dataset([part], schema=GROUP_SCHEMA).to_table().to_pylist()
+        """Take the marks of some failed groups, which are to be tried again, out of their compacted files."""
+        for number in sorted({self.file_of(group_id) for group_id in group_ids - self._loose}):
+            file = self._marks / f"{self._compacted_format.format(number)}.parquet"
+            rows = storage.open_dataset([file], schema=GROUP_SCHEMA).to_table().to_pylist()
             for row in rows:
                 if row["group_id"] in group_ids:
-                    piece = pa.Table.from_pylist([row], schema=GROUP_SCHEMA)
-                    write_piece(piece, self._marks / f"{row['group_id']}.parquet")
+                    fragment = pa.Table.from_pylist([row], schema=GROUP_SCHEMA)
+                    write_parquet(fragment, self._marks / f"{row['group_id']}.parquet")
                     self._loose.add(row["group_id"])
             others = [row for row in rows if row["group_id"] not in group_ids]
-            write_piece(pa.Table.from_pylist(others, schema=GROUP_SCHEMA), part)
+            write_parquet(pa.Table.from_pylist(others, schema=GROUP_SCHEMA), file)
 
-    def rows(self, groups: Iterable[GroupPlan]) -> pa.Table:
-        """The labels of groups that have their marks."""
+    def rows(self, kind: str, groups: Iterable[GroupPlan]) -> pa.Table:
+        """The labels of one kind of groups that have their marks."""
         names = [group.group_id for group in groups]
-        found = {name: self._cache[name] for name in names if name in self._cache}
+        found = {name: self._cache[kind, name] for name in names if (kind, name) in self._cache}
         missing = [name for name in names if name not in found]
-        found |= {name: self._read_labels(name) for name in missing if name in self._loose}
-        for part, inside in self._by_part(missing):
-            in_part = dict(_by_group(self._read_labels(part)))
-            found |= {name: in_part.get(name, LABEL_SCHEMA.empty_table()) for name in inside}
+        found |= {name: self._read_labels(kind, name) for name in missing if name in self._loose}
+        schema = self._tables[kind].schema
+        for file, inside in self._by_compacted_file(missing):
+            in_file = dict(_by_group(self._read_labels(kind, file)))
+            found |= {name: in_file.get(name, schema.empty_table()) for name in inside}
         for name, rows in found.items():
-            self._cache_rows(name, rows)
-        return pa.concat_tables([LABEL_SCHEMA.empty_table(), *(found[name] for name in names)])
+            self._cache_rows(kind, name, rows)
+        return pa.concat_tables([schema.empty_table(), *(found[name] for name in names)])
 
-    def part_of(self, group_id: str) -> int:
-        """The number of the part that a group belongs to."""
-        return self._position[group_id] // GROUPS_A_PART
+    def file_of(self, group_id: str) -> int:
+        """The number of the compacted file that a group belongs to."""
+        return self._position[group_id] // self._groups_a_file
 
-    def parts_with_pieces(self) -> list[int]:
-        """Numbers of the parts to which some pieces belong."""
-        return sorted({self.part_of(name) for name in self._loose})
+    def files_with_fragments(self) -> list[int]:
+        """Numbers of the compacted files to which some fragments belong."""
+        return sorted({self.file_of(name) for name in self._loose})
 
     def files(self) -> list[str]:
-        """Paths, below the output folder, of the parts and pieces with labels and marks."""
-        names = sorted(self._parts | self._loose)
-        folders = (self._marks.name, f"labels/{self._labels.name}")
+        """Paths, below the output folder, of all files with labels and marks."""
+        names = sorted(self._compacted | self._loose)
+        folders = [self._paths.relative(folder) for folder in (self._marks, *self._folders.values())]
         return [f"{folder}/{name}.parquet" for folder in folders for name in names]
 
     def compact(self, number: int) -> None:
-        """Put the pieces of a stretch of the plan into its part, together with what is in it already."""
-        groups = self._groups[number * GROUPS_A_PART : (number + 1) * GROUPS_A_PART]
+        """Put the fragments of a stretch of the plan into one file, together with what is in it already."""
+        groups = self._groups[number * self._groups_a_file : (number + 1) * self._groups_a_file]
         loose = [group.group_id for group in groups if group.group_id in self._loose]
-        part = f"{self._prefix}part{number:05d}"
-        records = {row["group_id"]: row for row in self._read(self._marks, {part} & self._parts, GROUP_SCHEMA)}
-        records |= {row["group_id"]: row for row in self._read(self._marks, loose, GROUP_SCHEMA)}
+        file = self._compacted_format.format(number)
+        records = {row["group_id"]: row for row in self._read(self._marks, {file} & self._compacted)}
+        records |= {row["group_id"]: row for row in self._read(self._marks, loose)}
         marks = [records[group.group_id] for group in groups if group.group_id in records]
         labelled = [group for group in groups if records.get(group.group_id, {}).get("status") == "ok"]
-        write_piece(self.rows(labelled), self._labels / f".{part}.parquet")
-        write_piece(pa.Table.from_pylist(marks, schema=GROUP_SCHEMA), self._marks / f".{part}.parquet")
-        self._put_in_place(part, loose)
+        for kind, folder in self._folders.items():
+            write_parquet(self.rows(kind, labelled), folder / f".{file}.parquet")
+        write_parquet(pa.Table.from_pylist(marks, schema=GROUP_SCHEMA), self._marks / f".{file}.parquet")
+        self._publish(file, loose)
         self._loose.difference_update(loose)
-        self._parts.add(part)
+        self._compacted.add(file)
 
     def _recover(self, complete: list[str]) -> None:
-        """Finish the parts whose marks are there under their hidden names, and undo those without."""
-        begun = self._names(storage.names_in(self._labels), _PART, hidden=True)
-        storage.remove(self._labels / f".{part}.parquet" for part in begun if part not in complete)
-        for part in complete:
-            inside = {row["group_id"] for row in self._read(self._marks, [f".{part}"], GROUP_SCHEMA)}
-            pieces = inside & self._loose
-            self._put_in_place(part, pieces)
-            self._loose.difference_update(pieces)
-            self._parts.add(part)
+        """Publish the compacted files whose marks are there under their hidden names, and undo those without."""
+        for folder in self._folders.values():
+            begun = [stem.removeprefix(".") for stem in _stems(folder, hidden=True)]
+            undone = [stem for stem in begun if self._compacted_name.fullmatch(stem) and stem not in complete]
+            storage.remove(folder / f".{stem}.parquet" for stem in undone)
+        for file in complete:
+            inside = {row["group_id"] for row in self._read(self._marks, [f".{file}"])}
+            fragments = inside & self._loose
+            self._publish(file, fragments)
+            self._loose.difference_update(fragments)
+            self._compacted.add(file)
 
-    def _put_in_place(self, part: str, pieces: Collection[str]) -> None:
-        """Let a complete hidden part take the place of pieces; to do so again does no harm."""
-        for folder in (self._labels, self._marks):
-            storage.remove(folder / f"{name}.parquet" for name in pieces)
-            if (folder / f".{part}.parquet").exists():
-                storage.rename(folder / f".{part}.parquet", folder / f"{part}.parquet")
+    def _publish(self, file: str, fragments: Collection[str]) -> None:
+        """Let a complete hidden file take the place of fragments; to do so again does no harm."""
+        for folder in (*self._folders.values(), self._marks):
+            storage.remove(folder / f"{name}.parquet" for name in fragments)
+            if (folder / f".{file}.parquet").exists():
+                storage.rename(folder / f".{file}.parquet", folder / f"{file}.parquet")
 
-    def _names(self, files: Iterable[str], kind: str, *, hidden: bool = False) -> list[str]:
-        """Names, without dot and suffix, of the sequence's files of some kind; others in a folder are not ours."""
-        dot = re.escape("." if hidden else "")
-        pattern = re.compile(rf"{dot}({re.escape(self._prefix)}(?:{kind}))\.parquet")
-        return [match[1] for name in files if (match := pattern.fullmatch(name))]
+    def _is_loose_mark(self, stem: str) -> bool:
+        """Whether a file in groups/ is the mark of one group of the drive, as planned now or by an earlier plan."""
+        if stem in self._position:
+            return True
+        if not stem.startswith(f"{self._drive}-"):
+            return False
+        columns = _read_columns(self._marks / f"{stem}.parquet", ["group_id", "sequence"])
+        return columns == [{"group_id": stem, "sequence": self._drive}]
 
-    def _read(self, folder: Location, names: Collection[str], schema: pa.Schema) -> list[dict]:
+    def _is_ours(self, folder: Location, stem: str) -> bool:
+        """Whether a file in a folder of labels is one that a run wrote: users may keep files of their own beside."""
+        if stem in self._position or self._compacted_name.fullmatch(stem):
+            return True
+        if not stem.startswith(f"{self._drive}-"):
+            return False
+        rows = _read_columns(folder / f"{stem}.parquet", ["group_id"])
+        return bool(rows) and all(row["group_id"] == stem for row in rows)
+
+    def _read(self, folder: Location, names: Collection[str]) -> list[dict[str, Any]]:
         files = [folder / f"{name}.parquet" for name in sorted(names)]
-        with dataset_of(files, schema) as dataset:
+        with dataset_of(files, GROUP_SCHEMA) as dataset:
             return dataset.to_table().to_pylist()
 
-    def _by_part(self, names: Collection[str]) -> Iterator[tuple[str, set[str]]]:
-        """Groups that are in parts, by these."""
+    def _by_compacted_file(self, names: Collection[str]) -> Iterator[tuple[str, set[str]]]:
+        """Groups that are in compacted files, by these."""
         numbers: dict[int, set[str]] = {}
         for name in names:
             if name not in self._loose:
-                numbers.setdefault(self.part_of(name), set()).add(name)
+                numbers.setdefault(self.file_of(name), set()).add(name)
         for number, inside in numbers.items():
-            yield f"{self._prefix}part{number:05d}", inside
+            yield self._compacted_format.format(number), inside
 
-    def _cache_rows(self, name: str, rows: pa.Table) -> None:
-        self._cache[name] = rows
-        self._cache.move_to_end(name)
-        while len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
+    def _cache_rows(self, kind: str, name: str, rows: pa.Table) -> None:
+        before = self._cache.pop((kind, name), None)
+        self._cache[kind, name] = rows
+        self._cached_bytes += rows.nbytes - (before.nbytes if before is not None else 0)
+        while self._cached_bytes > _CACHED_BYTES and len(self._cache) > 1:
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_bytes -= oldest.nbytes
 
-    def _read_labels(self, name: str) -> pa.Table:
-        with dataset_of([self._labels / f"{name}.parquet"], LABEL_SCHEMA) as dataset:
+    def _read_labels(self, kind: str, name: str) -> pa.Table:
+        with dataset_of([self._folders[kind] / f"{name}.parquet"], self._tables[kind].schema) as dataset:
             return dataset.to_table()
 
 
-@contextmanager
-def dataset_of(files: Sequence[Location], schema: pa.Schema) -> Iterator[ds.Dataset]:
-    """Files of labels or marks, to be read in the block.
+def is_record_of(row: dict[str, Any], plan: GroupPlan) -> bool:
+    """Whether a row of `GROUP_SCHEMA` is of a group just as it is planned now: of the same frames and instances."""
+    return tuple(row["frames"]) == plan.label_frames and tuple(row["instance_ids"]) == plan.instance_ids
 
-    Raises:
-        OutputError: one cannot be read; it is named with the mend.
-    """
-    dataset = storage.open_dataset(files, schema=schema)
+
+def _stems(folder: Location, *, hidden: bool = False) -> set[str]:
+    """Names, without suffix, of the Parquet files in a folder: the hidden ones, or the others."""
+    names = (name for name in storage.names_in(folder) if name.endswith(".parquet") and name.startswith(".") == hidden)
+    return {name.removesuffix(".parquet") for name in names}
+
+
+def _read_columns(file: Location, columns: list[str]) -> list[dict[str, Any]]:
+    """The distinct rows of some columns of a file; none where it cannot be read or lacks them."""
     try:
-        yield dataset
-    except (pa.ArrowException, OSError) as error:
-        file, reason = first_bad_file(dataset) or (files[0], str(error).splitlines()[0])
-        raise OutputError(f"{file}: cannot be read as Parquet ({reason}); {LABEL_AGAIN}") from error
+        table = storage.read_table(file).select(columns)
+    except (OSError, pa.ArrowException, KeyError):
+        return []
+    return table.group_by(columns).aggregate([]).to_pylist()
 
 
 def _by_group(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.labels.boxes.parquet import write_piece
+from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location, is_local
+from vsrd_ray.storage.atomic import write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class TraceRecorder:
 
 def write_trace(table: pa.Table, *, output: Location, group_id: str) -> None:
     """Write trace/<group_id>.parquet, and to a local folder the numbers for TensorBoard, where that is installed."""
-    write_piece(table, output / "trace" / f"{group_id}.parquet")
+    paths = RunPaths(output)
+    write_parquet(table, paths.trace(group_id))
     if not is_local(output):
         return
     try:
@@ -39,7 +41,7 @@ def write_trace(table: pa.Table, *, output: Location, group_id: str) -> None:
         logger.debug("no TensorBoard here: traces are kept as Parquet alone")
         return
     scalars = [name for name in table.column_names if name != "step" and not pa.types.is_nested(table[name].type)]
-    with SummaryWriter(str(output / "trace" / "tensorboard" / group_id)) as writer:
+    with SummaryWriter(str(paths.tensorboard(group_id))) as writer:
         for row in table.to_pylist():
             for name in scalars:
                 if row[name] is not None:

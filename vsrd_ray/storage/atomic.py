@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from vsrd_ray.storage import Location, bring
 
 
@@ -30,3 +33,9 @@ def atomic_write(path: Location) -> Iterator[Path]:
             temporary = Path(folder, path.name)
             yield temporary
             bring(temporary, path)
+
+
+def write_parquet(table: pa.Table, path: Location) -> None:
+    """Write one Parquet file, whole or not at all; equal tables give equal bytes."""
+    with atomic_write(path) as temporary:
+        pq.write_table(table.combine_chunks(), temporary, compression="zstd")

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS
+from vsrd_ray.data.classes import IDS_PER_CLASS
 
 _GRAIN = 7  # px over which outlines wander
 _BITES_PER_VEHICLE_AND_PIXEL = 1.0  # small bites and bumps for each px of noise

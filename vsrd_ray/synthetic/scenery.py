@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.synthetic.meshes import (
     Mesh,
     blob,
@@ -19,7 +19,7 @@ from vsrd_ray.synthetic.road import Road
 
 # Mask values of stuff: semantic id * 1000.
 ROAD, SIDEWALK, BUILDING, WALL, POLE, TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY = (
-    IDS_PER_CLASS * SEMANTIC_IDS[name]
+    CLASSES.first_id(name)
     for name in ("road", "sidewalk", "building", "wall", "pole", "traffic sign", "vegetation", "terrain", "sky")
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.synthetic.bodies import Shape
 from vsrd_ray.synthetic.cars import SHAPES
@@ -276,7 +276,7 @@ def _vehicle(
     rng: np.random.Generator,
 ) -> Vehicle:
     paint = _PAINTS[int(rng.integers(len(_PAINTS)))]
-    instance_id = SEMANTIC_IDS[shape.class_name] * IDS_PER_CLASS + number
+    instance_id = CLASSES.first_id(shape.class_name) + number
     return Vehicle(
         instance_id=instance_id,
         dimensions_lwh=dimensions_lwh,

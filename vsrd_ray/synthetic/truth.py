@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.datasets.kitti360.boxes import STATIC, XML_CLASSES
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, class_name
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.synthetic.street import Street
 from vsrd_ray.synthetic.traffic import Vehicle
 
@@ -37,7 +38,7 @@ def boxes_xml(street: Street) -> str:
 
 
 def _entry(street: Street, vehicle: Vehicle, frame: int, index: int) -> list[str]:
-    last, label = street.settings.frames - 1, class_name(vehicle.instance_id)
+    last, label = street.settings.frames - 1, CLASSES.name_of(vehicle.instance_id)
     center, yaw = vehicle.pose_at(frame)
     cos, sin = np.cos(yaw), np.sin(yaw)
     T_world_obj = np.eye(4)

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, SEMANTIC_CLASSES, SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
@@ -123,7 +124,7 @@ def read_boxes(root: Location, sequence: str) -> TruthBoxes:
     ids = [entry.instance_id for entry in upright]
     return TruthBoxes(
         instance_ids=np.array(ids, dtype=np.int32),
-        class_names=tuple(SEMANTIC_CLASSES[instance_id // IDS_PER_CLASS] for instance_id in ids),
+        class_names=tuple(CLASSES.name_of(instance_id) for instance_id in ids),
         centers_world=transforms[:, :3, 3],
         dimensions_lwh=np.linalg.norm(transforms[:, :3, :3], axis=1),
         yaws_world=wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
@@ -159,7 +160,7 @@ class _BuilderWithoutDoctype(ElementTree.TreeBuilder):
 
 def _parse_object(element: ElementTree.Element) -> TruthObject | None:
     try:
-        semantic_id = SEMANTIC_IDS[XML_CLASSES[int(element.findtext("semanticId", ""))]]
+        semantic_id = CLASSES.by_name[XML_CLASSES[int(element.findtext("semanticId", ""))]].number
         instance_id = int(element.findtext("instanceId", ""))
         timestamp = int(element.findtext("timestamp", str(STATIC)))
         T_world_obj = _matrix(element, "transform", columns=4)

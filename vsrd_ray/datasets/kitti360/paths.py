@@ -32,9 +32,14 @@ def poses_file(root: Location, sequence: str) -> Location:
     return poses_root(root) / sequence / "cam0_to_world.txt"
 
 
+def images_root(root: Location) -> Location:
+    """The folder with one sub-folder of images for each sequence."""
+    return root / "data_2d_raw"
+
+
 def image_folder(root: Location, sequence: str, camera: str) -> Location:
     """RGB images of one camera."""
-    return root / "data_2d_raw" / sequence / camera / "data_rect"
+    return images_root(root) / sequence / camera / "data_rect"
 
 
 def image_file(root: Location, sequence: str, camera: str, frame: int) -> Location:

@@ -19,7 +19,7 @@ from ray._raylet import setproctitle  # pyright: ignore[reportAttributeAccessIss
 from ray.actor import ActorProxy
 from ray.util.metrics import Gauge
 
-from vsrd_ray.data.loading import GroupTask
+from vsrd_ray.data.groups import GroupTask
 from vsrd_ray.engines.ray_data.attempts import Attempts, Begun
 from vsrd_ray.engines.ray_data.deadline import deadline
 from vsrd_ray.errors import one_line

@@ -2,14 +2,14 @@
 
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.errors import VSRDRayError
 
 
-def index_chunk(part: Sequence) -> pa.Table | str:
+def index_chunk(part: Drive, layers: tuple[str, ...]) -> pa.Table | str:
     """The index of some frames of a sequence; where an input cannot be used, a text for the user that says so."""
     try:
-        return index_frames(part, all_frames(part))
+        return index_frames(part, all_frames(part, layers), layers=layers)
     except VSRDRayError as problem:
         return str(problem)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from vsrd_ray.pipeline.progress import Progress
+from vsrd_ray.runs.records import Progress
 from vsrd_ray.runs.results import GroupResult
 
 _SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]

@@ -18,7 +18,12 @@ from typing import Any
 
 from vsrd_ray.engines.ray_data.startable import is_unknown, node_types
 from vsrd_ray.errors import InputError, WorkerError, one_line
-from vsrd_ray.pipeline.pool import Machines, Node, loaders, this_machine
+from vsrd_ray.pipeline.job import LabelJob
+from vsrd_ray.pipeline.pool import Machines, Node, Pool, loaders, this_machine
+from vsrd_ray.pipeline.queue import Engine
+from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.storage import absolute
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +32,8 @@ _STARTS = 3  # of a local Ray, before it counts as one that does not start
 _ANSWER = 10.0  # seconds that a cluster may take to answer
 _HEAD = "node:__internal_head__"  # a resource of the head alone
 _STDERR = 2  # the process's own, which Ray's C++ part writes to
-OBJECT_STORE_BYTES = 512 * 2**20  # what passes through is small: what fits need of groups, label rows
+_STORE_BYTES = 512 * 2**20  # of a local object store: what passes through is small, for most labelers
+_PAYLOADS_STORED = 32  # prepared groups that it holds at least
 
 
 class _Nowhere(io.TextIOBase):
@@ -64,13 +70,39 @@ class RayOnDemand:
         ray = sys.modules.get("ray")
         return cluster_machines() if ray is not None and ray.is_initialized() else this_machine()
 
-    def start(self) -> None:
-        """Start Ray or connect to it, unless that is done."""
+    def engine(self, work: Work, pool: Pool, job: LabelJob) -> Engine:
+        """The stream of a run, on a Ray that is started now."""
+        self.start(payload_bytes=job.resources.payload_bytes)
+        from vsrd_ray.engines.ray_data.stages import RayEngine  # noqa: PLC0415 - imports Ray, which starts first
+
+        request, limit = job.request, job.request.group_timeout
+        return RayEngine(
+            work=work,
+            pool=pool,
+            max_attempts=request.max_attempts,
+            seconds=job.resources.seconds_a_batch if limit is None else limit,
+            attempts_file=RunPaths(absolute(request.output)).attempts,
+            payload_bytes=job.resources.payload_bytes,
+        )
+
+    def start(self, *, payload_bytes: int = 0) -> None:
+        """Start Ray or connect to it, unless that is done.
+
+        Args:
+            payload_bytes: of a prepared group, of which a local Ray's object store is to hold several.
+        """
         if self._started:
             return
         if not self._verbose:
             self._stack.enter_context(redirect_stdout(_Nowhere()))
-        self._stack.enter_context(ray_session(address=self._address, dashboard=self._dashboard, verbose=self._verbose))
+        self._stack.enter_context(
+            ray_session(
+                address=self._address,
+                dashboard=self._dashboard,
+                verbose=self._verbose,
+                store_bytes=max(_STORE_BYTES, _PAYLOADS_STORED * payload_bytes),
+            )
+        )
         self._started = True
 
 
@@ -107,7 +139,12 @@ def _node(resources: dict[str, float], *, accelerator: str | None = None, count:
 
 @contextmanager
 def ray_session(
-    machines: Machines | None = None, *, address: str | None = None, dashboard: bool = False, verbose: bool = False
+    machines: Machines | None = None,
+    *,
+    address: str | None = None,
+    dashboard: bool = False,
+    verbose: bool = False,
+    store_bytes: int = _STORE_BYTES,
 ) -> Iterator[None]:
     """A Ray to work with: the one that this process is connected to, that at an address, or a local one.
 
@@ -120,6 +157,7 @@ def ray_session(
         address: of a running cluster, such as "auto" or "10.0.0.1:6379"; None for a local one.
         dashboard: whether a local Ray has one, on the loopback.
         verbose: whether Ray says what it does.
+        store_bytes: of a local Ray's object store.
 
     Raises:
         InputError: nothing answers at the address.
@@ -144,7 +182,7 @@ def ray_session(
                     dashboard_host="127.0.0.1",
                     log_to_driver=verbose,
                     logging_level=level,
-                    object_store_memory=OBJECT_STORE_BYTES,
+                    object_store_memory=store_bytes,
                 )
         if dashboard:
             logger.info("Ray dashboard: http://%s%s", context.dashboard_url, _token_hint())

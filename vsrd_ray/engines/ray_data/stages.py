@@ -18,7 +18,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames
 from vsrd_ray.engines.ray_data.actors import FIT, LOAD, Care, LabelGroups, load_groups
 from vsrd_ray.engines.ray_data.attempts import Attempts, is_alive
@@ -27,9 +27,9 @@ from vsrd_ray.engines.ray_data.indexing import index_chunk
 from vsrd_ray.engines.ray_data.metrics import RunMetrics
 from vsrd_ray.errors import InputError, WorkerError, one_line
 from vsrd_ray.pipeline.pool import Pool
-from vsrd_ray.pipeline.progress import Progress
-from vsrd_ray.pipeline.queue import Source
+from vsrd_ray.pipeline.queue import GroupQueue
 from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.records import Progress
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.storage import Location
 
@@ -43,6 +43,7 @@ _ACCELERATOR = "ray.io/accelerator-type"  # the label by which Ray and its autos
 # keeps Ray from fusing the two stages: then nothing would be loaded while an actor is busy.
 _LOADS_A_PROCESS = 4096
 _BATCHES_A_STREAM = 20_000  # Ray Data keeps some kilobytes about each of them; then another stream goes on
+_BYTES_AHEAD = 16 * 2**30  # of prepared groups, over all of a cluster
 _HURRY = 5.0  # seconds
 _FRUITLESS_STREAMS = 3  # one after the other, after which Ray cannot go on
 
@@ -56,24 +57,25 @@ class RayEngine:
     max_attempts: int
     seconds: float  # limit of a batch at each stage; 0: none
     attempts_file: Location
+    payload_bytes: int  # of a prepared group, about
     metrics: RunMetrics = field(default_factory=RunMetrics)
 
-    def index(self, sequence: Sequence) -> Callable[[], pa.Table]:
-        """Begin to index a sequence, chunks of its frames in parallel; gives the index when it is there.
+    def index(self, drive: Drive, layers: tuple[str, ...]) -> Callable[[], pa.Table]:
+        """Begin to index a drive, chunks of its frames in parallel; gives the index when it is there.
 
         Raises:
             InputError: a mask that cannot be used and is not just damaged; the earliest of them is named.
             WorkerError: the workers cannot go on.
         """
-        frames = all_frames(sequence)
+        frames = all_frames(drive, layers)
         logger.info("Indexing %d frames", len(frames))
         chunks = [frames[start : start + FRAMES_PER_CHUNK] for start in range(0, len(frames), FRAMES_PER_CHUNK)]
         task = ray.remote(num_cpus=0.5)(index_chunk)
-        task = task.options(name=f"index {sequence.name}", retry_exceptions=[OSError])  # such as a store's bad moment
-        return partial(_index_of, [task.remote(sequence.part(chunk)) for chunk in chunks], sequence.name)
+        task = task.options(name=f"index {drive.name}", retry_exceptions=[OSError])  # such as a store's bad moment
+        return partial(_index_of, [task.remote(drive.part(chunk), layers) for chunk in chunks], drive.name)
 
-    def label(self, source: Source) -> Iterator[GroupResult]:
-        """Results of what a source gives, each batch of them as soon as it is there, in no fixed order.
+    def label(self, queue: GroupQueue) -> Iterator[GroupResult]:
+        """Results of what a queue gives, each batch of them as soon as it is there, in no fixed order.
 
         Ray starts workers and tasks that died anew. Should the stream as a whole break down, it is begun again with
         what had not come back, unless nothing comes back any more.
@@ -86,10 +88,10 @@ class RayEngine:
         )
         fruitless = 0  # streams, one after the other
         try:
-            while not source.finished:
+            while not queue.finished:
                 count = 0
                 try:
-                    for result in self._stream(source, attempts):
+                    for result in self._stream(queue, attempts):
                         count += 1
                         yield result
                         if result.attempts and (result.error is None or result.attempts >= self.max_attempts):
@@ -99,7 +101,7 @@ class RayEngine:
                     if fruitless and (fruitless == _FRUITLESS_STREAMS or isinstance(error, ExecutionTimeoutError)):
                         raise WorkerError(f"Ray cannot go on: {one_line(error)}") from error
                     logger.warning("Ray's stream broke down and is begun again: %s", one_line(error))
-                    source.rewind()
+                    queue.rewind()
         finally:
             ray.kill(attempts)
 
@@ -107,15 +109,21 @@ class RayEngine:
         """Let the metrics show a result."""
         self.metrics.update(progress, result, write_seconds=write_seconds)
 
-    def _stream(self, source: Source, attempts: ActorHandle) -> Iterator[GroupResult]:
-        num_batches = source.num_batches
-        with _data_settings(self.seconds), _Supply.running(source, ahead=4 * self.pool.max_size + 16) as supply:
+    def _stream(self, queue: GroupQueue, attempts: ActorHandle) -> Iterator[GroupResult]:
+        num_batches = queue.num_batches
+        with _data_settings(self.seconds), _Supply.running(queue, ahead=self._ahead) as supply:
             dataset = self._dataset(supply.feed, attempts, num_batches=num_batches)
             for row in _rows(dataset):
                 supply.came_back(row["number"])
                 if row["defect"]:
                     raise WorkerError(f"the labeler cannot be set up on {self.pool.device}: {row['defect']}")
                 yield from pickle.loads(row["results"])
+
+    @property
+    def _ahead(self) -> int:
+        """Batches that are under way at most: some for each actor, and of large groups fewer."""
+        fitting = _BYTES_AHEAD // max(self.payload_bytes * self.pool.batch_size, 1)
+        return max(min(4 * self.pool.max_size + 16, fitting), 2 * self.pool.max_size)
 
     def _dataset(self, feed: ActorHandle, attempts: ActorHandle, *, num_batches: int | None) -> Dataset:
         care = Care(cast(Any, attempts), self.max_attempts, self.seconds)
@@ -139,9 +147,9 @@ class RayEngine:
 
 @dataclass(frozen=True)
 class _Supply:
-    """Moves batches from a source into a feed, so many ahead of the results."""
+    """Moves batches from a queue into a feed, so many ahead of the results."""
 
-    source: Source
+    queue: GroupQueue
     feed: ActorHandle
     slots: threading.Semaphore
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -149,9 +157,9 @@ class _Supply:
 
     @staticmethod
     @contextmanager
-    def running(source: Source, *, ahead: int) -> "Iterator[_Supply]":
+    def running(queue: GroupQueue, *, ahead: int) -> "Iterator[_Supply]":
         """A supply that runs beside the block, and whose error the block ends with."""
-        supply = _Supply(source, _on_this_node(Feed).remote(), threading.Semaphore(ahead))
+        supply = _Supply(queue, _on_this_node(Feed).remote(), threading.Semaphore(ahead))
         thread = threading.Thread(target=supply.run, name="supply", daemon=True)
         thread.start()
         patience = None
@@ -187,8 +195,8 @@ class _Supply:
     def _next(self) -> list | None:
         while not self.stopped.is_set() and not self.slots.acquire(timeout=_POLL):
             pass
-        while not self.stopped.is_set() and not self.source.finished:
-            if batch := self.source.next_batch(_POLL):
+        while not self.stopped.is_set() and not self.queue.finished:
+            if batch := self.queue.next_batch(_POLL):
                 return batch
         return None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.data.groups import InstanceGroupPlan
 from vsrd_ray.data.index import SIDES, is_any_of, readable_frames
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 
@@ -63,7 +63,7 @@ def instance_groups(index: pa.Table, settings: GroupingSettings, classes: Iterab
 
 def plan_groups(
     index: pa.Table, *, sequence: str, camera: str, settings: GroupingSettings, classes: Iterable[str]
-) -> list[GroupPlan]:
+) -> list[InstanceGroupPlan]:
     """Plans of a sequence's frame groups, in the order of `instance_groups`.
 
     The candidates of each group's target are split into `num_sources` runs of nearly equal length, and the middle
@@ -75,10 +75,10 @@ def plan_groups(
     ]
 
 
-def _group_plan(group: InstanceGroup, *, sequence: str, camera: str, num_sources: int) -> GroupPlan:
+def _group_plan(group: InstanceGroup, *, sequence: str, camera: str, num_sources: int) -> InstanceGroupPlan:
     sources = choose_sources(group.candidates, num_sources)
     num_instances = len(group.instance_ids)
-    return GroupPlan(
+    return InstanceGroupPlan(
         group_id=f"{sequence}-{camera}-{group.target_frame:010d}",
         sequence=sequence,
         camera=camera,

@@ -14,7 +14,7 @@ from vsrd_ray.data.groups import FrameGroup, GroupFrames
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
-from vsrd_ray.labelers.base import PreparedGroup, TraceSink
+from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
@@ -25,6 +25,7 @@ from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.rows import label_rows
 
 T = TypeVar("T")
 
@@ -35,8 +36,6 @@ _MEMORY_SHARE = 0.5
 
 class VSRDLabeler:
     """Fits boxes to instance masks: bodies to their outlines, and on that or alone volumetric silhouettes (VSRD)."""
-
-    name = "vsrd"
 
     def __init__(self, config: VSRDConfig, device: str = "cpu") -> None:
         self.config = config
@@ -79,6 +78,17 @@ class VSRDLabeler:
         """
         bodies = self.bodies(prepared, trace=None if self.config.schedule.steps else trace)
         return self.label_bodies(prepared, bodies, seed=seed, trace=trace)
+
+    def output(self, found: list[BoxFit], prepared: PreparedGroup, provenance: Provenance) -> Output:
+        """The boxes as rows of the kind `boxes`: one for each box and frame in which its mask is seen."""
+        rows = label_rows(
+            found,
+            prepared,
+            labeler=provenance.labeler,
+            config_hash=provenance.config_hash,
+            seed=provenance.seed,
+        )
+        return {"boxes": rows}
 
     def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
         """What `label` makes of each group, but with the bodies of all groups fitted at once where that is faster.

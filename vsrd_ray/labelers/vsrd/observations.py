@@ -17,7 +17,7 @@ from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.data.masks import without_specks
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.vsrd.config import SizeSettings, StartSettings
-from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, Outline, Scene, directions, trace_outline
+from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, DepthOrder, Outline, directions, trace_outline
 from vsrd_ray.labelers.vsrd.priors import ShapePrior
 
 # Directions in which extents are measured.
@@ -99,17 +99,18 @@ def observe(
     arrays = _blank(shape, num_points=settings.contour_points)
     units = directions(NUM_DIRECTIONS)
     for frame in sorted({frame for views in frames for frame in views}):
-        view, scene = group.views[places[frame]], Scene.of(group.instance_maps[places[frame]])
+        view = group.views[places[frame]]
+        order = DepthOrder.of(group.instance_maps[places[frame]], group.drive.classes)
         T_cam_ref = rigid.inverse(view.T_world_cam) @ T_world_ref
         for n, instance_id in enumerate(instance_ids):
             if frame not in frames[n]:
                 continue
             at = n, frames[n].index(frame)
             arrays["K"][at], arrays["T_cam_ref"][at] = view.K, T_cam_ref
-            mask = without_specks(scene.instance_map == instance_id)
+            mask = without_specks(order.instance_map == instance_id)
             if mask.any():
                 outline = trace_outline(
-                    mask, instance_id=instance_id, scene=scene, units=units, num_points=settings.contour_points
+                    mask, instance_id=instance_id, order=order, units=units, num_points=settings.contour_points
                 )
                 _fill(arrays, at, outline)
     return Observations(**{name: _to_tensor(array) for name, array in arrays.items()})

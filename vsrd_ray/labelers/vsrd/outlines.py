@@ -5,16 +5,14 @@ where the object is. Shapes: K directions, C contour points, G grid points, H x 
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 
+from vsrd_ray.data.classes import IDS_PER_CLASS, IS_INSTANCE, ClassTable
 from vsrd_ray.data.masks import mask_box
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, IS_INSTANCE
 
-# Cityscapes ids that lie on the ground or behind everything: unlabeled, out of roi and the like, ground, road,
-# sidewalk, parking, rail track, terrain, sky. Whatever else borders a mask may stand in front of it.
-NEVER_IN_FRONT = (0, 2, 3, 6, 7, 8, 9, 10, 22, 23)
 # The outside of a contour is looked up this far from it; contours are ragged by about a pixel.
 _LOOK_OUT_PX = 3
 # A contour's normal is that of the chord between the points this many before and after; a smooth one is that of a chord
@@ -24,9 +22,6 @@ _SMOOTH_CHORD_SHARE = 0.04
 # Feet are compared to within this. Stuff must be lower by more than that to stand nearer than a mask; of two instances
 # whose feet are level either may be the nearer one.
 _FOOT_MARGIN_PX = 2
-# Of every value of a map, by how much its foot must be lower than a mask's to stand nearer, px; of some, out of reach.
-_LEADS = np.where(IS_INSTANCE, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX).astype(np.int32)
-_LEADS[np.isin(np.arange(len(_LEADS)) // IDS_PER_CLASS, NEVER_IN_FRONT)] = np.iinfo(np.int32).max // 2
 # Clearances are sampled on a grid of this many points a side, which reaches half the mask's size and this much beyond.
 CLEARANCE_SAMPLES = 64
 _CLEARANCE_PAD_PX = 10
@@ -36,16 +31,29 @@ _FACING = 0.3
 _NEAR_EXTREME = 0.1
 
 
+@cache
+def _leads(never_in_front: tuple[int, ...]) -> np.ndarray:
+    """Of every value of a map, by how much its foot must be lower than a mask's to stand nearer, px [65536] int32.
+
+    Args:
+        never_in_front: numbers of the classes that cannot; they are put out of reach.
+    """
+    leads = np.where(IS_INSTANCE, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX).astype(np.int32)
+    leads[np.isin(np.arange(len(leads)) // IDS_PER_CLASS, never_in_front)] = np.iinfo(np.int32).max // 2
+    return leads
+
+
 @dataclass(frozen=True)
-class Scene:
+class DepthOrder:
     """One view's instance map, and for each pixel how near what it shows may stand."""
 
     instance_map: np.ndarray  # [H, W] uint16, semantic id * 1000 + instance id
     feet: np.ndarray  # [H, W] int32, the row below what a pixel belongs to: an instance, or stuff's run in the column
+    leads: np.ndarray  # [65536] int32 px, by how much an id's foot must be lower than a mask's to stand nearer
 
     @staticmethod
-    def of(instance_map: np.ndarray) -> "Scene":
-        """The scene of an instance map: on the ground, what is nearer has its foot lower in the image."""
+    def of(instance_map: np.ndarray, classes: ClassTable) -> "DepthOrder":
+        """The order in an instance map: on the ground, what is nearer has its foot lower in the image."""
         height = len(instance_map)
         is_last = np.ones(instance_map.shape, dtype=bool)
         np.not_equal(instance_map[:-1], instance_map[1:], out=is_last[:-1])
@@ -58,7 +66,7 @@ class Scene:
         instance_feet = np.zeros(len(IS_INSTANCE), dtype=np.int32)
         instance_feet[instance_map[ends]] = np.nonzero(ends)[0] + 1  # of an id's rows, the last one stays
         feet[is_instance] = instance_feet[instance_map[is_instance]]
-        return Scene(instance_map, feet)
+        return DepthOrder(instance_map, feet, _leads(classes.never_in_front))
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def trace_outline(
     mask: np.ndarray,  # [H, W] bool, the instance's mask without specks and holes; not empty
     *,
     instance_id: int,
-    scene: Scene,
+    order: DepthOrder,
     units: np.ndarray,  # [K, 2] from `directions`
     num_points: int,
 ) -> Outline:
@@ -96,7 +104,7 @@ def trace_outline(
     """
     window = _Window.around(mask)
     inside = window.cut(mask)
-    may_hide = _may_hide(inside, instance_id=instance_id, scene=scene, window=window)
+    may_hide = _may_hide(inside, instance_id=instance_id, order=order, window=window)
     contour = _contour(inside)
     hidden = _is_hidden(contour.points, contour.normals, may_hide)
     extents = contour.points @ units.T
@@ -145,10 +153,10 @@ class _Window:
         return np.pad(image[rows, columns], beyond, constant_values=fill)
 
 
-def _may_hide(inside: np.ndarray, *, instance_id: int, scene: Scene, window: _Window) -> np.ndarray:
+def _may_hide(inside: np.ndarray, *, instance_id: int, order: DepthOrder, window: _Window) -> np.ndarray:
     """Pixels of the window [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
-    ids, feet = window.cut(scene.instance_map), window.cut(scene.feet, fill=-1)
-    is_nearer = feet - _LEADS[ids] > window.foot
+    ids, feet = window.cut(order.instance_map), window.cut(order.feet, fill=-1)
+    is_nearer = feet - order.leads[ids] > window.foot
     return (is_nearer & (ids != instance_id) & ~inside) | (feet < 0)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.data.groups import InstanceGroupPlan
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.labelers.vsrd.grouping import choose_sources, is_counting, smaller_sides
@@ -28,9 +28,9 @@ class _Sighted:
     best_frame: int  # one of the views
 
 
-def plan_windows(
+def plan_scene(
     index: pa.Table, *, sequence: str, camera: str, settings: GroupingSettings, classes: Iterable[str]
-) -> list[GroupPlan]:
+) -> list[InstanceGroupPlan]:
     """Plans of a sequence's windows, in their order along the drive.
 
     Each instance is in one window; a frame may be in any number of them. Instances are ordered by their best frames and
@@ -56,11 +56,11 @@ def plan_windows(
     ]
 
 
-def _window(members: list[_Sighted], *, number: int, sequence: str, camera: str) -> GroupPlan:
+def _window(members: list[_Sighted], *, number: int, sequence: str, camera: str) -> InstanceGroupPlan:
     members = sorted(members, key=lambda instance: instance.instance_id)
     target = sorted(instance.best_frame for instance in members)[len(members) // 2]
     views = {frame for instance in members for frame in instance.views}
-    return GroupPlan(
+    return InstanceGroupPlan(
         group_id=f"{sequence}-{camera}-w{number:05d}",
         sequence=sequence,
         camera=camera,

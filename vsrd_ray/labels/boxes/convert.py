@@ -5,15 +5,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.boxes import read_boxes
-from vsrd_ray.datasets.kitti360.instances import read_instance_map
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.data.drive import MASKS
+from vsrd_ray.data.truth import BOXES
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.kitti import label_path, write_frame
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.selection import failed_frames, labelled_frames, warn_of_failures
 from vsrd_ray.labels.boxes.truth import true_rows
-from vsrd_ray.runs.folder import read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.runs.folder import sequence_labels
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.sink import rows_by_frame
 from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
@@ -54,15 +57,15 @@ def truth_to_kitti(
     Raises:
         InputError: no such sequence, or no boxes or masks for it.
     """
-    opened = open_sequence(root, sequence, camera)
-    truth = read_boxes(root, sequence)
+    opened = open_drive(root, sequence, camera)
+    truth = opened.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
     num_files = 0
     for frame in opened.mask_frames:
         if frame not in opened.T_world_cam:
             continue
         try:
-            areas = np.bincount(read_instance_map(opened, frame).ravel(), minlength=1 << 16)
+            areas = np.bincount(opened.read(MASKS, camera, frame).ravel(), minlength=1 << 16)
         except UnreadableFrameError as error:
             logger.warning("skipped: %s", error)
             continue

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.kitti import kitti_type
 
 _MAX_EXTENT = 200.0  # metres
 _MAX_DISTANCE = 1000.0  # metres
-_CLASS_OF_TYPE = {kitti_type(name): name for name in SEMANTIC_IDS}
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,14 @@ class CorrectedFrame:
     place: str  # the file, for errors
 
 
-def class_of(text: str, place: str) -> str:
+def class_of(text: str, classes: ClassTable, place: str) -> str:
     """The class that a file names, as KITTI-360 has it (`trash bin`) or as KITTI text does (`TrashBin`).
 
     Raises:
         InputError: an unknown one; `place` is named.
     """
-    name = text if text in SEMANTIC_IDS else _CLASS_OF_TYPE.get(text)
+    by_type = {kitti_type(one.name): one.name for one in classes}
+    name = text if text in classes else by_type.get(text)
     if name is None:
         raise InputError(f"{place}: unknown type {text!r}: give one of KITTI-360's, such as Car, Truck, Bus, Person")
     return name

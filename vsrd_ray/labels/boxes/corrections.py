@@ -18,10 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.data.groups import View
+from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.data.index import SIDES, is_any_of
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.geometry.cameras import box_iou
@@ -29,20 +28,17 @@ from vsrd_ray.labels.boxes.corrected import CorrectedFrame
 from vsrd_ray.labels.boxes.formats import cvat, kitti
 from vsrd_ray.labels.boxes.formats.folder import UNCORRECTED, exported, mark_imported
 from vsrd_ray.labels.boxes.identities import Identities, Sight
-from vsrd_ray.labels.boxes.parquet import (
-    HUMAN,
-    REVIEW_SCHEMA,
-    corrected_rows,
-    read_groups,
-    read_labels,
-    read_reviewed,
-    write_piece,
-)
+from vsrd_ray.labels.boxes.parquet import HUMAN, REVIEW_SCHEMA, corrected_rows, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import boxes_world, is_in_image, labelled_frames
-from vsrd_ray.runs.folder import RunInputs, read_index, read_inputs, rows_by_frame, sequence_labels
+from vsrd_ray.runs.folder import read_index, sequence_labels
+from vsrd_ray.runs.manifest import RunInputs, read_inputs
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.sink import rows_by_frame
 from vsrd_ray.storage import Location, open_dataset
+from vsrd_ray.storage.atomic import write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +99,7 @@ def import_labels(
         raise InputError(f"unknown format {format!r}: give one of {', '.join(READERS)}")
     _check_whole(source)
     inputs = read_inputs(output)
-    drives = {name: open_sequence(root, name, inputs.camera) for name in inputs.sequences}
+    drives = {name: open_drive(root, name, inputs.camera) for name in inputs.sequences}
     frames = sorted(READERS[format](source, drives), key=lambda frame: (frame.sequence, frame.frame))
     _check_corrected(source, frames)
     imports = _open(output, inputs, [drives[name] for name in sorted({frame.sequence for frame in frames})], format)
@@ -195,7 +191,7 @@ class _SequenceImport:
         self._index = index.filter(index["instance_id"].is_valid())
         masks = set(self._index["instance_id"].to_pylist())
         both = pa.concat_tables([auto, known])
-        self._identities = Identities(both, masks)
+        self._identities = Identities(both, masks, self.drive.classes)
         self._is_moving = dict(zip(*(both[name].to_pylist() for name in ("instance_id", "is_moving")), strict=True))
         self._counts = dict.fromkeys((field.name for field in fields(ImportSummary)), 0)
 
@@ -267,7 +263,7 @@ class _SequenceImport:
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         for n, row in enumerate(rows):
             row |= {
-                "camera": self.drive.camera,
+                "camera": self.drive.camera.name,
                 "frame": frame.frame,
                 "instance_id": ids[n],
                 "class_name": frame.class_names[n],
@@ -346,7 +342,7 @@ def _mask_overlap(row: dict[str, Any], mask: _Mask | None) -> float | None:
 
 def _store(output: Location, imported: _SequenceImport) -> None:
     """Write the rows and the reviewed frames of a sequence, those of other frames as they are."""
-    name, camera = imported.drive.name, imported.drive.camera
+    name, camera = imported.drive.name, imported.drive.camera.name
     path = corrected_rows(output, sequence=name, camera=camera)
     frames = set(imported.rows)
     if not frames:
@@ -355,7 +351,7 @@ def _store(output: Location, imported: _SequenceImport) -> None:
     if path.exists():
         old = open_dataset([path], schema=LABEL_SCHEMA).to_table()
         new = pa.concat_tables([old.filter(~pc.field("frame").isin(list(frames))), new])
-    write_piece(new.sort_by([("frame", "ascending"), ("instance_id", "ascending")]), path)
+    write_parquet(new.sort_by([("frame", "ascending"), ("instance_id", "ascending")]), path)
     reviewed = read_reviewed(output)
     table = [
         {"camera": other, "frame": frame}
@@ -365,7 +361,7 @@ def _store(output: Location, imported: _SequenceImport) -> None:
         if sequence == name
         for frame in sorted(some)
     ]
-    write_piece(pa.Table.from_pylist(table, schema=REVIEW_SCHEMA), output / "corrections" / f"{name}.parquet")
+    write_parquet(pa.Table.from_pylist(table, schema=REVIEW_SCHEMA), RunPaths(output).corrections / f"{name}.parquet")
 
 
 def _sum(parts: Sequence[ImportSummary]) -> ImportSummary:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.optimize import linear_sum_assignment
 
-from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, SEMANTIC_IDS
+from vsrd_ray.data.classes import IDS_PER_CLASS, ClassTable
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.cameras import box_iou
 from vsrd_ray.geometry.iou import box_iou_3d
@@ -43,6 +43,7 @@ class Identities:
 
     labels: pa.Table  # rows of the sequence
     used_ids: set[int]  # in labels or masks of the sequence
+    classes: ClassTable  # of the dataset
     _standing: dict[int, "_Box"] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -108,13 +109,13 @@ class Identities:
         open_boxes = [n for n, known in enumerate(ids) if known is None]
         free = [m for m, instance_id in enumerate(sight.mask_ids) if instance_id not in ids]
         overlaps = box_iou(sight.boxes_xyxy[open_boxes][:, None], sight.mask_boxes_xyxy[free][None])
-        classes = np.array([SEMANTIC_IDS[frame.class_names[n]] for n in open_boxes])
+        classes = np.array([self.classes.by_name[frame.class_names[n]].number for n in open_boxes])
         overlaps[classes[:, None] != np.array(sight.mask_ids)[free] // IDS_PER_CLASS] = 0
         for row, column in _pairs(overlaps, MIN_COVER):
             ids[open_boxes[row]] = sight.mask_ids[free[column]]
 
     def _new(self, frame: CorrectedFrame, n: int) -> int:
-        first = SEMANTIC_IDS[frame.class_names[n]] * IDS_PER_CLASS
+        first = self.classes.first_id(frame.class_names[n])
         used = [used for used in self.used_ids if first < used < first + IDS_PER_CLASS]
         new = max(used, default=first) + 1
         if new >= first + IDS_PER_CLASS:

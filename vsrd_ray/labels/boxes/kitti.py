@@ -1,6 +1,8 @@
 """KITTI label text: one object a line, camera frame, metres and radians, pixels counted from 0."""
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from vsrd_ray.storage.atomic import atomic_write
 _LARGEST_ANGLE = 3.1415
 # Classes that KITTI calls by another name than KITTI-360.
 _TYPES = {"person": "Pedestrian", "rider": "Cyclist", "train": "Tram"}
+_LABEL_FILE = re.compile(r"\d{10}\.txt")
 _COLUMNS_WITHOUT_SCORE, _COLUMNS_WITH_SCORE = 15, 16
 
 
@@ -56,6 +59,16 @@ def kitti_type(class_name: str) -> str:
 def label_path(folder: Location, *, sequence: str, camera: str, frame: int) -> Location:
     """Where the KITTI text of one frame lies in a folder of sequences."""
     return folder / sequence / camera / "label_2" / f"{frame:010d}.txt"
+
+
+def is_label_file(name: str) -> bool:
+    """Whether a file is named as the KITTI text of a frame is."""
+    return _LABEL_FILE.fullmatch(name) is not None
+
+
+def frames_of_texts(names: Iterable[str]) -> list[int]:
+    """Frames, ascending, whose KITTI text is among the files of some names."""
+    return sorted(int(name.removesuffix(".txt")) for name in names if is_label_file(name))
 
 
 def label_lines(rows: pa.Table) -> list[str]:

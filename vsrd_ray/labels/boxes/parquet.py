@@ -1,4 +1,4 @@
-"""The labels dataset and the table of groups, as Parquet; and which frames a human has corrected."""
+"""The labels dataset as Parquet, and which frames a human has corrected."""
 
 import re
 from collections.abc import Mapping
@@ -8,36 +8,28 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.storage import Location, is_folder, names_in, open_dataset, read_table
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
+from vsrd_ray.storage import Location, names_in, read_table
 
 Preference = Literal["human", "auto"]
+FOLDER = "labels"  # of boxes, below OUTPUT
 HUMAN = "human"  # `source` of corrected rows
 # Frames that a human has reviewed as a whole: OUTPUT/corrections/<sequence>.parquet.
 REVIEW_SCHEMA = pa.schema([("camera", pa.string()), ("frame", pa.int32())])
 
 # Columns of labels and groups without which a row means nothing.
 _NEEDED = {
-    *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
+    *("sequence", "camera", "frame", "instance_id", "class_name", "confidence"),
     *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
     *("x_cam", "y_cam", "z_cam", "rotation_y", "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
     *("truncation", "occlusion"),
 }
-LABEL_AGAIN = "remove it, and label again"  # the mend of a bad file of labels or groups
 _HUMAN_FILE = re.compile(rf"{HUMAN}-image_\d\d\.parquet")
-_SEQUENCE = pa.schema([("sequence", pa.string())])
-
-
-def write_piece(table: pa.Table, path: Location) -> None:
-    """Write one Parquet file, whole or not at all; equal tables give equal bytes."""
-    with atomic_write(path) as temporary:
-        pq.write_table(table.combine_chunks(), temporary, compression="zstd")
 
 
 def read_labels(output: Location, *, prefer: Preference = "human", sequence: str | None = None) -> pa.Table:
@@ -52,9 +44,9 @@ def read_labels(output: Location, *, prefer: Preference = "human", sequence: str
     Raises:
         InputError: the folder holds no labels dataset, a file in it cannot be read, or corrected rows are gone.
     """
-    schema = pa.schema([*LABEL_SCHEMA, *_SEQUENCE])
-    wanted = None if sequence is None else pc.field("sequence") == sequence
-    table = _read(output, "labels", schema, ds.partitioning(_SEQUENCE, flavor="hive"), wanted)
+    table = read_rows(
+        output, FOLDER, LABEL_SCHEMA, needed=_NEEDED, sequence=sequence, fix=lambda file: _fix(output, file)
+    )
     is_human = is_any_of(table["source"], [HUMAN]).to_numpy()
     is_wanted = ~is_human if prefer == "auto" else is_human == _in_frames(table, read_reviewed(output))
     table = table.filter(pa.array(is_wanted))
@@ -63,7 +55,7 @@ def read_labels(output: Location, *, prefer: Preference = "human", sequence: str
 
 def corrected_rows(output: Location, *, sequence: str, camera: str) -> Location:
     """The file with the corrected rows of one camera, beside the labeler's; no group is named so."""
-    return output / "labels" / f"sequence={sequence}" / f"{HUMAN}-{camera}.parquet"
+    return RunPaths(output).table(FOLDER, sequence) / f"{HUMAN}-{camera}.parquet"
 
 
 def is_human_file(name: str) -> bool:
@@ -78,14 +70,14 @@ def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:
         InputError: a table of reviewed frames cannot be read, or the file with their rows is gone: without it, each of
             them would pass for a frame in which the human took every box away.
     """
-    folder = output / "corrections"
+    folder = RunPaths(output).corrections
     reviewed: dict[tuple[str, str], frozenset[int]] = {}
     for name in (name for name in names_in(folder) if name.endswith(".parquet") and not name.startswith(".")):
         try:
             table = read_table(folder / name, REVIEW_SCHEMA)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(
-                f"{folder / name}: cannot be read as a table of reviewed frames ({_reason(error)}); "
+                f"{folder / name}: cannot be read as a table of reviewed frames ({reason_of(error)}); "
                 "remove it and import again"
             ) from error
         sequence = name.removesuffix(".parquet")
@@ -101,15 +93,6 @@ def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:
     return reviewed
 
 
-def read_groups(output: Location) -> pa.Table:
-    """All groups of a run, in `GROUP_SCHEMA`, sorted by their ids.
-
-    Raises:
-        InputError: the folder holds no groups, or a file in it cannot be read.
-    """
-    return _read(output, "groups", GROUP_SCHEMA, None).sort_by("group_id")
-
-
 def _in_frames(table: pa.Table, frames: Mapping[tuple[str, str], frozenset[int]]) -> np.ndarray:
     """Which label rows [R] bool lie in some frames, given by (sequence, camera)."""
     inside = np.zeros(table.num_rows, dtype=bool)
@@ -119,55 +102,9 @@ def _in_frames(table: pa.Table, frames: Mapping[tuple[str, str], frozenset[int]]
     return inside
 
 
-def _read(
-    output: Location,
-    name: str,
-    schema: pa.Schema,
-    partitioning: ds.Partitioning | None,
-    wanted: pc.Expression | None = None,
-) -> pa.Table:
-    folder = output / name
-    if not is_folder(folder):
-        raise InputError(f"no {name} in {output}: expected the output folder of `vsrd-ray label`, with {folder}")
-    try:
-        dataset = open_dataset(folder, schema=schema, partitioning=partitioning)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{folder}: cannot be listed ({_reason(error)}): allow this account to read it") from error
-    try:
-        table = dataset.to_table(filter=wanted)
-    except (pa.ArrowException, OSError) as error:
-        file, reason = first_bad_file(dataset) or (str(folder), _reason(error))
-        raise InputError(f"{file}: cannot be read as Parquet ({reason}); {_mend(output, file)}") from error
-    if nulls := _columns_with_nulls(table):
-        file, reason = first_bad_file(dataset) or (str(folder), f"no values of {nulls[0]}")
-        raise InputError(f"{file}: no table of {name} ({reason}); {_mend(output, file)}")
-    return table
-
-
-def first_bad_file(dataset: ds.Dataset) -> tuple[str, str] | None:
-    """The first file of a dataset that cannot be read or lacks values, and what is wrong with it."""
-    for fragment in dataset.get_fragments():
-        try:
-            nulls = _columns_with_nulls(fragment.to_table(schema=dataset.schema))
-        except (pa.ArrowException, OSError) as error:
-            return fragment.path, _reason(error)
-        if nulls:
-            return fragment.path, f"no values of {nulls[0]}"
-    return None
-
-
-def _columns_with_nulls(table: pa.Table) -> list[str]:
-    """Columns that lack values which every row needs; a file without the column gives nulls."""
-    return [name for name in table.column_names if name in _NEEDED and table[name].null_count]
-
-
-def _mend(output: Location, file: str) -> str:
+def _fix(output: Location, file: str) -> str:
     """What to do about a bad file of labels or groups."""
     name = PurePosixPath(file).name
     if is_human_file(name):
-        return f"remove it and the sequence's file in {output / 'corrections'}, and import the corrections again"
+        return f"remove it and the sequence's file in {RunPaths(output).corrections}, and import the corrections again"
     return LABEL_AGAIN
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import GroupFrames, View
+from vsrd_ray.data.drive import View
+from vsrd_ray.data.groups import GroupFrames
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, to_kitti_camera
 from vsrd_ray.geometry.cameras import project_boxes

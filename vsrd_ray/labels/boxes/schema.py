@@ -49,18 +49,3 @@ LABEL_SCHEMA = pa.schema(
     ],
     metadata={"vsrd_ray.schema_version": SCHEMA_VERSION},
 )
-
-GROUP_SCHEMA = pa.schema(
-    [
-        ("group_id", pa.string()),
-        ("sequence", pa.string()),
-        ("target_frame", pa.int32()),
-        ("frames", pa.list_(pa.int32())),
-        ("instance_ids", pa.list_(pa.int32())),
-        ("status", pa.string()),  # ok, failed, skipped
-        ("error", pa.string()),
-        ("attempts", pa.int32()),
-        ("seconds", pa.float64()),
-    ],
-    metadata={"vsrd_ray.schema_version": SCHEMA_VERSION},
-)

@@ -11,22 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.data.groups import View
+from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.data.index import SIDES, empty_frames, is_any_of
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.parquet import HUMAN, Preference, read_groups, read_labels, read_reviewed
-from vsrd_ray.runs.folder import (
-    RunInputs,
-    check_files,
-    group_frames,
-    read_index,
-    read_inputs,
-    rows_by_frame,
-    sequence_labels,
-)
+from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
+from vsrd_ray.runs.folder import check_files, group_frames, read_index, sequence_labels
+from vsrd_ray.runs.manifest import RunInputs, read_inputs
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.sink import rows_by_frame
 from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
@@ -80,8 +73,8 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
     Raises:
         InputError: no run, a selection that names what is not there, or a dataset without the poses of its frames.
     """
-    _check(selection)
     inputs, groups = read_inputs(output), read_groups(output)
+    _check(selection, inputs)
     names = inputs.sequences if selection.sequences is None else selection.sequences
     if missing := [name for name in names if name not in inputs.sequences]:
         raise InputError(f"{output} has no sequence {missing[0]!r}: give some of {', '.join(inputs.sequences)}")
@@ -91,11 +84,11 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
     reviewed = read_reviewed(output)
     chosen = []
     for name in names:
-        drive = open_sequence(root, name, inputs.camera)
+        drive = open_drive(root, name, inputs.camera)
         corrected = reviewed.get((name, inputs.camera), frozenset())
         of_human, uncorrected = (corrected, ()) if selection.prefer == "human" else ((), corrected)
         frames = tuple(sorted({*labelled_frames(output, groups, sequence=name, inputs=inputs), *of_human}))
-        check_files(output, groups, sequence=name)
+        check_files(output, groups, sequence=name, folder=FOLDER)
         check_poses(drive, frames)
         rows = _wanted(sequence_labels(labels, sequence=name, camera=inputs.camera), selection)
         rows = rows.filter(is_any_of(rows["frame"], frames))
@@ -178,16 +171,16 @@ def _wanted(rows: pa.Table, selection: Selection) -> pa.Table:
     return rows.filter(pa.array(wanted))
 
 
-def _check(selection: Selection) -> None:
+def _check(selection: Selection, inputs: RunInputs) -> None:
     if not 0 <= selection.min_confidence <= 1:
         raise InputError(f"the least confidence must be from 0 to 1, got {selection.min_confidence}")
     if not selection.max_range > 0:
         raise InputError(f"the range must be greater than 0 m, got {selection.max_range}")
     _check_names(selection.classes, "class")
     _check_names(selection.sequences, "sequence")
-    for name in selection.classes or ():
-        if name not in SEMANTIC_IDS:
-            raise InputError(f"unknown class {name!r}: give KITTI-360's names, such as car, truck, bus")
+    dataset = dataset_named(inputs.dataset)
+    if (unknown := dataset.classes.unknown(selection.classes or ())) is not None:
+        raise InputError(f"unknown class {unknown!r}: give {dataset.title}'s names, such as car, truck, bus")
 
 
 def _check_names(names: Sequence[str] | None, kind: str) -> None:

@@ -6,7 +6,7 @@ Shapes: N rows.
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
 
@@ -19,7 +19,7 @@ def true_rows(
     *,
     frames: np.ndarray,  # [N] of the sequence, each with a pose
     mask_areas: np.ndarray,  # [N] px that the box's mask has in its frame
-    sequence: Sequence,
+    sequence: Drive,
 ) -> pa.Table:
     """Frame, instance, class, motion, size and camera columns of `LABEL_SCHEMA` of true boxes, and `mask_area`.
 
@@ -48,7 +48,7 @@ def true_rows(
     return pa.concat_tables(parts)
 
 
-def frame_poses(sequence: Sequence, frames: np.ndarray) -> np.ndarray:
+def frame_poses(sequence: Drive, frames: np.ndarray) -> np.ndarray:
     """`T_world_cam` [N, 4, 4] of frames [N] of a sequence, each with a pose."""
     numbers, places = np.unique(frames, return_inverse=True)
     poses = np.array([sequence.T_world_cam[frame] for frame in numbers.tolist()]).reshape(-1, 4, 4)

@@ -11,10 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
-from vsrd_ray.datasets.kitti360.sequences import drive_number
+from vsrd_ray.data.classes import ClassTable
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import names_in
 
@@ -33,14 +31,15 @@ class Window:
     last: int  # belongs to the window
 
 
-def windows(sequence: Sequence) -> list[Window]:
+def windows(sequence: Drive) -> list[Window]:
     """The windows of a sequence, in the order of the drive.
 
     Where ROOT has KITTI-360's accumulated point clouds, those are its windows, by the names of their files. Otherwise
     the way driven is cut into equal parts of about `WINDOW_LENGTH` that overlap by about `WINDOW_OVERLAP`, as the
     published ones do; each begins and ends with a frame that has a pose.
     """
-    names = names_in(paths.window_folder(sequence.root, sequence.name))
+    folder = sequence.detail("windows")
+    names = names_in(folder) if folder is not None else []
     published = [match for name in names if (match := _PUBLISHED.fullmatch(name))]
     if published:
         return sorted(Window(int(match[1]), int(match[2])) for match in published)
@@ -58,19 +57,21 @@ def windows(sequence: Sequence) -> list[Window]:
     return [Window(frames[first], frames[max(first, last)]) for first, last in pairs]
 
 
-def window_file_name(sequence: str, window: Window) -> str:
+def window_file_name(sequence: Drive, window: Window) -> str:
     """KITTI-360's name for the boxes of a window, such as 0003_0000000002_0000000282.npy.
 
     Raises:
         InputError: the sequence is not named like KITTI-360's, and so has no number.
     """
-    number = drive_number(sequence)
+    number = sequence.detail("number")
     if number is None:
-        raise InputError(f"sequence {sequence!r} has no number: expected a name such as 2013_05_28_drive_0003_sync")
+        raise InputError(
+            f"sequence {sequence.name!r} has no number: expected a name such as 2013_05_28_drive_0003_sync"
+        )
     return f"{number:04d}_{window.first:010d}_{window.last:010d}.npy"
 
 
-def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
+def window_boxes(labels: pa.Table, window: Window, classes: ClassTable) -> np.ndarray:
     """The boxes [N, 9] float64 of the labels of one window, by ascending instance id.
 
     An object is there once: of an instance's rows in the window's frames, the one with the highest confidence, the
@@ -79,6 +80,7 @@ def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
     Args:
         labels: rows of `LABEL_SCHEMA` of one camera of a sequence.
         window: first and last frame.
+        classes: of the dataset.
     """
     in_window = (pc.field("frame") >= window.first) & (pc.field("frame") <= window.last)
     rows = labels.filter(in_window & (pc.field("is_moving").is_null() | ~pc.field("is_moving")))
@@ -88,5 +90,6 @@ def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
     best = order[starts]
     boxes = [rows[name].to_numpy()[best] for name in _BOX_COLUMNS]
     names = rows["class_name"].to_numpy()[best]
-    semantic_ids = [SEMANTIC_IDS.get(name, SEMANTIC_IDS["unlabeled"]) for name in names.tolist()]
+    numbers = {one.name: one.number for one in classes}
+    semantic_ids = [numbers.get(name, numbers["unlabeled"]) for name in names.tolist()]
     return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), confidences[best]], axis=-1)

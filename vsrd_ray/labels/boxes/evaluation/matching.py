@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
@@ -60,7 +60,7 @@ def match(
     truth: TruthBoxes,
     *,
     index: pa.Table,
-    sequence: Sequence,
+    sequence: Drive,
     frames: Names[int],
     classes: Names[str],
     max_range: float,
@@ -112,7 +112,7 @@ def _outlines(
     boxes: np.ndarray,  # [T]
     *,
     T_cam_world: np.ndarray,  # [T, 4, 4]
-    sequence: Sequence,
+    sequence: Drive,
 ) -> np.ndarray:
     """Area [T], px, of the outline of each true box in the image."""
     areas = np.empty(len(boxes))

@@ -12,7 +12,7 @@ from vsrd_ray.labels.boxes.evaluation.quality import QualityReport, quality_repo
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, evaluate_sequence
 from vsrd_ray.labels.boxes.evaluation.spread import Spread, Task, results_of
 from vsrd_ray.labels.boxes.parquet import Preference
-from vsrd_ray.runs.folder import read_inputs
+from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.storage import Location, absolute
 from vsrd_ray.storage.atomic import atomic_write
 

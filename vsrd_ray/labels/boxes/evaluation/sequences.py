@@ -7,18 +7,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes, read_boxes
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.truth import BOXES
+from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
 from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.evaluation.precision import Verdicts
-from vsrd_ray.labels.boxes.parquet import Preference, read_groups, read_labels, read_reviewed
+from vsrd_ray.labels.boxes.parquet import FOLDER, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.selection import check_poses
 from vsrd_ray.labels.boxes.truth import true_rows
 from vsrd_ray.labels.boxes.windows import windows
 from vsrd_ray.runs.folder import check_files, group_frames, num_failed_groups, read_index, sequence_labels
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
 
 
@@ -53,7 +55,7 @@ class SequenceResult:
 class _Opened:
     """A sequence of a run, in memory."""
 
-    sequence: Sequence
+    sequence: Drive
     truth: TruthBoxes
     index: pa.Table  # in the frames that the run labelled or tried to
     labels: pa.Table  # likewise
@@ -111,15 +113,15 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
         read_labels(output, prefer=criteria.prefer, sequence=name), sequence=name, camera=criteria.camera
     )
     groups = read_groups(output)
-    check_files(output, groups, sequence=name)
+    check_files(output, groups, sequence=name, folder=FOLDER)
     corrected = set() if criteria.prefer == "auto" else read_reviewed(output).get((name, criteria.camera), set())
     frames = sorted(corrected.union(group_frames(groups, sequence=name)))
     is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
-    sequence = open_sequence(root, name, criteria.camera)
+    sequence = open_drive(root, name, criteria.camera)
     check_poses(sequence, frames)
     return _Opened(
         sequence=sequence,
-        truth=read_boxes(root, name),
+        truth=sequence.truth(BOXES),
         index=read_index(output, name).filter(is_in_frames & pc.field("instance_id").is_valid()),
         labels=labels.filter(is_in_frames),
         frames=frames,

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.data.masks import encode_rle, mask_box
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS, read_instance_map
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
 from vsrd_ray.labels.boxes.selection import LabelledSequence
@@ -35,7 +34,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     """
     samples = number_samples(sequences)
     names = sorted({name for sample in samples for name in sample.rows["class_name"].to_pylist()})
-    categories = [{"id": SEMANTIC_IDS[name], "name": name, "supercategory": ""} for name in names]
+    categories = [{"id": _number(samples, name), "name": name, "supercategory": ""} for name in names]
     for split in SPLITS:
         images, annotations = [], []
         for sample in samples:
@@ -49,9 +48,14 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
         (folder / f"instances_{split}.json").write_text(f"{text}\n")
 
 
+def _number(samples: Sequence[Sample], class_name: str) -> int:
+    """The dataset's number of a class."""
+    return samples[0].sequence.classes.by_name[class_name].number
+
+
 def _image(sample: Sample) -> dict[str, Any]:
     drive = sample.sequence
-    path = paths.image_file(Path(), drive.name, drive.camera, sample.view.frame)
+    path = drive.file(IMAGES, drive.camera.name, sample.view.frame).relative_to(drive.root)
     width, height = sample.view.image_size
     return {
         "id": sample.number,
@@ -59,7 +63,7 @@ def _image(sample: Sample) -> dict[str, Any]:
         "width": width,
         "height": height,
         "sequence": drive.name,
-        "camera": drive.camera,
+        "camera": drive.camera.name,
         "frame": sample.view.frame,
         "K": sample.view.K.tolist(),
         "T_world_cam": sample.view.T_world_cam.tolist(),
@@ -77,7 +81,7 @@ def _instance_map(sample: Sample) -> np.ndarray | None:
     if sample.view.frame not in sample.sequence.mask_frames:
         return None
     try:
-        return read_instance_map(sample.sequence, sample.view.frame)
+        return sample.sequence.read(MASKS, sample.sequence.camera.name, sample.view.frame)
     except UnreadableFrameError as error:
         logger.warning("boxes without their masks: %s", error)
         return None
@@ -92,7 +96,7 @@ def _annotation(row: dict[str, Any], sample: Sample, instance_map: np.ndarray | 
     left, top, right, bottom = projected if box is None else (*box[:2], box[2] + 1, box[3] + 1)
     return {
         "image_id": sample.number,
-        "category_id": SEMANTIC_IDS[row["class_name"]],
+        "category_id": sample.sequence.classes.by_name[row["class_name"]].number,
         "bbox": [left, top, right - left, bottom - top],
         "area": int(mask.sum()) if box is not None else (right - left) * (bottom - top),
         "iscrowd": 0,

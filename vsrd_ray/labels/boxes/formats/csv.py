@@ -25,7 +25,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
         tables.append(_flat(labelled.rows))
         drive = labelled.sequence
         for frame in labelled.frames:
-            frames.append({"sequence": drive.name, "camera": drive.camera, "frame": frame})
+            frames.append({"sequence": drive.name, "camera": drive.camera.name, "frame": frame})
             done()
     schema = pa.schema([("sequence", pa.string()), ("camera", pa.string()), ("frame", pa.int32())])
     _write(pa.concat_tables(tables), folder / "labels.csv")

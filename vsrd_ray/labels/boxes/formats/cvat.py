@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.data.groups import View
+from vsrd_ray.data.classes import ClassTable
+from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.levelled import from_level, to_level
@@ -178,7 +178,7 @@ def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, 
     return CorrectedFrame(
         drive.name,
         frame,
-        tuple(_class(entry, names, where) for where, entry in cuboids),
+        tuple(_class(entry, names, drive.classes, where) for where, entry in cuboids),
         centers,
         sizes,
         yaws,
@@ -206,11 +206,11 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # JSON has integers of any size
 
 
-def _class(entry: dict[str, Any], names: list[str], place: str) -> str:
+def _class(entry: dict[str, Any], names: list[str], classes: ClassTable, place: str) -> str:
     label = entry.get("label_id")
     if not isinstance(label, int) or not 0 <= label < len(names):
         raise InputError(f"{place}: label_id must be from 0 to {len(names) - 1}, got {label!r}: correct it")
-    return class_of(names[label], place)
+    return class_of(names[label], classes, place)
 
 
 def _instance(entry: dict[str, Any]) -> int | None:

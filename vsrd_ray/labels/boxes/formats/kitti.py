@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.calibration import read_lidar
+from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import from_kitti_camera
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.samples import INDEX, Sample, number_samples, write_image_sets, write_index
-from vsrd_ray.labels.boxes.kitti import label_lines, label_path, read_frame, read_lines
+from vsrd_ray.labels.boxes.kitti import frames_of_texts, label_lines, label_path, read_frame, read_lines
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import Location, names_in
 
@@ -75,7 +73,7 @@ def _write_inputs(sample: Sample, folder: Path, calibration: str) -> bool:
 
 def T_cam_lidar(sample: Sample) -> np.ndarray:  # noqa: N802 - a transform's name
     """[4, 4] metres, from the dataset's calibration, or KITTI's axes at the camera where it has none."""
-    calibrated = read_lidar(sample.sequence.root, sample.sequence.camera)
+    calibrated = sample.sequence.detail("T_cam_lidar")
     return AXES_CAM_LIDAR if calibrated is None else calibrated
 
 
@@ -94,7 +92,7 @@ def calibration_text(sample: Sample) -> str:
 def _link_image(sample: Sample, link: Path) -> bool:
     """Link an image by the way from one folder to the other; False where there is none."""
     drive = sample.sequence
-    image = paths.image_file(drive.root, drive.name, drive.camera, sample.view.frame)
+    image = drive.file(IMAGES, drive.camera.name, sample.view.frame)
     if not isinstance(image, Path) or not image.is_file():
         return False
     link.symlink_to(os.path.relpath(image.resolve(), link.parent.resolve()))
@@ -136,7 +134,7 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
             sample, frame = row["sample"], int(row["frame"])
             ids = tuple(map(int, row["instance_ids"].split()))
             drive = drives.get(row["sequence"])
-            is_known = drive is not None and drive.camera == row["camera"]
+            is_known = drive is not None and drive.camera.name == row["camera"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{index}, line {number}: not a line of an export's index ({error!r}): restore it"
@@ -167,9 +165,9 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
 
 def _frame_files(source: Location, drives: dict[str, Drive]) -> Iterator[_File]:
     for drive in drives.values():
-        folder = label_path(source, sequence=drive.name, camera=drive.camera, frame=0).parent
-        for frame in paths.frames_among(names_in(folder), suffix=".txt"):
-            yield label_path(source, sequence=drive.name, camera=drive.camera, frame=frame), drive, frame, None
+        folder = label_path(source, sequence=drive.name, camera=drive.camera.name, frame=0).parent
+        for frame in frames_of_texts(names_in(folder)):
+            yield label_path(source, sequence=drive.name, camera=drive.camera.name, frame=frame), drive, frame, None
 
 
 def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int, ...] | None) -> CorrectedFrame:
@@ -182,7 +180,7 @@ def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int
             height, width, length = entry.dimensions_hwl
             check_place(np.array(entry.bottom_cam), place)
             check_sizes(np.array([length, width, height]), place)
-            names.append(class_of(entry.type, place))
+            names.append(class_of(entry.type, drive.classes, place))
             sizes.append([length, width, height])
             bottoms.append(entry.bottom_cam)
             rotations.append(entry.rotation_y)

@@ -20,9 +20,9 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
         done: called after every frame.
     """
     for labelled in sequences:
-        name = labelled.sequence.name
-        for window in windows(labelled.sequence):
+        drive = labelled.sequence
+        for window in windows(drive):
             if any(window.first <= frame <= window.last for frame in labelled.frames):
-                np.save(folder / window_file_name(name, window), window_boxes(labelled.rows, window))
+                np.save(folder / window_file_name(drive, window), window_boxes(labelled.rows, window, drive.classes))
         for _ in labelled.frames:
             done()

@@ -6,7 +6,7 @@ upright in the world; a camera looks some degrees down. Shapes: N boxes.
 
 import numpy as np
 
-from vsrd_ray.data.groups import View
+from vsrd_ray.data.drive import View
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
 

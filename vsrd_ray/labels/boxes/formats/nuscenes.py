@@ -41,7 +41,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     for labelled in sequences:
         drive = labelled.sequence
         for view, rows in labelled.by_frame():
-            token = sample_token(drive.name, drive.camera, view.frame)
+            token = sample_token(drive.name, drive.camera.name, view.frame)
             boxes = rows.to_pylist()
             without_class.update(row["class_name"] for row in boxes if row["class_name"] not in _CLASSES)
             results[token] = [_box(row, token) for row in boxes if row["class_name"] in _CLASSES]

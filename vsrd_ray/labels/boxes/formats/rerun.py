@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.data.groups import View
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import IS_INSTANCE, read_instance_map
+from vsrd_ray.data.classes import IS_INSTANCE
+from vsrd_ray.data.drive import IMAGES, MASKS, Drive, View
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world
 from vsrd_ray.storage import read_bytes
@@ -87,7 +85,7 @@ def _log_camera(rr: Any, recording: Any, view: View, origin: np.ndarray) -> None
 def _log_pixels(rr: Any, recording: Any, drive: Drive, frame: int) -> None:
     """The frame's image and the instances of its mask; without them nothing stays of those of the frame before."""
     try:
-        contents = read_bytes(paths.image_file(drive.root, drive.name, drive.camera, frame))
+        contents = read_bytes(drive.file(IMAGES, drive.camera.name, frame))
         image = rr.EncodedImage(contents=contents, media_type="image/png")
     except FileNotFoundError:
         image = rr.EncodedImage.from_fields(clear_unset=True)  # the pinhole of the same entity stays
@@ -102,7 +100,7 @@ def _instances(drive: Drive, frame: int) -> np.ndarray | None:
     if frame not in drive.mask_frames:
         return None
     try:
-        instance_map = read_instance_map(drive, frame)
+        instance_map = drive.read(MASKS, drive.camera.name, frame)
     except UnreadableFrameError as error:
         logger.warning("a frame without its mask: %s", error)
         return None

@@ -8,18 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vsrd_ray.data.groups import Sequence as Drive
-from vsrd_ray.data.groups import View
-from vsrd_ray.datasets.kitti360.sequences import drive_number
+from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 logger = logging.getLogger(__name__)
 
 INDEX = "index.csv"
 SPLITS = ("train", "val", "test")
-# Numbers of KITTI-360's drives in VSRD's split (paper, experiments).
-_DRIVES = {"train": (0, 2, 4, 5, 6, 9), "val": (3, 7), "test": (10,)}
-_SPLIT_OF_DRIVE = {drive: split for split, drives in _DRIVES.items() for drive in drives}
 
 
 @dataclass(frozen=True)
@@ -42,17 +37,17 @@ def number_samples(sequences: Iterable[LabelledSequence]) -> list[Sample]:
     """The frames of all sequences, in their order."""
     samples: list[Sample] = []
     for labelled in sequences:
-        split = split_of(labelled.sequence.name)
+        split = split_of(labelled.sequence)
         for view, rows in labelled.by_frame():
             samples.append(Sample(len(samples), labelled.sequence, view, rows, split))
     return samples
 
 
-def split_of(sequence: str) -> str:
+def split_of(sequence: Drive) -> str:
     """train, val or test, as VSRD splits KITTI-360; other sequences are for training, with a warning."""
-    split = _SPLIT_OF_DRIVE.get(drive_number(sequence))
+    split = sequence.split
     if split is None:
-        logger.warning("%s is in no part of VSRD's split of KITTI-360: it goes to training.", sequence)
+        logger.warning("%s is in no part of VSRD's split of KITTI-360: it goes to training.", sequence.name)
     return split or "train"
 
 
@@ -64,7 +59,7 @@ def write_index(samples: Iterable[Sample], folder: Path) -> None:
         for sample in samples:
             ids = " ".join(map(str, sample.rows["instance_id"].to_pylist()))
             confidences = " ".join(f"{value:.4f}" for value in sample.rows["confidence"].to_pylist())
-            place = (sample.name, sample.sequence.name, sample.sequence.camera, sample.view.frame, sample.split)
+            place = (sample.name, sample.sequence.name, sample.sequence.camera.name, sample.view.frame, sample.split)
             writer.writerow((*place, ids, confidences))
 
 

@@ -11,16 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.boxes import STATIC, read_boxes
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.data.drive import IMAGES, Drive
+from vsrd_ray.data.truth import BOXES
+from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.datasets.kitti360.boxes import STATIC
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
-from vsrd_ray.runs.folder import read_index, read_inputs, sequence_labels
+from vsrd_ray.runs.folder import read_index, sequence_labels
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location, read_bytes
 from vsrd_ray.visualization.drawing import INK, WHITE, Color, draw_box, instance_color
 
@@ -59,7 +61,7 @@ class Boxes:
 class Scene:
     """A labelled sequence."""
 
-    sequence: Sequence
+    sequence: Drive
     frames: tuple[int, ...]  # ascending; see `frames_to_show`
     labels: Boxes
     best: np.ndarray  # [N] bool: of all labels of an instance, the first of those with the highest confidence
@@ -106,26 +108,27 @@ def open_scene(output: Location, root: Location, *, sequence: str | None = None)
     rows = sequence_labels(labels, sequence=name, camera=inputs.camera)
     index = read_index(output, name)
     large = index.filter(pc.field("area") >= _MIN_AREA)
+    drive = open_drive(root, name, inputs.camera)
     return Scene(
-        sequence=open_sequence(root, name, inputs.camera),
+        sequence=drive,
         frames=frames,
         labels=_label_boxes(rows),
         best=_best_of_instance(rows),
-        truth=_truth_boxes(root, name, classes=inputs.classes),
+        truth=_truth_boxes(drive, classes=inputs.classes),
         visible=frozenset(zip(large["instance_id"].to_pylist(), large["frame"].to_pylist(), strict=True)),
     )
 
 
-def read_image(sequence: Sequence, frame: int) -> np.ndarray:
+def read_image(sequence: Drive, frame: int) -> np.ndarray:
     """The image [H, W, 3] of a frame, BGR; plain grey where there is none that can be read."""
     image = find_image(sequence, frame)
     width, height = sequence.image_size
     return np.full((height, width, 3), _NO_IMAGE, dtype=np.uint8) if image is None else image
 
 
-def find_image(sequence: Sequence, frame: int) -> np.ndarray | None:
+def find_image(sequence: Drive, frame: int) -> np.ndarray | None:
     """The image [H, W, 3] of a frame, BGR; None where there is none of the calibration's size that can be read."""
-    path = paths.image_file(sequence.root, sequence.name, sequence.camera, frame)
+    path = sequence.file(IMAGES, sequence.camera.name, frame)
     image = _decoded(path)
     width, height = sequence.image_size
     if image is None or image.shape[:2] != (height, width):
@@ -183,10 +186,10 @@ def _best_of_instance(rows: pa.Table) -> np.ndarray:
     return best
 
 
-def _truth_boxes(root: Location, sequence: str, *, classes: tuple[str, ...]) -> Boxes | None:
-    if not paths.boxes_file(root, sequence).is_file():
+def _truth_boxes(drive: Drive, *, classes: tuple[str, ...]) -> Boxes | None:
+    if not drive.has_truth(BOXES):
         return None
-    truth = read_boxes(root, sequence)
+    truth = drive.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
     corners = corners_world(truth.centers_world[wanted], truth.dimensions_lwh[wanted], truth.yaws_world[wanted])
     return Boxes(truth.instance_ids[wanted], truth.timestamps[wanted], corners)

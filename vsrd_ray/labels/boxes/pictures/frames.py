@@ -4,7 +4,8 @@ import pyarrow as pa
 
 from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
 from vsrd_ray.labels.boxes.selection import labelled_frames
-from vsrd_ray.runs.folder import RunInputs, group_frames
+from vsrd_ray.runs.folder import group_frames
+from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
 

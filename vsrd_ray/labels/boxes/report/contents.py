@@ -10,7 +10,7 @@ from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
 from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
 from vsrd_ray.labels.boxes.report.choice import MIN_AREA, doubt
 from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables, numbers
-from vsrd_ray.runs.folder import RunInputs
+from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
 _MAX_GROUPS = 2000  # groups without labels that are listed

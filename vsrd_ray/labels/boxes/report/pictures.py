@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.data.drive import MASKS
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labels.boxes.pictures.annotated import find_image
@@ -53,7 +53,7 @@ def read_pixels(tables: SequenceTables, place: int) -> FramePixels:
     """
     frame = int(tables.frames[place])
     try:
-        instance_map = read_instance_map(tables.sequence, frame)
+        instance_map = tables.sequence.read(MASKS, tables.sequence.camera.name, frame)
     except UnreadableFrameError:
         instance_map = None
     return FramePixels(find_image(tables.sequence, frame), instance_map)

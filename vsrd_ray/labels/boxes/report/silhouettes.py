@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from vsrd_ray.data.groups import View
+from vsrd_ray.data.drive import View
 from vsrd_ray.geometry import rigid
 
 _NEAR = 0.05  # metres before the camera at which solids are cut

@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import SIDES
 from vsrd_ray.data.lookup import instance_keys, positions, split_keys
-from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes, read_boxes
-from vsrd_ray.datasets.kitti360.instances import class_name
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.data.truth import BOXES
+from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
 from vsrd_ray.geometry.iou import box_iou_3d
 from vsrd_ray.labels.boxes.parquet import Preference
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
 from vsrd_ray.labels.boxes.selection import check_poses
-from vsrd_ray.runs.folder import RunInputs, check_files, read_index, sequence_labels
+from vsrd_ray.runs.folder import check_files, read_index, sequence_labels
+from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
 _CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
@@ -49,7 +49,7 @@ class Rows:
 class SequenceTables:
     """A sequence of a run."""
 
-    sequence: Sequence
+    sequence: Drive
     frames: np.ndarray  # [F] int64, ascending: those of `frames_to_show`, and those with labels
     instance_ids: np.ndarray  # [N] int64, ascending
     boxes: pa.Table  # [B] a label row for each different box
@@ -65,7 +65,7 @@ class SequenceTables:
     @property
     def class_names(self) -> list[str]:
         """[N] classes of the instances."""
-        return [class_name(instance_id) for instance_id in self.instance_ids.tolist()]
+        return [self.sequence.classes.name_of(instance_id) for instance_id in self.instance_ids.tolist()]
 
 
 def read_tables(
@@ -98,13 +98,13 @@ def read_tables(
     frames = np.union1d(np.array(shown, dtype=np.int64), labels["frame"].to_numpy().astype(np.int64))
     if not len(frames):
         return None
-    sequence = open_sequence(root, name, inputs.camera)
+    sequence = open_drive(root, name, inputs.camera)
     check_poses(sequence, frames.tolist())
     index = read_index(output, name)
     wanted = pc.field("class_name").isin(list(inputs.classes)) & pc.field("frame").isin(frames.tolist())
     masks = index.filter(wanted)
     boxes, box_of_label = _different_boxes(labels)
-    truth = _read_truth(root, name)
+    truth = _read_truth(sequence)
     ids, rows = _join(masks, labels, frames=frames, box_of_label=box_of_label, truth=truth)
     return SequenceTables(
         sequence=sequence,
@@ -212,8 +212,8 @@ def _truth_overlaps(
     return ious
 
 
-def _read_truth(root: Location, name: str) -> TruthBoxes | None:
-    return read_boxes(root, name) if paths.boxes_file(root, name).is_file() else None
+def _read_truth(drive: Drive) -> TruthBoxes | None:
+    return drive.truth(BOXES) if drive.has_truth(BOXES) else None
 
 
 def _of_instances(truth: TruthBoxes, instance_ids: np.ndarray) -> TruthBoxes:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.errors import InputError, OutputError, one_line
-from vsrd_ray.labels.boxes.parquet import Preference, read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import Preference, read_labels
 from vsrd_ray.labels.boxes.report.budget import Plan, Purse, plan_pictures
 from vsrd_ray.labels.boxes.report.contents import (
     correction_contents,
@@ -26,7 +26,8 @@ from vsrd_ray.labels.boxes.report.pictures import Solids, close_up, frame_pictur
 from vsrd_ray.labels.boxes.report.quality import quality_contents
 from vsrd_ray.labels.boxes.report.tables import SequenceTables, read_tables
 from vsrd_ray.labels.boxes.report.thinning import thin_numbers
-from vsrd_ray.runs.folder import RunInputs, read_inputs
+from vsrd_ray.runs.manifest import RunInputs, read_inputs
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.index import cached_index, readable_frames
 from vsrd_ray.data.masks import encode_rle
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthObject, read_objects
 from vsrd_ray.datasets.kitti360.calibration import read_calibration
-from vsrd_ray.datasets.kitti360.instances import class_name, read_instance_map
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360.drives import fingerprint, open_drive
+from vsrd_ray.datasets.kitti360.spec import SPEC
+from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
@@ -39,13 +40,14 @@ def annotate(
         progress: called with the number of frames done and of all frames.
 
     Raises:
-        InputError: input that cannot be used; see `open_sequence` and `read_instance_map`.
+        InputError: input that cannot be used; see `open_with_masks` and `Drive.read`.
     """
-    opened = open_sequence(root, sequence, camera)
+    opened = open_with_masks(root, sequence, camera)
     # The published tools use P_rect_01's K for both cameras.
     K = read_calibration(root, "image_01").K
     boxes = _boxes_by_id(root, sequence)
-    frames = readable_frames(cached_index(opened, paths.annotation_index_file(root, sequence, camera)))
+    index_file = paths.annotation_index_file(root, sequence, camera)
+    frames = readable_frames(cached_index(opened, index_file, fingerprint(root, sequence, camera)))
     for done, frame in enumerate(frames, start=1):
         annotation = _annotation(opened, frame, K=K, boxes=boxes)
         with atomic_write(paths.annotation_file(root, sequence, camera, frame)) as temporary:
@@ -53,6 +55,18 @@ def annotate(
         if progress is not None:
             progress(done, len(frames))
     return len(frames)
+
+
+def open_with_masks(root: Location, sequence: str, camera: str) -> Drive:
+    """A drive of KITTI-360 that has instance masks.
+
+    Raises:
+        InputError: it has none, or cannot be opened.
+    """
+    drive = open_drive(root, sequence, (camera,))
+    if not drive.mask_frames:
+        raise InputError(SPEC.missing(root, sequence, MASKS, camera))
+    return drive
 
 
 def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthObject]:
@@ -68,15 +82,15 @@ def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthOb
 
 
 def _annotation(
-    sequence: Sequence, frame: int, *, K: np.ndarray, boxes: dict[tuple[int, int], TruthObject]
+    drive: Drive, frame: int, *, K: np.ndarray, boxes: dict[tuple[int, int], TruthObject]
 ) -> dict[str, Any]:
-    instance_map = np.asfortranarray(read_instance_map(sequence, frame))
+    instance_map = np.asfortranarray(drive.read(MASKS, drive.camera.name, frame))
     # Poses are rounded to a few digits; the published tools invert them as general matrices.
-    T_cam_world = np.linalg.inv(sequence.T_world_cam[frame])
+    T_cam_world = np.linalg.inv(drive.T_world_cam[frame])
     masks: dict[str, dict[str, Any]] = {}
     boxes_3d: dict[str, dict[str, Any]] = {}
     for instance_id in np.flatnonzero(np.bincount(instance_map.ravel(order="K"))).tolist():
-        name = class_name(instance_id)
+        name = drive.classes.name_of(instance_id)
         masks.setdefault(name, {})[str(instance_id)] = encode_rle(instance_map == instance_id)
         boxes_of_class = boxes_3d.setdefault(name, {})
         box = boxes.get((instance_id, STATIC)) or boxes.get((instance_id, frame))

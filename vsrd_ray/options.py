@@ -37,6 +37,11 @@ def comma_list(_context: click.Context, _parameter: click.Parameter, text: str) 
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def optional_list(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """The same, of an option that may be left out."""
+    return None if text is None else comma_list(context, parameter, text)
+
+
 def _given_root(_context: click.Context, _parameter: click.Parameter, root: Location | None) -> Location:
     if root is None:
         raise InputError("no dataset folder: give --root ROOT, or set KITTI360_DATASET")
@@ -51,7 +56,7 @@ def root_option(command: Command) -> Command:
         envvar="KITTI360_DATASET",
         show_envvar=True,
         callback=_given_root,
-        help="Dataset in KITTI-360's layout.",
+        help="Dataset: its root folder.",
     )(command)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from vsrd_ray.data.index import cached_index
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.labelers.vsrd.grouping import InstanceGroup, instance_groups
+from vsrd_ray.labelers.vsrd.published.annotations import open_with_masks
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 
@@ -28,10 +29,11 @@ def sample(
     sequence's index is made first where there is none, or its inputs have changed.
 
     Raises:
-        InputError: input that cannot be used; see `open_sequence` and `read_instance_map`.
+        InputError: input that cannot be used; see `open_with_masks` and `Drive.read`.
     """
-    opened = open_sequence(root, sequence, camera)
-    index = cached_index(opened, paths.annotation_index_file(root, sequence, camera))
+    opened = open_with_masks(root, sequence, camera)
+    index_file = paths.annotation_index_file(root, sequence, camera)
+    index = cached_index(opened, index_file, fingerprint(root, sequence, camera))
     groups = instance_groups(index, settings, classes)
     folder = paths.filenames_folder(root, sequence, settings.name)
     for name, line in ((GROUPED, _grouped_line), (SAMPLED, _sampled_line)):

@@ -1,0 +1,178 @@
+"""What every dataset is, and how one is found.
+
+A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an entry point of that name, whose module
+`spec` holds an object of this protocol as `SPEC`. Nothing else knows how its files lie.
+"""
+
+from difflib import get_close_matches
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from vsrd_ray import plugins
+from vsrd_ray.data.classes import ClassTable
+from vsrd_ray.data.drive import Drive
+from vsrd_ray.errors import InputError
+from vsrd_ray.storage import Location
+
+DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
+
+
+class Dataset(Protocol):
+    """Where frames come from."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder or entry point."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """As its makers write it, for messages."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for `vsrd-ray datasets`."""
+        ...
+
+    @property
+    def classes(self) -> ClassTable:
+        """The classes of its masks and its truth."""
+        ...
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of its cameras; the first one is used unless the user names another."""
+        ...
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers that its drives can have, such as `vsrd_ray.data.drive.MASKS`."""
+        ...
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """Kinds of label of which it can have the truth."""
+        ...
+
+    def recognises(self, root: Location) -> bool:
+        """Whether a folder is laid out as this dataset is."""
+        ...
+
+    def drives(self, root: Location) -> list[str]:
+        """Names of the drives under `root`, sorted.
+
+        Raises:
+            InputError: `root` is no folder.
+        """
+        ...
+
+    def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
+        """Whether a drive has any frame of a layer of a sensor, by a look at its folders."""
+        ...
+
+    def missing(self, root: Location, name: str | None, layer: str, sensor: str) -> str:
+        """What to say where a drive, or without a name every drive, lacks a layer: what, where, and how to get it."""
+        ...
+
+    def open(self, root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
+        """A drive with some of its cameras, all its LiDARs and the layers that are there; no pixel is read.
+
+        Raises:
+            InputError: an unknown drive or camera, or a calibration or poses that cannot be used.
+        """
+        ...
+
+    def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
+        """Hexadecimal digest of all that labels of a drive depend on: its files as far as a listing tells of them.
+
+        Raises:
+            FileNotFoundError: there are no poses or no calibration.
+        """
+        ...
+
+    def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
+        """See `Drive.read`."""
+        ...
+
+    def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
+        """See `Drive.file`."""
+        ...
+
+    def truth(self, root: Location, name: str, kind: str) -> Any:
+        """See `Drive.truth`."""
+        ...
+
+    def has_truth(self, root: Location, name: str, kind: str) -> bool:
+        """Whether a drive has the truth of a kind of label."""
+        ...
+
+    def split(self, name: str) -> str | None:
+        """The part of the dataset that a drive belongs to by its published division: "train", "val" or "test"."""
+        ...
+
+    def detail(self, drive: Drive, name: str) -> Any:
+        """See `Drive.detail`; None for names that are not the dataset's."""
+        ...
+
+
+def dataset_named(name: str) -> Dataset:
+    """The dataset of a name.
+
+    Raises:
+        InputError: none is installed.
+    """
+    return cast(Dataset, plugins.load("datasets", name))
+
+
+def dataset_of(root: Location) -> Dataset:
+    """The dataset whose layout a folder has; `DEFAULT_DATASET`, whose messages say what is missing, where none has.
+
+    Raises:
+        InputError: several recognise the folder.
+    """
+    found = [one for one in map(dataset_named, plugins.installed("datasets")) if one.recognises(root)]
+    if len(found) > 1:
+        names = " and ".join(one.name for one in found)
+        raise InputError(f"{root} is laid out as {names}: say which with --dataset")
+    return found[0] if found else dataset_named(DEFAULT_DATASET)
+
+
+def open_drive(root: Location, name: str, camera: str | None = None, *, dataset: str | None = None) -> Drive:
+    """A drive of whatever dataset lies under `root`, with one of its cameras; no pixel is read.
+
+    Args:
+        root: the dataset's root folder.
+        name: of the drive.
+        camera: by default the dataset's first.
+        dataset: its name, where the layout does not tell.
+
+    Raises:
+        InputError: a missing root, an unknown drive or camera, or files that cannot be used.
+    """
+    found = dataset_of(root) if dataset is None else dataset_named(dataset)
+    return found.open(root, name, (found.cameras[0] if camera is None else camera,))
+
+
+def check_known(name: str, names: list[str], *, root: Location) -> None:
+    """Refuse the name of a drive that is none of those under `root`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if name not in names:
+        known = f"give one of {', '.join(names)}" if names else "there is none: check --root"
+        raise InputError(f"no sequence {name!r} under {root}: {known}")
+
+
+def check_camera(name: str, cameras: tuple[str, ...]) -> None:
+    """Refuse the name of a camera that a dataset does not have.
+
+    Raises:
+        InputError: it does not.
+    """
+    if name not in cameras:
+        nearest = get_close_matches(name, cameras, n=1, cutoff=0.6)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise InputError(f"unknown camera {name!r}: give one of {', '.join(cameras)}{hint}")

@@ -1,0 +1,101 @@
+"""Drives of a KITTI-360 root folder: which there are, opening one, and what tells that its files have changed."""
+
+import hashlib
+import json
+import re
+
+from vsrd_ray.data.drive import IMAGES, MASKS, Camera, Drive
+from vsrd_ray.data.index import INDEX_VERSION
+from vsrd_ray.datasets.base import check_camera, check_known
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.calibration import read_calibration
+from vsrd_ray.datasets.kitti360.poses import read_poses
+from vsrd_ray.errors import InputError
+from vsrd_ray.geometry.rigid import inverse
+from vsrd_ray.storage import (
+    Location,
+    absolute,
+    folders_in,
+    is_folder,
+    listing,
+    names_in,
+    plain_name,
+    size_and_stamp,
+)
+
+_NAME = re.compile(r"[0-9]{4}_[0-9]{2}_[0-9]{2}_drive_([0-9]{4})_sync")
+
+
+def list_drives(root: Location) -> list[str]:
+    """Names of the drives that have poses or masks under `root`, sorted.
+
+    Raises:
+        InputError: `root` is no folder.
+    """
+    if not is_folder(root):
+        raise InputError(f"no dataset folder {root}: give --root, or set KITTI360_DATASET")
+    return sorted({name for folder in _folders(root) for name in folders_in(folder)})
+
+
+def _folders(root: Location) -> tuple[Location, Location]:
+    return paths.poses_root(root), paths.masks_root(root)
+
+
+def drive_number(name: str) -> int | None:
+    """The number of a drive that is named as KITTI-360's are: 3 of `2013_05_28_drive_0003_sync`; None of others."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def open_drive(root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
+    """Calibration, poses, images and masks of some cameras of a drive; no pixel is read.
+
+    Raises:
+        InputError: a missing root, an unknown drive or camera, or a calibration or poses file that cannot be used.
+    """
+    plain_name(name, what="sequence")
+    if not any(is_folder(folder / name) for folder in _folders(root)):
+        check_known(name, list_drives(root), root=root)
+    for camera in cameras:
+        check_camera(camera, paths.IMAGE_CAMERAS)
+    return Drive(
+        dataset="kitti360",
+        root=absolute(root),  # workers may run elsewhere
+        name=name,
+        cameras=_cameras(root, name, cameras),
+        layers={
+            MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in cameras},
+            IMAGES: {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras},
+        },
+    )
+
+
+def _cameras(root: Location, name: str, cameras: tuple[str, ...]) -> dict[str, Camera]:
+    calibrations = {camera: read_calibration(root, camera) for camera in cameras}
+    T_world_cam0 = read_poses(root, name)
+    opened: dict[str, Camera] = {}
+    for camera, calibration in calibrations.items():
+        T_cam0_cam = inverse(calibration.T_cam_cam0)
+        poses = {frame: pose @ T_cam0_cam for frame, pose in T_world_cam0.items()}
+        opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses)
+    return opened
+
+
+def _frames(folder: Location) -> tuple[int, ...]:
+    return tuple(paths.frames_among(names_in(folder), suffix=".png"))
+
+
+def fingerprint(root: Location, name: str, camera: str) -> str:
+    """Hexadecimal digest of all that the index of a drive depends on: its files as far as a listing tells of them.
+
+    Images count where there are any, since a damaged one costs its frame.
+
+    Raises:
+        FileNotFoundError: there are no poses or no calibration.
+    """
+    masks = listing(paths.mask_folder(root, name, camera))
+    images = listing(paths.image_folder(root, name, camera))
+    files = (paths.calibration_file(root), paths.poses_file(root, name))
+    others = [(path.name, *size_and_stamp(path)) for path in files]
+    content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
+    return hashlib.sha256(content.encode()).hexdigest()

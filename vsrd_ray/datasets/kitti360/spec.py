@@ -1,0 +1,106 @@
+"""KITTI-360 as a dataset: what the rest of the house asks of it."""
+
+from typing import Any
+
+import numpy as np
+
+from vsrd_ray.data.drive import IMAGES, MASKS, Drive
+from vsrd_ray.datasets.kitti360 import drives, paths
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
+from vsrd_ray.datasets.kitti360.calibration import read_lidar
+from vsrd_ray.datasets.kitti360.classes import CLASSES
+from vsrd_ray.datasets.kitti360.images import read_image
+from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.errors import InputError
+from vsrd_ray.storage import Location, is_folder
+
+# Numbers of the drives in VSRD's division (paper, experiments).
+_SPLITS = {"train": (0, 2, 4, 5, 6, 9), "val": (3, 7), "test": (10,)}
+_SPLIT_OF_DRIVE = {number: split for split, numbers in _SPLITS.items() for number in numbers}
+
+
+class KITTI360:
+    """KITTI-360: see `vsrd_ray.datasets.base.Dataset` for what each of these is."""
+
+    name = "kitti360"
+    title = "KITTI-360"
+    summary = "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth"
+    classes = CLASSES
+    cameras = paths.IMAGE_CAMERAS
+    layers = (IMAGES, MASKS)
+    truths = ("boxes",)
+
+    def recognises(self, root: Location) -> bool:
+        """Where there is a folder of poses or masks as KITTI-360 has them, and its calibration."""
+        return is_folder(paths.poses_root(root)) or is_folder(paths.masks_root(root))
+
+    def drives(self, root: Location) -> list[str]:
+        """Names of those that have poses or masks."""
+        return drives.list_drives(root)
+
+    def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
+        """Whether the layer's folder holds anything."""
+        folders = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}
+        return layer in folders and is_folder(folders[layer](root, name, sensor))
+
+    def missing(self, root: Location, name: str | None, layer: str, sensor: str) -> str:
+        """The folder that is missing or empty, and KITTI-360's name of the download."""
+        if layer not in self.layers:
+            return f"KITTI-360 has no {layer} here: choose a labeler that needs none, or another dataset"
+        what = {MASKS: "instance masks", IMAGES: "images"}[layer]
+        if name is None:
+            root_of_layer = {MASKS: paths.masks_root, IMAGES: paths.images_root}[layer](root)
+            place = f"{what} of {sensor} in {root_of_layer}"
+            return f"no {place}: download KITTI-360's {_DOWNLOADS[layer]}"
+        folder = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer](root, name, sensor)
+        return f"no {what} in {folder}: download KITTI-360's {_DOWNLOADS[layer]} into the root folder"
+
+    def open(self, root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
+        """See `Dataset.open`."""
+        return drives.open_drive(root, name, cameras)
+
+    def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
+        """Of one camera, the digest that runs have kept since the first version."""
+        digests = [drives.fingerprint(root, name, camera) for camera in cameras]
+        return digests[0] if len(digests) == 1 else "+".join(digests)
+
+    def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
+        """See `Drive.read`."""
+        return {MASKS: read_instance_map, IMAGES: read_image}[layer](drive, sensor, frame)
+
+    def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
+        """See `Drive.file`."""
+        file = {MASKS: paths.mask_file, IMAGES: paths.image_file}[layer]
+        return file(drive.root, drive.name, sensor, frame)
+
+    def truth(self, root: Location, name: str, kind: str) -> Any:
+        """`TruthBoxes` of the box XML."""
+        if kind not in self.truths:
+            raise InputError(f"KITTI-360 has no true {kind} here: there are {', '.join(self.truths)}")
+        return read_boxes(root, name)
+
+    def has_truth(self, root: Location, name: str, kind: str) -> bool:
+        """Whether there is a box XML."""
+        return kind == "boxes" and paths.boxes_file(root, name).is_file()
+
+    def split(self, name: str) -> str | None:
+        """By VSRD's division."""
+        number = drives.drive_number(name)
+        return None if number is None else _SPLIT_OF_DRIVE.get(number)
+
+    def detail(self, drive: Drive, name: str) -> Any:
+        """`number` of the drive, `T_cam_lidar` [4, 4] of its camera, or the folder of its `windows`' point clouds."""
+        match name:
+            case "number":
+                return drives.drive_number(drive.name)
+            case "T_cam_lidar":
+                return read_lidar(drive.root, drive.camera.name)
+            case "windows":
+                return paths.window_folder(drive.root, drive.name)
+            case _:
+                return None
+
+
+_DOWNLOADS = {MASKS: "2D semantics", IMAGES: "perspective images"}
+
+SPEC = KITTI360()

@@ -1,0 +1,112 @@
+"""Commands of VSRD: files of its published tools, and shape priors."""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vsrd_ray.errors import ConfigError
+from vsrd_ray.options import (
+    PATH,
+    camera_option,
+    classes_option,
+    config_options,
+    progress_bar,
+    root_option,
+    sequence_option,
+)
+
+if TYPE_CHECKING:
+    from vsrd_ray.storage import Location
+
+
+@click.command()
+@root_option
+@sequence_option
+@camera_option
+def annotate(root: Location, sequence: str, camera: str) -> None:
+    """Write VSRD's annotation JSON of a sequence to ROOT/annotations.
+
+    The files hold the box XML's truth where it is there: they are for research, and `label` never reads them.
+    """
+    from vsrd_ray.labelers.vsrd.published.annotations import annotate as run
+
+    count = run(root, sequence, camera, progress_bar("frame"))
+    click.echo(f"{count} annotations written to {root / 'annotations' / sequence}")
+
+
+@click.command()
+@root_option
+@sequence_option
+@camera_option
+@classes_option
+@config_options
+def sample(
+    *, root: Location, sequence: str, camera: str, classes: tuple[str, ...], config: str, overrides: tuple[str, ...]
+) -> None:
+    """Write VSRD's text files of frame groups to ROOT/filenames.
+
+    Of the configuration, `grouping` alone counts; groups are the published ones whatever its kind.
+    """
+    from vsrd_ray.labelers.configs import load_config
+    from vsrd_ray.labelers.vsrd.config import VSRDConfig
+    from vsrd_ray.labelers.vsrd.filenames import sample as run
+
+    loaded = load_config(config, overrides)
+    if not isinstance(loaded, VSRDConfig):
+        raise ConfigError(
+            f"--config {config}: expected a configuration of the labeler vsrd, got one of {loaded.labeler}"
+        )
+    settings = loaded.grouping
+    groups = run(root, sequence, camera, settings, classes)
+    click.echo(f"{len(groups)} groups written to {root / 'filenames' / settings.name / sequence}")
+
+
+@click.command("train-prior")
+@click.argument("family", type=click.Choice(["car", "box"]))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--samples", type=click.IntRange(min=100), default=4000, show_default=True, help="Random bodies.")
+@click.option("--latents", type=click.IntRange(1, 32), default=8, show_default=True, help="Components that are kept.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random bodies.")
+def train_prior(family: str, out: Path, samples: int, latents: int, seed: int) -> None:
+    """Learn the shapes of a FAMILY of vehicle bodies, and write them to OUT (.npz).
+
+    `car` is for passenger cars, `box` for trucks, buses, caravans and trailers. The priors that ship with the package
+    are what this command makes with its defaults. Use another with --set box.sizes.car.body=OUT.
+    """
+    from vsrd_ray.labelers.vsrd.priors import save_prior
+    from vsrd_ray.labelers.vsrd.priors import train_prior as run
+
+    prior = run(family, samples=samples, latents=latents, seed=seed)
+    save_prior(prior, out)
+    click.echo(f"{latents} shapes of {samples} bodies of the family {family} written to {out}")
+
+
+@click.group()
+def visualize() -> None:
+    """Draw masks and boxes on the images, and the street from above."""
+
+
+@visualize.command("annotations")
+@root_option
+@sequence_option
+@camera_option
+@classes_option
+@click.option(
+    "--to",
+    "destination",
+    type=PATH,
+    help="Folder for PNG, or an .mp4 or .gif.  [default: ./outputs/annotations/<sequence>]",
+)
+def visualize_annotations(
+    root: Location, sequence: str, camera: str, classes: tuple[str, ...], destination: Location | None
+) -> None:
+    """Draw the annotations that `vsrd-ray annotate` wrote."""
+    from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations as run
+
+    destination = destination or Path("outputs", "annotations", sequence)
+    count = run(root, sequence, camera, destination, classes=classes, progress=progress_bar("picture"))
+    click.echo(f"{count} pictures written to {destination}")

@@ -1,0 +1,98 @@
+"""The drives of a run in their order: opened, indexed and planned, one ahead of the one that is labelled."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from vsrd_ray.data.drive import Drive
+from vsrd_ray.errors import InputError
+from vsrd_ray.pipeline.job import LabelJob
+from vsrd_ray.pipeline.plan import plan_drive
+from vsrd_ray.pipeline.queue import Engine
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.sink import Sink
+
+_DRIVES_AHEAD = 1  # that are indexed while one is labelled
+
+
+@dataclass(frozen=True)
+class FinishedDrive:
+    """A drive whose groups are all labelled, as far as its files tell without a plan."""
+
+    name: str
+    num_groups: int
+
+
+@dataclass(frozen=True)
+class UnusableDrive:
+    """A drive whose inputs cannot be used."""
+
+    name: str
+    error: InputError
+
+
+Planned = DrivePlan | FinishedDrive | UnusableDrive
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the drives of a run."""
+
+    job: LabelJob
+    names: tuple[str, ...]
+    engine: Callable[[], Engine]  # gives what indexes, and may take seconds to start it
+    sink: Sink
+    known: Collection[str]  # drives that earlier runs into the folder have planned
+
+    def planned(self) -> Iterator[Planned]:
+        """The drives in their order; the next one is indexed while one is worked on."""
+        ahead: deque[Callable[[], Planned]] = deque()
+        for name in self.names:
+            ahead.append(self._begun(name))
+            if len(ahead) > _DRIVES_AHEAD:
+                yield ahead.popleft()()
+        while ahead:
+            yield ahead.popleft()()
+
+    def _begun(self, name: str) -> Callable[[], Planned]:
+        """Begin to index a drive, if that is necessary; gives its plan, if any is."""
+        root, dataset, cameras = self.job.request.root, self.job.dataset, self.job.cameras
+        try:
+            digest = dataset.fingerprint(root, name, cameras)
+        except FileNotFoundError:
+            digest = ""  # what is missing is told of when the drive is opened
+        num_groups = self.sink.finished_groups(name, cameras[0], digest) if name in self.known else None
+        if num_groups is not None:
+            return partial(FinishedDrive, name, num_groups)
+        try:
+            drive = self._open(name)
+        except InputError as error:
+            return partial(UnusableDrive, name, error)
+        return partial(self._plan, drive, digest, self._index(drive, digest))
+
+    def _open(self, name: str) -> Drive:
+        """A drive that has what the labeler needs.
+
+        Raises:
+            InputError: it cannot be opened, or lacks a layer.
+        """
+        dataset, root = self.job.dataset, self.job.request.root
+        drive = dataset.open(root, name, self.job.cameras)
+        for layer in self.job.needs.layers:
+            if not any(drive.layers.get(layer, {}).values()):
+                raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))
+        return drive
+
+    def _index(self, drive: Drive, digest: str) -> Callable[[], pa.Table]:
+        """Begin to index a drive, if there is no index of its present files; gives the index when it is there."""
+        kept = self.sink.load_index(drive.name, digest)
+        return self.engine().index(drive, self.job.needs.layers) if kept is None else lambda: kept
+
+    def _plan(self, drive: Drive, digest: str, index: Callable[[], pa.Table]) -> DrivePlan | UnusableDrive:
+        try:
+            return plan_drive(drive, index(), fingerprint=digest, config=self.job.config, wanted=self.job.wanted)
+        except InputError as error:
+            return UnusableDrive(drive.name, error)

@@ -1,0 +1,107 @@
+"""How an output folder is laid out: the only module that spells a path in one.
+
+OUTPUT/
+manifest.json                           what the run is, and how it stands
+groups/<group or compacted file>.parquet   a row for each group: the mark that its labels are there
+<kind>/sequence=<drive>/<same name>.parquet   labels, a folder for each kind; those of boxes are in labels/
+index/<drive>.parquet                   the frames and mask instances that the groups were planned from
+kitti/<drive>/<camera>/label_2/…txt     label texts of boxes
+trace/, corrections/, pictures/, evaluation.json, report.html, sheet.png
+"""
+
+import re
+from dataclasses import dataclass
+
+from vsrd_ray.storage import Location
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
+_SEQUENCE = "sequence="  # hive partitioning, by which readers of datasets know the column
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The paths of one output folder."""
+
+    output: Location
+
+    @property
+    def manifest(self) -> Location:
+        """What the run is and how it stands, for tools outside the project too."""
+        return self.output / "manifest.json"
+
+    @property
+    def lock(self) -> Location:
+        """What keeps a second run out."""
+        return self.output / ".lock"
+
+    @property
+    def attempts(self) -> Location:
+        """Failed attempts, for the next run should this one be killed."""
+        return self.output / ".attempts.json"
+
+    @property
+    def groups(self) -> Location:
+        """The table of groups."""
+        return self.output / "groups"
+
+    def tables(self, folder: str) -> Location:
+        """The dataset of one kind of label."""
+        return self.output / folder
+
+    def table(self, folder: str, sequence: str) -> Location:
+        """The part of it that is of one drive."""
+        return self.output / folder / f"{_SEQUENCE}{sequence}"
+
+    def index(self, sequence: str) -> Location:
+        """The index of one drive."""
+        return self.output / "index" / f"{sequence}.parquet"
+
+    def finished(self, sequence: str) -> Location:
+        """The note that all groups of a drive are labelled."""
+        return self.output / "index" / f".{sequence}.finished.json"
+
+    def texts(self, folder: str) -> Location:
+        """Label texts of one kind."""
+        return self.output / folder
+
+    def trace(self, group_id: str) -> Location:
+        """Losses and boxes over the steps of a group."""
+        return self.output / "trace" / f"{group_id}.parquet"
+
+    def tensorboard(self, group_id: str) -> Location:
+        """The same numbers for TensorBoard."""
+        return self.output / "trace" / "tensorboard" / group_id
+
+    @property
+    def corrections(self) -> Location:
+        """Tables of the frames that a human has reviewed, one a drive."""
+        return self.output / "corrections"
+
+    @property
+    def evaluation(self) -> Location:
+        """What `vsrd-ray evaluate` found."""
+        return self.output / "evaluation.json"
+
+    @property
+    def report(self) -> Location:
+        """The HTML report."""
+        return self.output / "report.html"
+
+    @property
+    def pictures(self) -> Location:
+        """Drawn frames."""
+        return self.output / "pictures"
+
+    @property
+    def sheet(self) -> Location:
+        """One picture of the whole run."""
+        return self.output / "sheet.png"
+
+    def relative(self, path: Location) -> str:
+        """A path below the output folder as a text that does not depend on where the folder is."""
+        return path.relative_to(self.output).as_posix()
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is what a run that was killed was writing."""
+    return _TEMPORARY.fullmatch(name) is not None
