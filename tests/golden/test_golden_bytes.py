@@ -156,7 +156,8 @@ def test_a_run_gives_the_recorded_bytes(run, home, is_exact):
     before = json.loads(packed("runs")[f"{run}/manifest.json"])
     after = json.loads((output / "manifest.json").read_text())
     assert key_paths(before) <= key_paths(after)
-    assert (before["status"], before["counts"], before["config"]) == (after["status"], after["counts"], after["config"])
+    assert (before["status"], before["config"]) == (after["status"], after["config"])
+    assert before["counts"].items() <= after["counts"].items()
 
 
 @pytest.mark.parametrize("half", HALVES)
