@@ -17,8 +17,8 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; more threads than cores make small fits slow
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Slow and obvious twins are imported by their module names.
-sys.path.insert(0, str(REPOSITORY / "tests" / "reference"))
+# Builders, and slow and obvious twins, are imported by their module names.
+sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "reference")]
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 CALIBRATION = """calib_time: 17-Feb-2016 14:23:48

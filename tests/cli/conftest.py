@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import plain_labeler
 import pytest
 from click.testing import CliRunner, Result
 
 from vsrd_ray.cli import main
-from vsrd_ray.labelers.base import PreparedGroup
-from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.factory import LabelerFactory
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -61,22 +60,17 @@ def labelled(
 def broken_labeler() -> LabelerFactory:
     """Makes labelers that fail for every group; on workers as well, which cannot import them."""
 
-    def make(config: VSRDConfig, device: str) -> Any:
-        class Broken:
-            name = "broken"
+    from ray import cloudpickle
 
-            def setup(self):
-                pass
+    cloudpickle.register_pickle_by_value(plain_labeler)
 
-            def prepare(self, group):
-                return PreparedGroup.of(group, None)
+    class Broken(plain_labeler.PlainLabeler):
+        name = "broken"
 
-            def label(self, prepared, *, seed, trace=None):
-                raise ZeroDivisionError("of all\n  things")
+        def fits_of(self, prepared: Any, **options: Any) -> Any:
+            raise ZeroDivisionError("of all\n  things")
 
-        return Broken()
-
-    return make
+    return Broken
 
 
 @pytest.fixture

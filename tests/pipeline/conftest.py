@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import make_request
 
 sys.path.insert(0, str(Path(__file__).parent))  # for standin.py
 
@@ -25,15 +26,13 @@ def request_for(street: Path, config: VSRDConfig, tmp_path: Path):
 
     def make(**changes) -> LabelRequest:
         values = {"root": street, "sequences": (SEQUENCE,), "output": tmp_path / "output", "config": config}
-        return LabelRequest(**(values | {"serial": True, "pool": PoolRequest(num_actors=(1, 1))} | changes))
+        return make_request(**(values | {"serial": True, "pool": PoolRequest(num_actors=(1, 1))} | changes))
 
     return make
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _portable_stand_in() -> None:
-    """Sends the stand-in itself to Ray's workers, which cannot import it."""
-    import ray
     import standin
 
-    ray.cloudpickle.register_pickle_by_value(standin)
+    standin.send_along()

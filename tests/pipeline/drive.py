@@ -7,12 +7,15 @@ import json
 import logging
 import sys
 from functools import partial
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # for what standin.py is made of
 
 import standin
+from builders import make_request
 
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
-from vsrd_ray.pipeline.request import LabelRequest
 from vsrd_ray.pipeline.run import label
 from vsrd_ray.storage import open_location
 
@@ -32,18 +35,16 @@ def main(
     **options,
 ) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    request = LabelRequest(
+    request = make_request(
+        open_location(output),
         root=open_location(root),
         sequences=(sequence,),
-        output=open_location(output),
         config=VSRDConfig.model_validate(config),
         pool=PoolRequest(num_actors=tuple(num_actors), batch_size=batch_size, device="cpu"),
         **options,
     )
     if not request.serial:
-        from ray import cloudpickle
-
-        cloudpickle.register_pickle_by_value(standin)
+        standin.send_along()
     factory = partial(standin.Scripted, seconds=seconds, scripts=scripts or {}, folder=folder, one_actor=one_actor)
     return 3 if label(request, labeler_factory=factory).counts.groups_failed else 0
 

@@ -1,11 +1,13 @@
 """A small labeler for tests: boxes of nearly fixed size where the target view shows the masks, without any fitting."""
 
 import os
+import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import plain_labeler
+from plain_labeler import PlainLabeler
 
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.labelers.base import PreparedGroup, TraceSink
@@ -13,7 +15,15 @@ from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.fits import BoxFit
 
 
-class StandIn:
+def send_along() -> None:
+    """Let Ray send the labelers of this module themselves to its workers, which cannot import them."""
+    from ray import cloudpickle
+
+    for module in (plain_labeler, sys.modules[__name__]):
+        cloudpickle.register_pickle_by_value(module)
+
+
+class StandIn(PlainLabeler):
     """Takes `seconds` for a group, and fails for the groups in `failing`."""
 
     name = "stand-in"
@@ -21,16 +31,17 @@ class StandIn:
     def __init__(
         self, config: VSRDConfig, device: str, *, seconds: float = 0.0, failing: frozenset[str] = frozenset()
     ) -> None:
+        super().__init__(config, device)
         self.seconds, self.failing = seconds, failing
         self.is_set_up = False
 
-    def setup(self) -> None:
+    def get_ready(self) -> None:
         self.is_set_up = True
 
-    def prepare(self, group: FrameGroup) -> PreparedGroup:
-        return PreparedGroup.of(group, [_spot(group.instance_maps[0], n) for n in group.plan.instance_ids])
+    def payload_of(self, group: FrameGroup) -> list[tuple[int, float, float]]:
+        return [_spot(group.instance_maps[0], n) for n in group.plan.instance_ids]
 
-    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+    def fits_of(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
         assert self.is_set_up, "a labeler is set up before its first label"
         time.sleep(self.seconds)
         if prepared.plan.group_id in self.failing:
@@ -63,15 +74,6 @@ class StandIn:
             )
         return fits
 
-    def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
-        outcomes: list[list[BoxFit] | Exception] = []
-        for one in prepared:
-            try:
-                outcomes.append(self.label(one, seed=seed))
-            except ValueError as error:
-                outcomes.append(error)
-        return outcomes
-
 
 def _spot(instance_map: np.ndarray, instance_id: int) -> tuple[int, float, float]:
     """Area and centre (u, v), px, of an instance in a view: numbers, since workers cannot import a class from here."""
@@ -86,13 +88,13 @@ class Deadly(StandIn):
         super().__init__(config, device)
         self.deaths, self.folder = deaths, folder
 
-    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+    def fits_of(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
         count = self.folder / prepared.plan.group_id
         died = count.stat().st_size if count.exists() else 0
         if died < self.deaths.get(prepared.plan.group_id, 0):
             count.write_bytes(b"x" * (died + 1))
             os._exit(9)
-        return super().label(prepared, seed=seed, trace=trace)
+        return super().fits_of(prepared, seed=seed, trace=trace)
 
 
 class Scripted(StandIn):
@@ -114,8 +116,8 @@ class Scripted(StandIn):
         super().__init__(config, device, seconds=seconds)
         self.scripts, self.folder, self.one_actor = scripts, folder, one_actor
 
-    def setup(self) -> None:
-        super().setup()
+    def get_ready(self) -> None:
+        super().get_ready()
         if self.one_actor == "sets_up" and not self._is_first_actor():
             raise ConnectionError("no device here")
 
@@ -132,7 +134,7 @@ class Scripted(StandIn):
             return file.read_text() == me
         return True
 
-    def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
+    def fits_of(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
         group_id = prepared.plan.group_id
         if self.folder is not None:
             Path(self.folder, group_id).write_text(str(os.getpid()))
@@ -150,4 +152,4 @@ class Scripted(StandIn):
                 while len(hoard) < 80:
                     hoard.append(b"x" * 100_000_000)
                     time.sleep(0.05)
-        return super().label(prepared, seed=seed, trace=trace)
+        return super().fits_of(prepared, seed=seed, trace=trace)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from builders import make_request
 from standin import Deadly, StandIn
 
 from vsrd_ray.data.index import all_frames
@@ -41,10 +42,9 @@ def without_times(output):
 @pytest.fixture(scope="module")
 def finished(street, config, tmp_path_factory):
     """OUTPUT and summary of an undisturbed run with one actor."""
-    from vsrd_ray.pipeline.request import LabelRequest
-
     output = tmp_path_factory.mktemp("finished") / "output"
-    request = LabelRequest(street, (SEQUENCE,), output, config, pool=PoolRequest(num_actors=(1, 1)))
+    pool = PoolRequest(num_actors=(1, 1))
+    request = make_request(output, root=street, sequences=(SEQUENCE,), config=config, pool=pool)
     return output, label(request, labeler_factory=StandIn)
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import cv2
 import pytest
+from builders import make_request
 from standin import StandIn
 
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
@@ -31,10 +32,9 @@ def config() -> VSRDConfig:
 @pytest.fixture(scope="module")
 def finished(street, config, tmp_path_factory):
     """OUTPUT and summary of an undisturbed run with one actor."""
-    from vsrd_ray.pipeline.request import LabelRequest
-
     output = tmp_path_factory.mktemp("finished") / "output"
-    request = LabelRequest(street, (SEQUENCE,), output, config, pool=PoolRequest(num_actors=(1, 1)))
+    pool = PoolRequest(num_actors=(1, 1))
+    request = make_request(output, root=street, sequences=(SEQUENCE,), config=config, pool=pool)
     return output, label(request, labeler_factory=StandIn)
 
 

@@ -33,17 +33,17 @@ class Flaky(StandIn):
         self.failures, self.first = failures, None
         self.prepared, self.labelled = Counter(), []
 
-    def prepare(self, group):
+    def payload_of(self, group):
         self.prepared[group.plan.group_id] += 1
-        return super().prepare(group)
+        return super().payload_of(group)
 
-    def label(self, prepared, *, seed, trace=None):
+    def fits_of(self, prepared, *, seed, trace):
         group_id = prepared.plan.group_id
         self.first = self.first or group_id
         self.labelled.append(group_id)
         if group_id == self.first and self.labelled.count(group_id) <= self.failures:
             raise ArithmeticError("not a number")
-        return super().label(prepared, seed=seed, trace=trace)
+        return super().fits_of(prepared, seed=seed, trace=trace)
 
 
 @pytest.fixture(autouse=True)
@@ -118,10 +118,10 @@ def test_interrupted_run_says_so_and_goes_on(request_for, run, files_in, caplog)
     left = deque([None, None, KeyboardInterrupt()])
 
     class Interrupted(StandIn):
-        def label(self, prepared, *, seed, trace=None):
+        def fits_of(self, prepared, *, seed, trace):
             if (error := left.popleft()) is not None:
                 raise error
-            return super().label(prepared, seed=seed, trace=trace)
+            return super().fits_of(prepared, seed=seed, trace=trace)
 
     with pytest.raises(KeyboardInterrupt):
         label(request, labeler_factory=Interrupted)
@@ -300,11 +300,11 @@ def test_run_that_another_has_taken_over_writes_nothing_more(request_for, monkey
     class Sleeper(StandIn):
         count = 0
 
-        def label(self, prepared, *, seed, trace=None):
+        def fits_of(self, prepared, *, seed, trace):
             self.count += 1
             if self.count == 3:
                 (output / ".lock").write_text(holder)
-            return super().label(prepared, seed=seed, trace=trace)
+            return super().fits_of(prepared, seed=seed, trace=trace)
 
     with pytest.raises(TakenOverError, match="has taken over memory://"):
         label(request_for(serial=True, output=output), labeler_factory=Sleeper)

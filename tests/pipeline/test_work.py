@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from builders import make_loaded, make_result, make_work
 from standin import StandIn
 
 from vsrd_ray.data.index import all_frames, index_frames
@@ -15,8 +16,8 @@ from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
-from vsrd_ray.pipeline.work import Loaded, Work
-from vsrd_ray.runs.results import GroupResult, Seconds
+from vsrd_ray.pipeline.work import Work
+from vsrd_ray.runs.results import Seconds
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 CAMERA = "image_00"
@@ -45,7 +46,7 @@ def work(config: VSRDConfig):
     """Makes the work of a run whose labeler fails for some groups."""
 
     def make(*failing: str, trace: bool = False) -> Work:
-        return Work(config, partial(StandIn, failing=frozenset(failing)), "cpu", trace)
+        return make_work(partial(StandIn, failing=frozenset(failing)), config, trace=trace)
 
     return make
 
@@ -101,9 +102,9 @@ def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work)
     lost, poisoned, *good = ids(tasks)
     labeler = labeler_of(work(poisoned))
     loaded = [work().load(labeler, task) for task in tasks]
-    loaded[0] = Loaded(lost, error="InputError: gone", seconds=0.25, attempts=2)
+    loaded[0] = make_loaded(lost, error="InputError: gone", seconds=0.25, attempts=2)
     results = {result.group_id: result for result in work(poisoned).label_together(labeler, loaded)}
-    assert results[lost] == GroupResult(lost, error="InputError: gone", seconds=Seconds(load=0.25), attempts=2)
+    assert results[lost] == make_result(lost, error="InputError: gone", load=0.25, attempts=2)
     assert results[poisoned].error == "ValueError: this group is poisoned"
     assert results[poisoned].labels is None
     assert results.keys() - {lost, poisoned} == set(good)
@@ -111,7 +112,7 @@ def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work)
 
 
 def test_batch_of_which_nothing_was_loaded_has_its_errors(tasks, work):
-    loaded = [Loaded(group_id, error=f"InputError: {n}") for n, group_id in enumerate(ids(tasks))]
+    loaded = [make_loaded(group_id, error=f"InputError: {n}") for n, group_id in enumerate(ids(tasks))]
     results = work().label_together(labeler_of(work()), loaded)
     assert [result.error for result in results] == [one.error for one in loaded]
 
@@ -135,7 +136,7 @@ def test_labels_do_not_depend_on_the_tracing(tasks, work):
 
 
 def test_threads_are_those_of_the_cpus_granted(config):
-    work = Work(config, StandIn, "cpu", trace=False, num_threads=2)
+    work = make_work(StandIn, config, num_threads=2)
     work.labeler()
     assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 2)
     work.preparer()

@@ -7,11 +7,10 @@ things are painted over farther ones.
 from dataclasses import dataclass
 
 import numpy as np
+from builders import make_frame_group, make_label_frame, make_plan, make_view
 from scipy.spatial import ConvexHull
 
-from vsrd_ray.data.groups import FrameGroup, GroupPlan, LabelFrame, View
 from vsrd_ray.data.masks import mask_box
-from vsrd_ray.datasets.kitti360.instances import class_name
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
 from vsrd_ray.geometry.iou import box_iou_3d
@@ -90,29 +89,18 @@ def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_siz
     """
     labelled = tuple(sorted(thing.instance_id for thing in things)) if labelled is None else labelled
     views = tuple(
-        View(frame=frame, K=K, T_world_cam=T_world_cam, image_size=image_size)
-        for frame, T_world_cam in enumerate(poses)
+        make_view(frame, K=K, T_world_cam=T_world_cam, image_size=image_size) for frame, T_world_cam in enumerate(poses)
     )
     maps = np.stack([paint(things, T_world_cam, K, image_size) for T_world_cam in poses])
-    plan = GroupPlan(
-        group_id=group_id,
-        sequence="hand_made",
-        camera="image_00",
-        target_frame=0,
-        source_frames=tuple(range(1, len(views))),
-        label_frames=tuple(range(len(views))),
-        instance_ids=labelled,
-        instance_views=(tuple(range(len(views))),) * len(labelled),
-        best_frames=(0,) * len(labelled),
-    )
-    label_frames = tuple(_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
-    return FrameGroup(plan, tuple(map(class_name, labelled)), views, label_frames, maps)
+    plan = make_plan(group_id, range(len(views)), labelled, sequence="hand_made")
+    label_frames = (_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
+    return make_frame_group(plan, views, label_frames, instance_maps=maps)
 
 
 def _label_frame(view, instance_map, instance_ids):
     boxes = [mask_box(instance_map == instance_id) or [np.nan] * 4 for instance_id in instance_ids]
     areas = [np.count_nonzero(instance_map == instance_id) for instance_id in instance_ids]
-    return LabelFrame(view, np.array(boxes, dtype=np.float64), np.array(areas))
+    return make_label_frame(view, boxes, areas)
 
 
 def boxes_world(boxes, T_world_ref):

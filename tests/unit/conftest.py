@@ -2,18 +2,18 @@
 
 import json
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import make_label, make_labels, make_mark, make_marks
 
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.sequences import open_sequence
-from vsrd_ray.labels.boxes.parquet import write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, write_piece
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 # looks along the world's +x: x right = -y, y down = -z
 LOOKING_ALONG_X = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 UNIT_VERTICES = [[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1], [-1, 1, -1], [-1, 1, 1], [-1, -1, -1], [-1, -1, 1]]
@@ -21,17 +21,9 @@ CAR = (4.0, 2.0, 1.5)
 
 
 def make_label_row(frame, instance_id, center, *, size=CAR, yaw=0.0, confidence=0.5):
-    row = {field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
-    row |= dict(zip(("x_world", "y_world", "z_world"), center, strict=True))
-    row |= dict(zip(("length", "width", "height"), size, strict=True))
-    return row | {
-        "frame": frame,
-        "instance_id": instance_id,
-        "camera": "image_00",
-        "class_name": "car",
-        "yaw_world": yaw,
-        "confidence": confidence,
-    }
+    box = dict(zip(("x_world", "y_world", "z_world"), center, strict=True))
+    box |= dict(zip(("length", "width", "height"), size, strict=True))
+    return make_label(frame, instance_id, yaw_world=yaw, confidence=confidence, **box)
 
 
 def xml_matrix(name, values):
@@ -84,14 +76,35 @@ def write_run(tmp_path, write_sequence):
         output = tmp_path / "output"
         index = index_frames(open_sequence(root, SEQUENCE), maps)
         write_index(index, output / "index" / f"{SEQUENCE}.parquet", "x")
-        labels = pa.Table.from_pylist(label_rows, schema=LABEL_SCHEMA)
-        write_piece(labels, output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+        write_piece(make_labels(*label_rows), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
         for group_id, frames, status in (("a", [1, 2], "ok"), ("b", [3], "failed"), ("c", [4], "ok")):
-            row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
-            row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
-            write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
+            row = make_mark(group_id, frames, status, sequence=SEQUENCE)
+            write_piece(make_marks(row), output / "groups" / f"{group_id}.parquet")
         inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
         (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
         return output, root
 
     return write
+
+
+@pytest.fixture
+def lengthen():
+    """Adds two frames to a run of `write_run`: nothing is to be seen in 5, and a human took every box from 6."""
+
+    def add(output, root):
+        poses = paths.poses_file(root, SEQUENCE)
+        lines = poses.read_text().splitlines()
+        for frame in (5, 6):
+            lines.append(" ".join([str(frame), *lines[0].split()[1:]]))
+            instance_map = np.full((60, 80), 7000, np.uint16)
+            instance_map[20:40, 10:30] = 26001 if frame == 6 else 7000
+            cv2.imwrite(str(paths.mask_file(root, SEQUENCE, "image_00", frame)), instance_map)
+        poses.write_text("\n".join([*lines, ""]))
+        index = index_frames(open_sequence(root, SEQUENCE), range(1, 7))
+        write_index(index, output / "index" / f"{SEQUENCE}.parquet", "x")
+        rows = make_labels()
+        write_piece(rows, output / "labels" / f"sequence={SEQUENCE}" / "human-image_00.parquet")
+        reviewed = pa.Table.from_pylist([{"camera": "image_00", "frame": 6}], schema=REVIEW_SCHEMA)
+        write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+
+    return add

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import make_plan
 
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import all_frames, index_frames
@@ -20,17 +21,12 @@ SEQUENCE = "2013_05_28_drive_0042_sync"
 
 def plan_of(**changes) -> GroupPlan:
     values = {
-        "group_id": "g",
-        "sequence": SEQUENCE,
-        "camera": "image_00",
-        "target_frame": 2,
-        "source_frames": (1, 4),
-        "label_frames": (2, 4),
         "instance_ids": (26001, 27003),
+        "label_frames": (2, 4),
         "instance_views": ((1, 2, 4), (2, 4)),
         "best_frames": (2, 4),
     }
-    return GroupPlan(**{**values, **changes})
+    return make_plan("g", (2, 1, 4), sequence=SEQUENCE, **(values | changes))
 
 
 @pytest.fixture

@@ -1,32 +1,24 @@
 import re
-from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
+from builders import make_index, make_plan, make_sequence
 
-from vsrd_ray.data.groups import GroupPlan, Sequence
-from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.pipeline.plan import is_record_of, plan_sequence, why_no_group
 
-VIEWS = (3, 4, 5, 6)
-PLAN = GroupPlan("a-image_00-0000000005", "a", "image_00", 5, (3, 4, 6), (4, 5), (26001, 26007), (VIEWS, VIEWS), (5, 5))
+PLAN = make_plan("a-image_00-0000000005", (5, 3, 4, 6), (26001, 26007), sequence="a", label_frames=(4, 5))
 
 
 def index_of(*rows):
     """Index rows (frame, skipped, instance id, class), with masks of 40 x 40 px."""
     names = ("frame", "skipped", "instance_id", "class_name")
     box = {"area": 1600, "box_left": 10, "box_top": 10, "box_right": 49, "box_bottom": 49, "touches_border": False}
-    return pa.Table.from_pylist(
-        [dict(zip(names, row, strict=True)) | (box if row[2] else {}) for row in rows], schema=INDEX_SCHEMA
-    )
+    return make_index(*(dict(zip(names, row, strict=True)) | (box if row[2] else {}) for row in rows))
 
 
 def planned(index, **settings):
-    sequence = Sequence(Path(), "a", "image_00", np.eye(3), (100, 50), {}, ())
     grouping = GroupingSettings(**settings)
-    return plan_sequence(sequence, index, fingerprint="f", settings=grouping, classes=("car",)), grouping
+    return plan_sequence(make_sequence("a"), index, fingerprint="f", settings=grouping, classes=("car",)), grouping
 
 
 @pytest.mark.parametrize(

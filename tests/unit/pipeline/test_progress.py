@@ -2,11 +2,13 @@ import io
 import logging
 import sys
 
-from vsrd_ray.pipeline.progress import GroupProgress, Progress, progress_line
+from builders import make_progress
+
+from vsrd_ray.pipeline.progress import GroupProgress, progress_line
 
 
 def test_line_tells_rate_time_left_and_failures():
-    progress = Progress(sequences=1, planned=1, groups=10, groups_ok=2)
+    progress = make_progress(planned=1, groups=10, groups_ok=2)
     assert progress_line(progress) == "2/10 groups, starting"
     progress.groups_ok, progress.groups_failed, progress.groups_new, progress.seconds = 4, 1, 3, 90.0
     assert progress_line(progress) == "5/10 groups, 2.0 a minute, 2 min 30 s left, 1 failed"
@@ -15,7 +17,7 @@ def test_line_tells_rate_time_left_and_failures():
 
 
 def test_line_of_many_sequences_tells_how_many_are_planned():
-    progress = Progress(sequences=9, planned=2, groups=10)
+    progress = make_progress(sequences=9, planned=2, groups=10)
     assert progress_line(progress) == "0/10 groups of 2/9 sequences, starting"
 
 
@@ -23,7 +25,7 @@ def test_in_a_terminal_there_is_a_bar(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
-    progress = Progress(sequences=1, planned=1, groups=4, groups_ok=1)
+    progress = make_progress(planned=1, groups=4, groups_ok=1)
     with GroupProgress(progress) as display:
         progress.groups_failed += 1
         display.update()
@@ -34,7 +36,7 @@ def test_in_a_terminal_there_is_a_bar(monkeypatch):
 
 
 def test_without_a_terminal_the_last_group_gives_a_line(caplog):
-    progress = Progress(sequences=1, planned=1, groups=2)
+    progress = make_progress(planned=1, groups=2)
     with caplog.at_level(logging.INFO), GroupProgress(progress) as display:
         progress.groups_ok = progress.groups_new = 1
         display.update()

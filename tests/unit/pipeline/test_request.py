@@ -1,12 +1,11 @@
 from pathlib import Path
 
 import pytest
+from builders import make_request
 
-from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.request import (
     Counts,
     Failure,
-    LabelRequest,
     Summary,
     default_output,
     format_seconds,
@@ -20,7 +19,7 @@ def test_default_output_names_the_sequences():
 
 
 def summary_of(counts, *, output="out", sequences=("a",), **changes):
-    request = LabelRequest(Path("root"), sequences, Path(output), VSRDConfig())
+    request = make_request(Path(output), sequences=sequences)
     values = {"failures": (), "unusable_sequences": {}, "wall_seconds": 61.4, "notes": (), "has_truth": True}
     return Summary(request=request, sequences=sequences, counts=counts, **(values | changes))
 

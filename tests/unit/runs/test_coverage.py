@@ -1,11 +1,12 @@
 import pytest
+from builders import make_plan
 
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.runs.coverage import Coverage
 
 
 def group(group_id: str, *frames: int) -> GroupPlan:
-    return GroupPlan(group_id, "s", "image_00", frames[0], (), frames, (26001,), (frames,), (frames[0],))
+    return make_plan(group_id, frames)
 
 
 A, B, C = group("a", 1, 2, 3), group("b", 3, 4), group("c", 4, 5)

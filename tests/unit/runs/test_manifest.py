@@ -3,20 +3,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from builders import make_manifest, make_progress, make_request
 
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.pipeline.progress import Progress
-from vsrd_ray.pipeline.request import Counts, Failure, LabelRequest
+from vsrd_ray.pipeline.request import Counts, Failure
 from vsrd_ray.runs.manifest import Manifest, check_same_settings, check_writable, read_manifest
 
 KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
-
-
-def request(output: Path, **changes) -> LabelRequest:
-    return LabelRequest(
-        **({"root": Path("root"), "sequences": ("a",), "output": output, "config": VSRDConfig()} | changes)
-    )
 
 
 def plan(name: str, frames: int, fingerprint: str = "f"):
@@ -27,7 +21,7 @@ def plan(name: str, frames: int, fingerprint: str = "f"):
 
 def begun(output: Path, *plans) -> Manifest:
     """The manifest of a run that goes on with what is in a folder."""
-    manifest = Manifest(request(output), read_manifest(output), Progress(sequences=1))
+    manifest = make_manifest(make_request(output))
     for one in plans:
         manifest.add(one)
     manifest.write()
@@ -50,7 +44,7 @@ def test_sequences_and_seconds_add_up_over_runs(tmp_path):
             failures=[Failure("g", name, 4, 1, "why")],
             wall_seconds=10.0,
             device_seconds=8.0,
-            progress=Progress(sequences=1),
+            progress=make_progress(),
         )
     manifest = read_manifest(tmp_path)
     assert manifest["inputs"]["sequences"] == ["a", "b"]
@@ -64,10 +58,10 @@ def test_sequences_and_seconds_add_up_over_runs(tmp_path):
 
 def test_progress_is_noted_now_and_then(tmp_path, monkeypatch):
     manifest = begun(tmp_path, plan("a", 5))
-    manifest.note(Progress(sequences=1, groups_ok=1))
+    manifest.note(make_progress(groups_ok=1))
     assert read_manifest(tmp_path)["progress"]["groups_ok"] == 0
     monkeypatch.setattr("vsrd_ray.runs.manifest.SECONDS_PER_NOTE", 0.0)
-    manifest.note(Progress(sequences=1, groups_ok=2))
+    manifest.note(make_progress(groups_ok=2))
     noted = read_manifest(tmp_path)
     assert (noted["status"], noted["progress"]["groups_ok"]) == ("running", 2)
 
@@ -83,11 +77,11 @@ def test_changed_inputs_are_told(tmp_path, caplog):
 def test_only_what_decides_labels_must_stay(tmp_path):
     begun(tmp_path, plan("a", 5))
     manifest = read_manifest(tmp_path)
-    check_same_settings(manifest, request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
+    check_same_settings(manifest, make_request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
     with pytest.raises(OutputError, match="camera: image_00 -> image_01"):
-        check_same_settings(manifest, request(tmp_path, camera="image_01"))
+        check_same_settings(manifest, make_request(tmp_path, camera="image_01"))
     with pytest.raises(OutputError, match=r"seed: 0 -> 4.*give another --output"):
-        check_same_settings(manifest, request(tmp_path, config=VSRDConfig(seed=4)))
+        check_same_settings(manifest, make_request(tmp_path, config=VSRDConfig(seed=4)))
 
 
 def test_folders_without_a_run_are_refused_unless_empty(tmp_path):

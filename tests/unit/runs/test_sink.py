@@ -2,33 +2,29 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders import make_label, make_labels, make_plan, make_result, make_sequence_plan, make_sink
 
-from vsrd_ray.data.groups import GroupPlan, Sequence
-from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
-from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.plan import SequencePlan
 from vsrd_ray.runs import store
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Sink
 
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 EMPTY_FRAME = 9
 X_CAM = 11  # column of KITTI text; holds the instance here
 
 
 def group(name: str, frames: tuple[int, ...], instance_ids: tuple[int, ...]) -> GroupPlan:
-    views, best = (frames,) * len(instance_ids), (frames[0],) * len(instance_ids)
-    return GroupPlan(f"s-image_00-{name}", "s", "image_00", frames[0], frames[1:], frames, instance_ids, views, best)
+    return make_plan(f"s-image_00-{name}", frames, instance_ids)
 
 
 A = group("w00000", (1, 2, 3), (26001, 26005))
@@ -37,11 +33,7 @@ C = group("w00002", (3, 6), (26002, 26004))
 
 
 def plan_of(*groups: GroupPlan, fingerprint: str = "f") -> SequencePlan:
-    sequence = Sequence(Path(), "s", "image_00", np.eye(3), (100, 50), {}, ())
-    shown = {(frame, number) for group in groups for frame in group.label_frames for number in group.instance_ids}
-    rows = [{"frame": f, "instance_id": n, "class_name": "car", "area": 1} for f, n in sorted(shown)]
-    index = pa.Table.from_pylist([*rows, {"frame": EMPTY_FRAME}], schema=INDEX_SCHEMA)
-    return SequencePlan(sequence, index, fingerprint, groups, (EMPTY_FRAME,))
+    return make_sequence_plan(*groups, empty_frames=(EMPTY_FRAME,), fingerprint=fingerprint)
 
 
 SCENE = plan_of(A, B, C)
@@ -49,19 +41,19 @@ PUBLISHED = plan_of(*(group(f"{n:010d}", (n, n + 1), (26001 + n, 26003 - n)) for
 
 
 def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
-    rows = [
-        {field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
-        | {"camera": group.camera, "frame": frame, "instance_id": n, "x_cam": float(n), "group_id": group.group_id}
+    if failing:
+        return make_result(group.group_id, error="why")
+    rows = (
+        make_label(frame, n, x_cam=float(n), group_id=group.group_id)
         for frame in group.label_frames
         for n in sorted(group.instance_ids)
-    ]
-    labels = None if failing else pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
-    return GroupResult(group.group_id, error="why" if failing else None, labels=labels)
+    )
+    return make_result(group.group_id, labels=make_labels(*rows))
 
 
 def run(output: Path, plan: SequencePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
     """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
-    sink = Sink(output)
+    sink = make_sink(output)
     sink.clear_debris()
     wanted = {group.group_id for group in plan.groups[:limit]}
     earlier = sink.prepare(plan, wanted=wanted)
@@ -131,7 +123,7 @@ def test_texts_hold_all_groups_in_whatever_order_they_end(tmp_path, files_in, or
 
 
 def test_text_waits_for_the_last_of_its_groups(tmp_path):
-    sink = Sink(tmp_path)
+    sink = make_sink(tmp_path)
     sink.prepare(SCENE, wanted={g.group_id for g in SCENE.groups})
     frames = []
     for group in (C, A, B):
@@ -215,7 +207,7 @@ def test_groups_that_ended_lie_in_parts_in_the_order_of_the_plan(tmp_path, monke
 def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_in):
     """Of two failed groups of a part one succeeds, and the run is stopped before the other is done."""
     run(tmp_path, failing=[A, B])
-    sink = Sink(tmp_path)
+    sink = make_sink(tmp_path)
     earlier = sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
     assert earlier.attempts == {A.group_id: 1, B.group_id: 1}
     check_nothing_is_twice(tmp_path)
@@ -226,7 +218,7 @@ def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_i
 
 
 def test_groups_of_an_unfinished_part_are_pieces(tmp_path):
-    sink = Sink(tmp_path)
+    sink = make_sink(tmp_path)
     sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
     sink.commit(B, result_of(B), attempts=1)
     assert [path.stem for path in (tmp_path / "groups").iterdir()] == [B.group_id]
@@ -250,7 +242,7 @@ def test_frames_of_changed_inputs_keep_no_earlier_text(tmp_path, files_in):
     """Windows of the same names now label other frames, and what was labelled before is empty."""
     run(tmp_path / "output")
     changed = plan_of(group("w00000", (1,), (26001,)), group("w00001", (2, 3), (26003,)), fingerprint="g")
-    changed = SequencePlan(changed.sequence, changed.index, "g", changed.groups, (4, 6, EMPTY_FRAME))
+    changed = replace(changed, empty_frames=(4, 6, EMPTY_FRAME))
     run(tmp_path / "output", changed, order=(0, 1))
     run(tmp_path / "new", changed, order=(0, 1))
     assert files_in(tmp_path / "output", "") == files_in(tmp_path / "new", "")
@@ -286,7 +278,7 @@ def test_sequence_without_its_index_is_not_finished(tmp_path):
     assert sink.finished_groups("s", "image_00", SCENE.fingerprint) == 3
     (tmp_path / "index" / "s.parquet").unlink()
     assert sink.finished_groups("s", "image_00", SCENE.fingerprint) is None
-    earlier = Sink(tmp_path).prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
+    earlier = make_sink(tmp_path).prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
     assert len(earlier.committed) == 3  # the note told which inputs the labels are of
     assert (tmp_path / "index" / "s.parquet").exists()
 

@@ -6,54 +6,39 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pytest
+from builders import make_label, make_labels, make_mark, make_plan, make_store
 from upath import UPath
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
-from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs import store
 from vsrd_ray.runs.store import GroupStore
 
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
 PREFIX = "s-image_00-"
 FAILED = 3  # the frame of the group that has no labels
 
 
 def plan_of(frame: int) -> GroupPlan:
-    name = f"{PREFIX}{frame:010d}"
-    return GroupPlan(name, "s", "image_00", frame, (), (frame,), (26001, 26002), ((frame,),) * 2, (frame,) * 2)
+    return make_plan(f"{PREFIX}{frame:010d}", (frame,), (26001, 26002))
 
 
 GROUPS = tuple(plan_of(frame) for frame in (1, 2, 3, 5, 8))
 
 
 def labels_of(group: GroupPlan) -> pa.Table:
-    rows = [
-        {field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
-        | {"camera": "image_00", "frame": group.target_frame, "instance_id": number, "group_id": group.group_id}
-        for number in group.instance_ids
-    ]
-    return pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
+    rows = (make_label(group.target_frame, number, group_id=group.group_id) for number in group.instance_ids)
+    return make_labels(*rows)
 
 
 def mark_of(group: GroupPlan) -> dict:
     failed = group.target_frame == FAILED
     outcome = {"status": "failed", "error": "why"} if failed else {"status": "ok", "error": None}
-    return {
-        "group_id": group.group_id,
-        "sequence": "s",
-        "target_frame": group.target_frame,
-        "frames": group.label_frames,
-        "instance_ids": group.instance_ids,
-        "attempts": 1,
-        "seconds": 0.0,
-        **outcome,
-    }
+    return make_mark(group.group_id, group.label_frames, instance_ids=group.instance_ids, **outcome)
 
 
 def opened(output: Path | UPath) -> GroupStore:
-    return GroupStore(output, "s", "image_00", GROUPS, marks=storage.names_in(output / "groups"))
+    return make_store(output, GROUPS)
 
 
 def run(output: Path | UPath, *, order: tuple[int, ...] = (0, 1, 2, 3, 4)) -> None:

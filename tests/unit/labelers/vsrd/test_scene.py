@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import make_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +32,8 @@ def test_windows_by_hand() -> None:
     rows += [row(frame, 2, width=60 - frame) for frame in (2, 3, 5)]
     rows += [row(frame, 3) for frame in (5, 6)] + [{"frame": 4, "skipped": "no pose"}, {"frame": 7}]
     first, second = windows_of(rows, window_instances=2)
-    assert first == GroupPlan(
-        group_id="drive-image_00-w00000",
+    assert first == make_plan(
+        "drive-image_00-w00000",
         sequence="drive",
         camera="image_00",
         target_frame=3,  # the later one of two middle ones

@@ -2,6 +2,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders import make_label, make_labels
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.parquet import (
@@ -15,14 +16,9 @@ from vsrd_ray.labels.boxes.parquet import (
 )
 from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
 
-SAMPLES = {pa.string(): "x", pa.bool_(): False, pa.float64(): 0.5, LABEL_SCHEMA.field("shape").type: [0.5]}
-
 
 def label_table(frames, instance_id=26001):
-    rows = [{field.name: SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA} for _ in frames]
-    for row, frame in zip(rows, frames, strict=True):
-        row |= {"frame": frame, "instance_id": instance_id}
-    return pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
+    return make_labels(*(make_label(frame, instance_id, camera="x") for frame in frames))
 
 
 def test_pieces_come_back_sorted_with_their_sequence(tmp_path):

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders import make_fit, make_group_frames, make_label_frame, make_plan, make_view
 
-from vsrd_ray.data.groups import GroupFrames, GroupPlan, LabelFrame, View
-from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.rows import camera_columns, label_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
@@ -16,7 +15,7 @@ LOOKING_ALONG_X = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 def view(frame=0, position=(0.0, 0, 0)):
     T_world_cam = np.eye(4)
     T_world_cam[:3, :3], T_world_cam[:3, 3] = LOOKING_ALONG_X, position
-    return View(frame=frame, K=K, T_world_cam=T_world_cam, image_size=(640, 480))
+    return make_view(frame, K=K, T_world_cam=T_world_cam, image_size=(640, 480))
 
 
 def columns_of(center, *, yaw=0.0, area=10**6, size=(4.0, 2.0, 1.5)):
@@ -31,41 +30,35 @@ def columns_of(center, *, yaw=0.0, area=10**6, size=(4.0, 2.0, 1.5)):
 
 
 def fit(instance_id, center=(12.0, 0, 0)):
-    return BoxFit(
-        instance_id=instance_id,
-        class_name="car",
-        center_world=np.array(center),
-        dimensions_lwh=np.array([4.0, 2.0, 1.5]),
+    return make_fit(
+        instance_id,
+        center,
+        dimensions_lwh=(4.0, 2.0, 1.5),
         yaw_world=0.1,
         confidence=0.9,
         mean_iou_2d=0.8,
         num_views=17,
         bearing_spread_deg=20.0,
         silhouette_loss=0.05,
-        is_moving=False,
         shape=(0.5, -1.0),
     )
 
 
 def group():
-    plan = GroupPlan(
-        group_id="g",
-        sequence="s",
-        camera="image_00",
-        target_frame=5,
-        source_frames=(4,),
+    plan = make_plan(
+        "g",
+        (5, 4),
+        (26001, 26002),
         label_frames=(5, 6),
-        instance_ids=(26001, 26002),
         instance_views=((4, 5), (5,)),
         best_frames=(5, 4),
     )
-    nan = np.full(4, np.nan)
     label_frames = (
-        LabelFrame(view(5), np.array([[1.0, 1, 9, 9], [1, 1, 5, 5]]), np.array([4000, 500])),
-        LabelFrame(view(6, (1.0, 0, 0)), np.stack([[1.0, 1, 9, 9], nan]), np.array([4000, 0])),
+        make_label_frame(view(5), [[1.0, 1, 9, 9], [1, 1, 5, 5]], [4000, 500]),
+        make_label_frame(view(6, (1.0, 0, 0)), [[1.0, 1, 9, 9], [np.nan] * 4], [4000, 0]),
     )
     views = (view(5), view(4, (-1.0, 0, 0)))
-    return GroupFrames(plan, ("car", "car"), views, label_frames)
+    return make_group_frames(plan, views, label_frames)
 
 
 def test_a_box_straight_ahead_by_hand():

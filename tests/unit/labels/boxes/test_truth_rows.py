@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
+from builders import make_sequence, make_truth
 
-from vsrd_ray.data.groups import Sequence
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.truth import frame_poses, true_rows
 
@@ -15,20 +14,17 @@ def sequence(tmp_path):
     for frame, pose in poses.items():
         pose[0, 3] = frame
     K = np.array([[50.0, 0, 40], [0, 50, 30], [0, 0, 1]])
-    return Sequence(tmp_path, "drive", "image_00", K, (80, 60), poses, (3, 4, 7))
+    return make_sequence("drive", root=tmp_path, K=K, image_size=(80, 60), poses=poses, mask_frames=(3, 4, 7))
 
 
 @pytest.fixture
 def truth():
-    centers = np.array([[12.0, 3, 0.7], [20.0, -2, 0.7], [9.0, 0, 0.7]])
-    return TruthBoxes(
-        instance_ids=np.array([26001, 26002, 27001]),
+    return make_truth(
+        [[12.0, 3, 0.7], [20.0, -2, 0.7], [9.0, 0, 0.7]],
+        instance_ids=[26001, 26002, 27001],
         class_names=("car", "car", "truck"),
-        centers_world=centers,
-        dimensions_lwh=np.array([[4.0, 1.8, 1.5], [4.2, 1.7, 1.4], [8.0, 2.5, 3.0]]),
-        yaws_world=np.array([0.1, -1.2, 3.0]),
-        timestamps=np.full(3, -1),
-        num_skipped=0,
+        dimensions_lwh=[[4.0, 1.8, 1.5], [4.2, 1.7, 1.4], [8.0, 2.5, 3.0]],
+        yaws_world=[0.1, -1.2, 3.0],
     )
 
 

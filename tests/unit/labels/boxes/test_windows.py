@@ -1,13 +1,11 @@
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from builders import make_labels, make_sequence
 
-from vsrd_ray.data.groups import Sequence
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.windows import (
     WINDOW_LENGTH,
     WINDOW_OVERLAP,
@@ -30,7 +28,7 @@ def drive(tmp_path):
         poses[:, :3, 3] = [3000.0, -500.0, 116.0] + along[:, None] * [0.6, 0.8, 0.0]
         frames = range(len(along)) if frames is None else frames
         T_world_cam = dict(zip(frames, poses, strict=True))
-        return Sequence(tmp_path, SEQUENCE, "image_00", np.eye(3), (80, 60), T_world_cam, (0,))
+        return make_sequence(SEQUENCE, root=tmp_path, poses=T_world_cam, mask_frames=(0,))
 
     return make
 
@@ -90,7 +88,7 @@ def row(frame, instance, confidence, *, x=1.0, class_name="car", **others):
 
 def boxes(*rows):
     """Of the window from frame 10 to frame 20."""
-    return window_boxes(pa.Table.from_pylist(list(rows), schema=LABEL_SCHEMA), Window(10, 20))
+    return window_boxes(make_labels(*rows), Window(10, 20))
 
 
 def test_columns_are_those_of_the_benchmark():

@@ -1,15 +1,13 @@
 import numpy as np
-import pyarrow as pa
 import pytest
 import slow_average_precision as slow
+from builders import make_index, make_labels, make_truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.datasets.kitti360.boxes import STATIC
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.evaluation.kitti360 import IOUS, window_ap, window_verdicts
-from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.windows import Window
 
 CAR = (4.0, 2.0, 1.5)
@@ -25,26 +23,19 @@ def label(instance, x, *, frame=0, confidence=0.5, y=0.0, **others):
 def truth_of(places, timestamps=None):
     """Cars 26000, 26001, … at places [N, 2]."""
     count = len(places)
-    return TruthBoxes(
-        instance_ids=26000 + np.arange(count),
-        class_names=("car",) * count,
-        centers_world=np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1),
-        dimensions_lwh=np.tile(CAR, (count, 1)),
-        yaws_world=np.zeros(count),
-        timestamps=np.full(count, STATIC) if timestamps is None else np.array(timestamps),
-        num_skipped=0,
-    )
+    centers = np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1)
+    return make_truth(centers, dimensions_lwh=CAR, timestamps=STATIC if timestamps is None else timestamps)
 
 
 def index_of(shown, area=200):
-    rows = [{"frame": frame, "instance_id": instance, "class_name": "car", "area": area} for frame, instance in shown]
-    return pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
+    rows = ({"frame": frame, "instance_id": instance, "class_name": "car", "area": area} for frame, instance in shown)
+    return make_index(*rows)
 
 
 def judge(labels, truth, shown, *, class_name="car", area=200):
     """AP over .25 and .5, and the number of objects."""
     judged = window_verdicts(
-        pa.Table.from_pylist(labels, schema=LABEL_SCHEMA),
+        make_labels(*labels),
         truth,
         index=index_of(shown, area),
         windows=WINDOWS,

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from builders import make_view
 
-from vsrd_ray.data.groups import View
 from vsrd_ray.labels.boxes.report.silhouettes import magnified, outlines, silhouette, whole
 
 K = np.array([[100.0, 0, 80], [0, 100, 60], [0, 0, 1]])
-VIEW = View(frame=0, K=K, T_world_cam=np.eye(4), image_size=(160, 120))
+VIEW = make_view(K=K, image_size=(160, 120))
 WINDOW = whole((160, 120))
 SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
 
