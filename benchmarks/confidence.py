@@ -86,7 +86,7 @@ def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[
             part = index.filter(pc.field("frame").isin(pa.array(range(first, first + length), pa.int32())))
             tasks = GroupTasks(sequence, part)
             for plan in plan_scene(part, sequence=name, camera=sequence.camera, settings=settings, classes=("car",)):
-                yield load_group(tasks.task(plan))
+                yield tasks.task(plan).group()
 
 
 def overlap(fit, truth: TruthBoxes) -> float:

@@ -50,7 +50,7 @@ class PlannedSequence:
 
     def load(self, group: GroupPlan) -> FrameGroup:
         """A group with its pixels."""
-        return load_group(self.tasks.task(group))
+        return self.tasks.task(group).group()
 
 
 def write_street(root: Path, seed: int) -> Dataset:

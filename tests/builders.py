@@ -11,20 +11,24 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray import storage
-from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, LabelFrame, Sequence, View
+from vsrd_ray.data.drive import Camera, Drive, View
+from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, InstanceGroupPlan, LabelFrame
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
-from vsrd_ray.datasets.kitti360.instances import class_name
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.fits import BoxFit
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
-from vsrd_ray.pipeline.plan import SequencePlan
-from vsrd_ray.pipeline.progress import Progress
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.labels.boxes.spec import SPEC as BOXES
 from vsrd_ray.pipeline.request import LabelRequest
 from vsrd_ray.pipeline.work import Loaded, Work
-from vsrd_ray.runs.manifest import Manifest, read_manifest
+from vsrd_ray.runs.manifest import Manifest, RunSettings, read_manifest
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.records import Progress
 from vsrd_ray.runs.results import GroupResult, Seconds
+from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.sink import Sink
 from vsrd_ray.runs.store import GroupStore
 from vsrd_ray.storage import Location
@@ -41,16 +45,18 @@ def make_view(
     K: np.ndarray | None = None,
     T_world_cam: np.ndarray | None = None,
     image_size: tuple[int, int] = (100, 50),
+    camera: str = "image_00",
 ) -> View:
     return View(
         frame=frame,
         K=np.eye(3) if K is None else K,
         T_world_cam=np.eye(4) if T_world_cam is None else T_world_cam,
         image_size=image_size,
+        camera=camera,
     )
 
 
-def make_sequence(
+def make_drive(
     name: str = "s",
     *,
     root: Location = Path(),
@@ -59,15 +65,14 @@ def make_sequence(
     image_size: tuple[int, int] = (100, 50),
     poses: Mapping[int, np.ndarray] | None = None,  # frame -> T_world_cam [4, 4]; none by default
     mask_frames: Iterable[int] = (),
-) -> Sequence:
-    return Sequence(
+) -> Drive:
+    poses, K = dict(poses or {}), np.eye(3) if K is None else K
+    return Drive(
+        dataset="kitti360",
         root=root,
         name=name,
-        camera=camera,
-        K=np.eye(3) if K is None else K,
-        image_size=image_size,
-        T_world_cam=dict(poses or {}),
-        mask_frames=tuple(mask_frames),
+        cameras={camera: Camera(camera, K, image_size, poses)},
+        layers={"masks": {camera: tuple(mask_frames)}},
     )
 
 
@@ -91,7 +96,7 @@ def make_plan(
     frames, instance_ids = tuple(frames), tuple(instance_ids)
     target_frame = frames[0] if target_frame is None else target_frame
     count = len(instance_ids)
-    return GroupPlan(
+    return InstanceGroupPlan(
         group_id=group_id,
         sequence=sequence,
         camera=camera,
@@ -127,7 +132,9 @@ def make_frame_group(
     class_names: Iterable[str] | None = None,
     instance_maps: np.ndarray,
 ) -> FrameGroup:
-    return FrameGroup(**_frames_of(plan, views, label_frames, class_names), instance_maps=instance_maps)
+    frames = _frames_of(plan, views, label_frames, class_names)
+    maps = dict(zip([view.frame for view in frames["views"]], instance_maps, strict=True))
+    return FrameGroup(**frames, drive=make_drive(), read=lambda layer, sensor, frame: maps[frame])
 
 
 def _frames_of(
@@ -142,7 +149,7 @@ def _frames_of(
         count = len(plan.instance_ids)
         unseen = np.full((count, 4), np.nan), np.zeros(count, np.int64)
         label_frames = (make_label_frame(make_view(frame), *unseen) for frame in plan.label_frames)
-    names = map(class_name, plan.instance_ids) if class_names is None else class_names
+    names = map(CLASSES.name_of, plan.instance_ids) if class_names is None else class_names
     return {"plan": plan, "views": tuple(views), "label_frames": tuple(label_frames), "class_names": tuple(names)}
 
 
@@ -194,7 +201,7 @@ def make_marks(*rows: dict[str, Any]) -> pa.Table:
 def make_fit(instance_id: int = 26001, center_world: Any = (12.0, 0.0, 0.0), **values: Any) -> BoxFit:
     fit = {
         "instance_id": instance_id,
-        "class_name": class_name(instance_id),
+        "class_name": CLASSES.name_of(instance_id),
         "center_world": center_world,
         "dimensions_lwh": CAR_LWH,
         "yaw_world": 0.5,
@@ -246,21 +253,21 @@ def make_progress(**values: Any) -> Progress:
     return Progress(**({"sequences": 1} | values))
 
 
-def make_sequence_plan(
+def make_drive_plan(
     *groups: GroupPlan,
     index: pa.Table | None = None,
     empty_frames: Iterable[int] = (),
     fingerprint: str = "f",
-    sequence: Sequence | None = None,
-) -> SequencePlan:
-    """The plan of a sequence whose index shows its groups' instances in their labelled frames, and the empty frames."""
+    drive: Drive | None = None,
+) -> DrivePlan:
+    """The plan of a drive whose index shows its groups' instances in their labelled frames, and the empty frames."""
     empty_frames = tuple(empty_frames)
     if index is None:
         shown = {(frame, number) for group in groups for frame in group.label_frames for number in group.instance_ids}
         cars = [{"frame": f, "instance_id": n, "class_name": "car", "area": 1} for f, n in sorted(shown)]
         index = make_index(*cars, *({"frame": frame} for frame in empty_frames))
-    return SequencePlan(
-        sequence=sequence or make_sequence(),
+    return DrivePlan(
+        drive=drive or make_drive(),
         index=index,
         fingerprint=fingerprint,
         groups=groups,
@@ -295,20 +302,30 @@ def make_result(
     attempts: int = 1,
 ) -> GroupResult:
     seconds = Seconds(load=load, fit=fit)
-    return GroupResult(group_id=group_id, error=error, seconds=seconds, labels=labels, attempts=attempts)
+    tables = None if labels is None else {"boxes": labels}
+    return GroupResult(group_id=group_id, error=error, seconds=seconds, tables=tables, attempts=attempts)
 
 
 def make_sink(output: Location) -> Sink:
-    return Sink(output)
+    return Sink(output, [BOXES.table])
 
 
 def make_store(
     output: Location, groups: Iterable[GroupPlan], *, sequence: str = "s", camera: str = "image_00"
 ) -> GroupStore:
     """The groups of a sequence in a folder, with what is there."""
-    return GroupStore(output, sequence, camera, tuple(groups), marks=storage.names_in(output / "groups"))
+    plan = make_drive_plan(*groups, drive=make_drive(sequence, camera=camera))
+    return GroupStore(RunPaths(output), plan, [BOXES.table], marks=storage.names_in(output / "groups"))
 
 
 def make_manifest(request: LabelRequest, progress: Progress | None = None) -> Manifest:
     """The manifest of a run that goes on with what is in its folder."""
-    return Manifest(request, read_manifest(request.output), progress or make_progress())
+    settings = RunSettings(request.config, "kitti360", request.camera or "image_00", request.classes or ("car",))
+    return Manifest(
+        request.output,
+        settings,
+        read_manifest(request.output),
+        root=request.root,
+        limit=request.limit,
+        progress=progress or make_progress(),
+    )

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from runs import SEQUENCE, run_command
 
-from vsrd_ray.labels.boxes.parquet import read_groups, write_piece
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.storage.atomic import write_parquet
 
 ERROR = 'ValueError: </script><script>document.title = "taken over"</script>'
 FLAGS = (
@@ -32,7 +33,7 @@ def report(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     failed |= {"group_id": "broken", "status": "failed", "error": ERROR}
     skipped |= {"group_id": "spared", "status": "skipped", "error": "nothing to fit"}
     added = pa.Table.from_pylist([failed, skipped], schema=read_groups(output).schema)
-    write_piece(added, output / "groups" / "added.parquet")
+    write_parquet(added, output / "groups" / "added.parquet")
     run_command("report", output, "--root", street)
     return output / "report.html"
 

@@ -9,8 +9,11 @@ from hands import texts, values
 from runs import SEQUENCE, run_command
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels, write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +33,8 @@ def rewrite(output, labels, groups):
     """Give a run other labels, and other groups (dictionaries)."""
     for folder in ("labels", "groups"):
         shutil.rmtree(output / folder)
-    write_piece(labels.select(LABEL_SCHEMA.names), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
-    write_piece(pa.Table.from_pylist(groups, schema=GROUP_SCHEMA), output / "groups" / "a.parquet")
+    write_parquet(labels.select(LABEL_SCHEMA.names), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(pa.Table.from_pylist(groups, schema=GROUP_SCHEMA), output / "groups" / "a.parquet")
 
 
 def without_labels(output, root):

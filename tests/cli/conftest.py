@@ -8,9 +8,9 @@ from typing import Any
 import plain_labeler
 import pytest
 from click.testing import CliRunner, Result
+from vsrd_ray.pipeline.factory import LabelerFactory
 
 from vsrd_ray.cli import main
-from vsrd_ray.pipeline.factory import LabelerFactory
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -12,7 +12,8 @@ import pytest
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labels.boxes.kitti import read_frame
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

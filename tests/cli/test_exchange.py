@@ -12,7 +12,8 @@ from vsrd_ray.cli import main
 from vsrd_ray.cli.exchange import _FORMATS
 from vsrd_ray.labels.boxes.corrections import READERS
 from vsrd_ray.labels.boxes.formats.export import FORMATS
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 

@@ -8,8 +8,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.pipeline import run
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.labels.boxes.parquet import read_groups
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from vsrd_ray.cli import main
-from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, read_groups, read_labels, write_piece
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, read_labels
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
@@ -76,9 +78,9 @@ def test_the_preferred_boxes_are_shown_and_judged(command, output, street):
     labels = read_labels(output)
     frame = labels["frame"][0].as_py()
     none = labels.select(LABEL_SCHEMA.names).slice(0, 0)
-    write_piece(none, output / "labels" / f"sequence={SEQUENCE}" / "human-image_00.parquet")
+    write_parquet(none, output / "labels" / f"sequence={SEQUENCE}" / "human-image_00.parquet")
     reviewed = pa.Table.from_pylist([{"camera": "image_00", "frame": frame}], schema=REVIEW_SCHEMA)
-    write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+    write_parquet(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
     shown, coverage = {}, {}
     for prefer in ("human", "auto"):
         assert command("report", output, "--root", street, "--prefer", prefer).exit_code == 0

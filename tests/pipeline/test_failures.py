@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [
     pytest.mark.ray,

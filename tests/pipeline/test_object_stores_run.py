@@ -12,7 +12,7 @@ import pytest
 from upath import UPath
 
 from vsrd_ray import storage
-from vsrd_ray.labels.boxes.parquet import read_groups
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

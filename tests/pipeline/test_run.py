@@ -19,15 +19,16 @@ from builders import make_request
 from standin import Deadly, StandIn
 
 from vsrd_ray.data.index import all_frames
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.boxes.kitti import read_frame
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import format_summary
 from vsrd_ray.pipeline.run import label
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -385,7 +386,7 @@ def test_several_sequences_make_one_output(finished, street, request_for, files_
     apart = request_for(root=root, sequences=(other,), output=shutil.copytree(finished[0], tmp_path / "apart"))
     summaries = [label(request, labeler_factory=StandIn) for request in (together, apart)]
     assert summaries[0].counts == summaries[1].counts
-    assert summaries[0].counts.frames == 2 * len(all_frames(open_sequence(root, SEQUENCE)))
+    assert summaries[0].counts.frames == 2 * len(all_frames(open_drive(root, SEQUENCE)))
     assert files_in(tmp_path / "together", *LABELS) == files_in(tmp_path / "apart", *LABELS)
     manifest = json.loads((tmp_path / "apart" / "manifest.json").read_text())
     assert manifest["inputs"]["sequences"] == [SEQUENCE, other]

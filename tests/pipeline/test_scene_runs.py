@@ -10,12 +10,13 @@ from standin import StandIn
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.pictures.images import visualize_labels
 from vsrd_ray.labels.boxes.pictures.sheet import write_sheet
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.run import label
 from vsrd_ray.runs.folder import read_index
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 

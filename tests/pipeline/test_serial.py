@@ -15,10 +15,10 @@ from upath import UPath
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, WorkerError
-from vsrd_ray.labels.boxes.parquet import read_groups
 from vsrd_ray.pipeline.run import label
 from vsrd_ray.runs import lock
 from vsrd_ray.runs.lock import TakenOverError
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.store import GroupStore
 
 SEQUENCE = "2013_05_28_drive_0000_sync"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -85,10 +86,10 @@ def watched(watch, street, config) -> Watched:
 def first_frame(street: Path, config) -> int:
     """The target frame of the first group."""
     from vsrd_ray.data.index import all_frames, index_frames
-    from vsrd_ray.datasets.kitti360.sequences import open_sequence
+    from vsrd_ray.datasets.base import open_drive
     from vsrd_ray.labelers.vsrd.grouping import plan_groups
 
-    sequence = open_sequence(street, SEQUENCE)
+    sequence = open_drive(street, SEQUENCE)
     index = index_frames(sequence, all_frames(sequence))
     groups = plan_groups(index, sequence=SEQUENCE, camera="image_00", settings=config.grouping, classes=("car",))
     return groups[0].target_frame

@@ -9,10 +9,10 @@ import torch
 from builders import make_loaded, make_result, make_work
 from standin import StandIn
 
+from vsrd_ray.data.groups import GroupTask, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTask, GroupTasks
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -34,7 +34,7 @@ def _threads_as_before():
 @pytest.fixture
 def tasks(root: Path, config: VSRDConfig) -> list[GroupTask]:
     """All groups of a street that a test may spoil."""
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     index = index_frames(sequence, all_frames(sequence))
     plans = plan_groups(index, sequence=SEQUENCE, camera=CAMERA, settings=config.grouping, classes=("car",))
     tasks = GroupTasks(sequence, index)

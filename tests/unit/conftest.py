@@ -9,9 +9,10 @@ import pytest
 from builders import make_label, make_labels, make_mark, make_marks
 
 from vsrd_ray.data.index import index_frames, write_index
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
-from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, write_piece
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 # looks along the world's +x: x right = -y, y down = -z
@@ -74,12 +75,12 @@ def write_run(tmp_path, write_sequence):
         boxes.parent.mkdir(parents=True)
         boxes.write_text(f'<?xml version="1.0"?><opencv_storage>{"".join(objects)}</opencv_storage>')
         output = tmp_path / "output"
-        index = index_frames(open_sequence(root, SEQUENCE), maps)
+        index = index_frames(open_drive(root, SEQUENCE), maps)
         write_index(index, output / "index" / f"{SEQUENCE}.parquet", "x")
-        write_piece(make_labels(*label_rows), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+        write_parquet(make_labels(*label_rows), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
         for group_id, frames, status in (("a", [1, 2], "ok"), ("b", [3], "failed"), ("c", [4], "ok")):
             row = make_mark(group_id, frames, status, sequence=SEQUENCE)
-            write_piece(make_marks(row), output / "groups" / f"{group_id}.parquet")
+            write_parquet(make_marks(row), output / "groups" / f"{group_id}.parquet")
         inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
         (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
         return output, root
@@ -100,11 +101,11 @@ def lengthen():
             instance_map[20:40, 10:30] = 26001 if frame == 6 else 7000
             cv2.imwrite(str(paths.mask_file(root, SEQUENCE, "image_00", frame)), instance_map)
         poses.write_text("\n".join([*lines, ""]))
-        index = index_frames(open_sequence(root, SEQUENCE), range(1, 7))
+        index = index_frames(open_drive(root, SEQUENCE), range(1, 7))
         write_index(index, output / "index" / f"{SEQUENCE}.parquet", "x")
         rows = make_labels()
-        write_piece(rows, output / "labels" / f"sequence={SEQUENCE}" / "human-image_00.parquet")
+        write_parquet(rows, output / "labels" / f"sequence={SEQUENCE}" / "human-image_00.parquet")
         reviewed = pa.Table.from_pylist([{"camera": "image_00", "frame": 6}], schema=REVIEW_SCHEMA)
-        write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+        write_parquet(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
 
     return add

@@ -8,21 +8,21 @@ import slow_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrd_ray.data.groups import Sequence
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import (
     INDEX_SCHEMA,
     all_frames,
     cached_index,
     describe_instances,
-    fingerprint,
     index_frames,
     is_any_of,
     load_index,
     readable_frames,
     write_index,
 )
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -109,15 +109,15 @@ def test_equals_the_slow_twin(seed: int) -> None:
 
 
 @pytest.fixture
-def sequence(write_sequence) -> Sequence:
+def sequence(write_sequence) -> Drive:
     car = street()
     car[12:22, 10:25] = 26002
     car[12:22, 30:38] = 26001
     instance_maps = {1: car, 2: street(), 3: car, 5: car}
-    return open_sequence(write_sequence(instance_maps, poses=dict.fromkeys((1, 2, 3, 4), np.eye(4))), SEQUENCE)
+    return open_drive(write_sequence(instance_maps, poses=dict.fromkeys((1, 2, 3, 4), np.eye(4))), SEQUENCE)
 
 
-def test_every_frame_is_accounted_for(sequence: Sequence) -> None:
+def test_every_frame_is_accounted_for(sequence: Drive) -> None:
     path = paths.mask_file(sequence.root, SEQUENCE, "image_00", 3)
     path.write_bytes(path.read_bytes()[:-20])
     table = index_frames(sequence, all_frames(sequence))
@@ -131,13 +131,13 @@ def test_every_frame_is_accounted_for(sequence: Sequence) -> None:
     assert readable_frames(table) == [1, 2]
 
 
-def test_chunks_give_the_same_rows_as_one_pass(sequence: Sequence) -> None:
+def test_chunks_give_the_same_rows_as_one_pass(sequence: Drive) -> None:
     whole = index_frames(sequence, [1, 2, 3])
     assert pa.concat_tables([index_frames(sequence, [1]), index_frames(sequence, [2, 3])]).equals(whole)
     assert index_frames(sequence, []).schema.equals(INDEX_SCHEMA)
 
 
-def test_a_mask_of_8_bits_ends_the_pass(sequence: Sequence) -> None:
+def test_a_mask_of_8_bits_ends_the_pass(sequence: Drive) -> None:
     path = paths.mask_file(sequence.root, SEQUENCE, "image_00", 2)
     path.write_bytes(_png_of_8_bits())
     with pytest.raises(InputError, match="got 8 bits"):
@@ -150,7 +150,7 @@ def _png_of_8_bits() -> bytes:
     return cv2.imencode(".png", np.zeros((30, 40), np.uint8))[1].tobytes()
 
 
-def test_an_index_is_kept_until_its_inputs_change(sequence: Sequence, tmp_path: Path) -> None:
+def test_an_index_is_kept_until_its_inputs_change(sequence: Drive, tmp_path: Path) -> None:
     path = tmp_path / "out" / "index.parquet"
     digest = fingerprint(sequence.root, sequence.name, sequence.camera)
     assert load_index(path, digest) is None
@@ -166,7 +166,7 @@ def test_an_index_is_kept_until_its_inputs_change(sequence: Sequence, tmp_path: 
 
 
 @pytest.mark.parametrize("which", ["poses", "calibration", "mask", "image"])
-def test_the_fingerprint_sees_every_input(sequence: Sequence, which: str) -> None:
+def test_the_fingerprint_sees_every_input(sequence: Drive, which: str) -> None:
     before = fingerprint(sequence.root, sequence.name, sequence.camera)
     path = {
         "poses": paths.poses_file(sequence.root, SEQUENCE),
@@ -180,7 +180,7 @@ def test_the_fingerprint_sees_every_input(sequence: Sequence, which: str) -> Non
     assert fingerprint(sequence.root, sequence.name, sequence.camera) != before
 
 
-def test_a_damaged_index_is_made_again(sequence: Sequence, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_index_is_made_again(sequence: Drive, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "index.parquet"
     path.write_bytes(b"PAR1 no more")
     table = cached_index(sequence, path)
@@ -198,7 +198,7 @@ def test_is_any_of() -> None:
 
 
 def test_real_masks(shared: Path) -> None:
-    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    sequence = open_drive(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
     table = index_frames(sequence, (3000, 3049))
     assert table["instance_id"].to_pylist() == [26001, 26002, 26003, 26002]
     assert set(table["class_name"].to_pylist()) == {"car"}

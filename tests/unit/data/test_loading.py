@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 from builders import make_plan
 
-from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.data.groups import GroupPlan, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 
@@ -43,8 +42,8 @@ def root(write_sequence) -> Path:
 
 
 def test_a_group_with_its_pixels(root: Path) -> None:
-    sequence = open_sequence(root, SEQUENCE)
-    group = load_group(GroupTasks(sequence, index_frames(sequence, all_frames(sequence))).task(plan_of()))
+    sequence = open_drive(root, SEQUENCE)
+    group = GroupTasks(sequence, index_frames(sequence, all_frames(sequence))).task(plan_of()).group()
     assert group.class_names == ("car", "truck")
     assert [view.frame for view in group.views] == [2, 1, 4]
     assert group.views[2].T_world_cam[:3, 3].tolist() == [1234.5, -99999.125, 7.0]
@@ -55,8 +54,8 @@ def test_a_group_with_its_pixels(root: Path) -> None:
 
 
 def test_labelled_frames_know_the_instances_that_they_show(root: Path) -> None:
-    sequence = open_sequence(root, SEQUENCE)
-    group = load_group(GroupTasks(sequence, index_frames(sequence, all_frames(sequence))).task(plan_of()))
+    sequence = open_drive(root, SEQUENCE)
+    group = GroupTasks(sequence, index_frames(sequence, all_frames(sequence))).task(plan_of()).group()
     first, second = group.label_frames
     assert [first.view.frame, second.view.frame] == [2, 4]
     np.testing.assert_array_equal(first.mask_boxes_xyxy, [[3, 2, 8, 5], [10, 8, 19, 11]])
@@ -66,31 +65,31 @@ def test_labelled_frames_know_the_instances_that_they_show(root: Path) -> None:
 
 
 def test_frames_and_instances_of_other_groups_stay_out(root: Path) -> None:
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     tasks = GroupTasks(sequence, index_frames(sequence, all_frames(sequence)))
     every, some = tasks.task(plan_of()), tasks.task(plan_of(label_frames=(4,), instance_ids=(26001, 26009)))
     assert len(every.sightings.mask_areas) == 3 and some.sightings.mask_areas.tolist() == [9]
-    (label_frame,) = load_group(some).label_frames
+    (label_frame,) = some.group().label_frames
     np.testing.assert_array_equal(label_frame.mask_boxes_xyxy, [[np.nan] * 4, [0, 0, 2, 2]])
     np.testing.assert_array_equal(label_frame.mask_areas, [0, 9])
 
 
 def test_a_mask_that_went_away(root: Path) -> None:
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     task = GroupTasks(sequence, index_frames(sequence, all_frames(sequence))).task(plan_of())
     paths.mask_file(root, SEQUENCE, "image_00", 1).unlink()
     with pytest.raises(InputError, match="no instance mask"):
-        load_group(task)
+        task.group()
 
 
 def test_a_task_takes_along_what_the_group_needs_and_no_more(root: Path) -> None:
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     index = index_frames(sequence, all_frames(sequence))
     task = GroupTasks(sequence, index).task(plan_of(source_frames=(4,), label_frames=(2,)))
     assert sorted(task.sequence.T_world_cam) == [2, 4]
     sent = pickle.dumps(task)
     assert len(sent) < 4000
-    here, there = load_group(task), load_group(pickle.loads(sent))
+    here, there = task.group(), pickle.loads(sent).group()
     assert len(here.views) == len(there.views) == 2
     views = zip(here.views, there.views, strict=True)
     for a, b in (*views, (here.label_frames[0].view, there.label_frames[0].view)):
@@ -102,11 +101,11 @@ def test_a_task_takes_along_what_the_group_needs_and_no_more(root: Path) -> None
 
 
 def test_a_real_group(shared: Path) -> None:
-    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    sequence = open_drive(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
     index = index_frames(sequence, all_frames(sequence))
     plans = plan_groups(index, sequence=sequence.name, camera="image_00", settings=GroupingSettings(), classes=["car"])
     assert plans
-    group = load_group(GroupTasks(sequence, index).task(plans[0]))
+    group = GroupTasks(sequence, index).task(plans[0]).group()
     assert group.instance_maps.shape == (17, 376, 1408)
     target = group.instance_maps[0]
     for instance_id in plans[0].instance_ids:
@@ -117,11 +116,11 @@ def test_a_real_group(shared: Path) -> None:
 
 
 def test_a_real_window(shared: Path) -> None:
-    sequence = open_sequence(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
+    sequence = open_drive(shared / "data" / "kitti360_real", "2013_05_28_drive_0008_sync")
     index = index_frames(sequence, all_frames(sequence))
     grouping = GroupingSettings(kind="scene")
-    plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=grouping, classes=["car"])
-    group = load_group(GroupTasks(sequence, index).task(plans[0]))
+    plans = plan_scene(index, sequence=sequence.name, camera="image_00", settings=grouping, classes=["car"])
+    group = GroupTasks(sequence, index).task(plans[0]).group()
     frames = [view.frame for view in group.views]
     assert frames[0] == group.plan.target_frame and frames[1:] == list(group.plan.source_frames)
     for instance_id, views in zip(group.plan.instance_ids, group.plan.instance_views, strict=True):

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import ray
-from builders import make_result, make_sequence
+from builders import make_drive, make_result
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
@@ -570,7 +570,7 @@ def test_frames_are_indexed_in_chunks_and_put_together_in_their_order(engine, pr
     monkeypatch.setattr(stages, "index_chunk", index_chunk)
     monkeypatch.setattr(stages, "all_frames", lambda sequence: list(sequence.mask_frames))
     monkeypatch.setattr(ray, "remote", remote)
-    index = engine.index(make_sequence("s", mask_frames=range(70)))
+    index = engine.index(make_drive("s", mask_frames=range(70)))
     assert list(map(len, asked)) == [32, 32, 6]
     assert index()["frame"].to_pylist() == list(range(70))
 

@@ -1,10 +1,11 @@
 import re
 
 import pytest
-from builders import make_index, make_plan, make_sequence
+from builders import make_drive, make_index, make_plan
 
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
-from vsrd_ray.pipeline.plan import is_record_of, plan_sequence, why_no_group
+from vsrd_ray.pipeline.plan import plan_sequence, why_no_group
+from vsrd_ray.runs.store import is_record_of
 
 PLAN = make_plan("a-image_00-0000000005", (5, 3, 4, 6), (26001, 26007), sequence="a", label_frames=(4, 5))
 
@@ -18,7 +19,7 @@ def index_of(*rows):
 
 def planned(index, **settings):
     grouping = GroupingSettings(**settings)
-    return plan_sequence(make_sequence("a"), index, fingerprint="f", settings=grouping, classes=("car",)), grouping
+    return plan_sequence(make_drive("a"), index, fingerprint="f", settings=grouping, classes=("car",)), grouping
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,8 @@ from pathlib import Path
 import pytest
 from builders import make_request
 
-from vsrd_ray.pipeline.request import (
-    Counts,
-    Failure,
-    Summary,
-    default_output,
-    format_seconds,
-    format_summary,
-)
+from vsrd_ray.pipeline.request import Summary, default_output, format_seconds, format_summary
+from vsrd_ray.runs.records import Counts, Failure
 
 
 def test_default_output_names_the_sequences():

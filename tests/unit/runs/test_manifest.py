@@ -7,8 +7,8 @@ from builders import make_manifest, make_progress, make_request
 
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.pipeline.request import Counts, Failure
 from vsrd_ray.runs.manifest import Manifest, check_same_settings, check_writable, read_manifest
+from vsrd_ray.runs.records import Counts, Failure
 
 KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
 

@@ -8,14 +8,15 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
-from builders import make_label, make_labels, make_plan, make_result, make_sequence_plan, make_sink
+from builders import make_drive_plan, make_label, make_labels, make_plan, make_result, make_sink
 
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
-from vsrd_ray.pipeline.plan import SequencePlan
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.runs import store
+from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Sink
 
@@ -32,8 +33,8 @@ B = group("w00001", (2, 3, 4), (26003,))
 C = group("w00002", (3, 6), (26002, 26004))
 
 
-def plan_of(*groups: GroupPlan, fingerprint: str = "f") -> SequencePlan:
-    return make_sequence_plan(*groups, empty_frames=(EMPTY_FRAME,), fingerprint=fingerprint)
+def plan_of(*groups: GroupPlan, fingerprint: str = "f") -> DrivePlan:
+    return make_drive_plan(*groups, empty_frames=(EMPTY_FRAME,), fingerprint=fingerprint)
 
 
 SCENE = plan_of(A, B, C)
@@ -51,7 +52,7 @@ def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
     return make_result(group.group_id, labels=make_labels(*rows))
 
 
-def run(output: Path, plan: SequencePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
+def run(output: Path, plan: DrivePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
     """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
     sink = make_sink(output)
     sink.clear_debris()

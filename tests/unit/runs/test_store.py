@@ -11,8 +11,9 @@ from upath import UPath
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.runs import store
+from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.store import GroupStore
 
 PREFIX = "s-image_00-"

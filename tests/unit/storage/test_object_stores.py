@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from upath import UPath
+from vsrd_ray.datasets.kitti360.annotations import annotate
+from vsrd_ray.labelers.vsrd.filenames import sample
 
 from vsrd_ray import storage
 from vsrd_ray.cli import main
-from vsrd_ray.data.index import all_frames, cached_index, fingerprint, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
+from vsrd_ray.data.groups import GroupTasks
+from vsrd_ray.data.index import all_frames, cached_index, index_frames
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.annotations import annotate
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
-from vsrd_ray.datasets.kitti360.sequences import list_sequences, open_sequence
+from vsrd_ray.datasets.kitti360.drives import fingerprint, list_drives
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
-from vsrd_ray.labelers.vsrd.filenames import sample
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.convert import labels_to_kitti, truth_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.pictures import visualize_annotations, visualize_labels, write_sheet
@@ -66,8 +67,8 @@ def texts_in(folder: Path | UPath) -> dict[str, str]:
 
 
 def test_a_sequence_is_the_same_as_on_disk(root: UPath, street: Path) -> None:
-    assert list_sequences(root) == [SEQUENCE]
-    here, there = open_sequence(street, SEQUENCE), pickle.loads(pickle.dumps(open_sequence(root, SEQUENCE)))
+    assert list_drives(root) == [SEQUENCE]
+    here, there = open_drive(street, SEQUENCE), pickle.loads(pickle.dumps(open_drive(root, SEQUENCE)))
     assert there.root == root
     assert (there.image_size, there.mask_frames) == (here.image_size, here.mask_frames)
     np.testing.assert_array_equal(there.K, here.K)
@@ -81,10 +82,10 @@ def test_groups_are_the_same_as_on_disk(root: UPath, street: Path) -> None:
     settings = GroupingSettings(min_area=32, min_box_side=4)
     groups = []
     for place in (street, root):
-        sequence = open_sequence(place, SEQUENCE)
+        sequence = open_drive(place, SEQUENCE)
         index = index_frames(sequence, all_frames(sequence))
-        plans = plan_windows(index, sequence=SEQUENCE, camera=CAMERA, settings=settings, classes=["car"])
-        groups.append((index, plans, load_group(GroupTasks(sequence, index).task(plans[0]))))
+        plans = plan_scene(index, sequence=SEQUENCE, camera=CAMERA, settings=settings, classes=["car"])
+        groups.append((index, plans, GroupTasks(sequence, index).task(plans[0]).group()))
     (index, plans, group), (there_index, there_plans, there_group) = groups
     assert there_index.equals(index)
     assert there_plans == plans
@@ -92,7 +93,7 @@ def test_groups_are_the_same_as_on_disk(root: UPath, street: Path) -> None:
 
 
 def test_an_index_is_kept_until_a_mask_changes(root: UPath) -> None:
-    sequence, place = open_sequence(root, SEQUENCE), root / "index.parquet"
+    sequence, place = open_drive(root, SEQUENCE), root / "index.parquet"
     before = fingerprint(sequence.root, sequence.name, sequence.camera)
     made = cached_index(sequence, place)
     stamp = storage.size_and_stamp(place)
@@ -106,7 +107,7 @@ def test_an_index_is_kept_until_a_mask_changes(root: UPath) -> None:
 
 
 def test_a_damaged_image_costs_its_frame_and_no_other(root: UPath) -> None:
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     image = paths.image_file(root, SEQUENCE, CAMERA, 3)
     image.write_bytes(image.read_bytes()[:-20])
     skipped = {row["frame"]: row["skipped"] for row in index_frames(sequence, [2, 3]).to_pylist()}
@@ -116,12 +117,12 @@ def test_a_damaged_image_costs_its_frame_and_no_other(root: UPath) -> None:
 
 def test_what_is_not_there_is_named(store: UPath, root: UPath) -> None:
     with pytest.raises(InputError, match=f"no dataset folder {store / 'nowhere'}"):
-        open_sequence(store / "nowhere", SEQUENCE)
+        open_drive(store / "nowhere", SEQUENCE)
     with pytest.raises(InputError, match="no sequence 'another'"):
-        open_sequence(root, "another")
+        open_drive(root, "another")
     paths.calibration_file(root).unlink()
     with pytest.raises(InputError, match=f"no calibration file {root}"):
-        open_sequence(root, SEQUENCE)
+        open_drive(root, SEQUENCE)
 
 
 def test_a_street_is_written_once(store: UPath, street: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_run_is_drawn_alike(runs, store: UPath, tmp_path: Path) -> None:
 def test_pictures_show_the_images_of_the_store(root: UPath, street: Path) -> None:
     from vsrd_ray.labels.boxes.pictures.annotated import read_image
 
-    here, there = (read_image(open_sequence(place, SEQUENCE), 5) for place in (street, root))
+    here, there = (read_image(open_drive(place, SEQUENCE), 5) for place in (street, root))
     np.testing.assert_array_equal(there, here)
     assert np.ptp(here) > 0
 
@@ -202,7 +203,7 @@ def test_a_uri_that_names_nothing_is_bad_input() -> None:
 @pytest.mark.parametrize("name", ["../outside", "a/b", "..", "", ".hidden", "a\\b"])
 def test_no_sequence_leads_out_of_root(street: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"sequence .*: expected a plain name"):
-        open_sequence(street, name)
+        open_drive(street, name)
     with pytest.raises(InputError, match=r"sequence .*: expected a plain name"):
         truth_to_kitti(street, name, CAMERA, street)
 

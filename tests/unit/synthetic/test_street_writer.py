@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
-from vsrd_ray.datasets.kitti360.sequences import list_sequences, open_sequence
+from vsrd_ray.datasets.kitti360.drives import list_drives
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world, wrap_angle
@@ -62,8 +63,8 @@ def test_the_layout_is_that_of_kitti_360(root: Path) -> None:
 
 def test_the_reader_finds_the_street_again(root: Path) -> None:
     street = build_street(SETTINGS)
-    assert list_sequences(root) == [SEQUENCE]
-    sequence = open_sequence(root, SEQUENCE)
+    assert list_drives(root) == [SEQUENCE]
+    sequence = open_drive(root, SEQUENCE)
     assert pytest.approx(street.K, abs=1e-6) == sequence.K
     assert sequence.image_size == (704, 188)
     assert sequence.mask_frames == tuple(range(6))
@@ -103,7 +104,7 @@ def test_the_boxes_triangles_look_outward(root: Path) -> None:
 
 
 def test_masks_lie_within_their_projected_boxes(root: Path) -> None:
-    sequence, boxes = open_sequence(root, SEQUENCE), read_boxes(root, SEQUENCE)
+    sequence, boxes = open_drive(root, SEQUENCE), read_boxes(root, SEQUENCE)
     margin = 4.5 * SETTINGS.mask_noise + 1.5
     seen = 0
     for frame in sequence.mask_frames:
@@ -149,7 +150,7 @@ def test_the_box_file_names_the_class_of_every_vehicle(mixed_root: Path) -> None
 
 
 def test_masks_show_every_vehicle_with_its_class(mixed_root: Path) -> None:
-    sequence, boxes = open_sequence(mixed_root, SEQUENCE), read_boxes(mixed_root, SEQUENCE)
+    sequence, boxes = open_drive(mixed_root, SEQUENCE), read_boxes(mixed_root, SEQUENCE)
     seen = dict.fromkeys(boxes.instance_ids.tolist(), 0)
     for frame in sequence.mask_frames:
         mask = cv2.imread(str(paths.mask_file(mixed_root, SEQUENCE, CAMERA, frame)), cv2.IMREAD_UNCHANGED)
@@ -209,7 +210,7 @@ def test_another_sequence_can_join_if_its_images_have_the_same_size(tmp_path: Pa
     other = tiny.model_copy(update={"sequence": "2013_05_28_drive_0003_sync"})
     synthesize(tmp_path, tiny)
     synthesize(tmp_path, other)
-    assert list_sequences(tmp_path) == [SEQUENCE, "2013_05_28_drive_0003_sync"]
+    assert list_drives(tmp_path) == [SEQUENCE, "2013_05_28_drive_0003_sync"]
     larger = StreetSettings(frames=1, image_size=(128, 64), sequence="2013_05_28_drive_0005_sync")
     with pytest.raises(InputError, match=r"perspective\.txt is the calibration of other images"):
         synthesize(tmp_path, larger)

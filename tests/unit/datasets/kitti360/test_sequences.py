@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.drives import list_drives
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
-from vsrd_ray.datasets.kitti360.sequences import list_sequences, open_sequence
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -15,7 +16,7 @@ EMPTY = np.zeros((16, 20))
 
 def test_opening(write_sequence) -> None:
     root = write_sequence({5: EMPTY, 2: EMPTY}, poses={2: np.eye(4), 9: np.eye(4)})
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     assert sequence.mask_frames == (2, 5)
     assert list(sequence.T_world_cam) == [2, 9]
     assert sequence.image_size == (20, 16)
@@ -29,7 +30,7 @@ def test_other_files_among_the_masks_are_no_frames(write_sequence) -> None:
     root = write_sequence({5: EMPTY})
     for name in ("Thumbs.db", "._0000000005.png", "5.png", "0000000006.png.part"):
         (paths.mask_folder(root, SEQUENCE, "image_00") / name).touch()
-    assert open_sequence(root, SEQUENCE).mask_frames == (5,)
+    assert open_drive(root, SEQUENCE).mask_frames == (5,)
 
 
 def test_camera_1_stands_to_the_right_of_camera_0_kilometres_away(write_sequence) -> None:
@@ -39,7 +40,7 @@ def test_camera_1_stands_to_the_right_of_camera_0_kilometres_away(write_sequence
     T_world_cam0[:3, :3] = np.stack([right, [0, 0, -1], np.cross(right, [0, 0, -1])], axis=-1)
     T_world_cam0[:3, 3] = [1070.5861234567, -38000.125, 119.1374]
     root = write_sequence({0: EMPTY}, poses={0: T_world_cam0}, camera="image_01")
-    T_world_cam1 = open_sequence(root, SEQUENCE, "image_01").T_world_cam[0]
+    T_world_cam1 = open_drive(root, SEQUENCE, "image_01").T_world_cam[0]
     np.testing.assert_array_equal(T_world_cam1[:3, :3], T_world_cam0[:3, :3])
     np.testing.assert_allclose(T_world_cam1[:3, 3] - T_world_cam0[:3, 3], 0.6 * right, atol=1e-11)
 
@@ -48,33 +49,33 @@ def test_poses_of_camera_0_are_kept_bit_by_bit(write_sequence) -> None:
     pose = np.eye(4)
     pose[:3, 3] = [1234567.8901234567, -1e-9, 7654321.1]
     root = write_sequence({0: EMPTY}, poses={0: pose})
-    np.testing.assert_array_equal(open_sequence(root, SEQUENCE).T_world_cam[0], pose)
+    np.testing.assert_array_equal(open_drive(root, SEQUENCE).T_world_cam[0], pose)
 
 
 def test_real_sequence(shared: Path) -> None:
     root = shared / "data" / "kitti360_real"
-    assert list_sequences(root) == ["2013_05_28_drive_0008_sync"]
-    sequence = open_sequence(root, "2013_05_28_drive_0008_sync")
+    assert list_drives(root) == ["2013_05_28_drive_0008_sync"]
+    sequence = open_drive(root, "2013_05_28_drive_0008_sync")
     assert sequence.mask_frames == tuple(range(3000, 3050))
     assert sequence.T_world_cam[3000][:3, 3].tolist() == [-1070.586, -1700.357, 119.1374]
 
 
 def test_missing_root(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no dataset folder .*nowhere: give --root, or set KITTI360_DATASET"):
-        open_sequence(tmp_path / "nowhere", SEQUENCE)
+        open_drive(tmp_path / "nowhere", SEQUENCE)
 
 
 def test_unknown_sequence_names_those_that_are_there(write_sequence) -> None:
     root = write_sequence({0: EMPTY})
     paths.poses_file(root, "another").parent.mkdir()
     with pytest.raises(InputError, match=rf"no sequence 'drive' under .*: give one of {SEQUENCE}, another"):
-        open_sequence(root, "drive")
+        open_drive(root, "drive")
 
 
 def test_root_without_sequences(tmp_path: Path) -> None:
-    assert list_sequences(tmp_path) == []
+    assert list_drives(tmp_path) == []
     with pytest.raises(InputError, match="there is none: check --root"):
-        open_sequence(tmp_path, SEQUENCE)
+        open_drive(tmp_path, SEQUENCE)
 
 
 def test_no_masks(write_sequence) -> None:
@@ -82,21 +83,21 @@ def test_no_masks(write_sequence) -> None:
     folder = paths.mask_folder(root, SEQUENCE, "image_00")
     paths.mask_file(root, SEQUENCE, "image_00", 0).unlink()
     with pytest.raises(InputError, match=f"no instance masks in {folder}"):
-        open_sequence(root, SEQUENCE)
+        open_drive(root, SEQUENCE)
     shutil.rmtree(folder)
     with pytest.raises(InputError, match=f"no instance masks in {folder}"):
-        open_sequence(root, SEQUENCE)
+        open_drive(root, SEQUENCE)
 
 
 def test_unknown_camera(write_sequence) -> None:
     root = write_sequence({0: EMPTY})
     with pytest.raises(InputError, match="unknown camera 'left'"):
-        open_sequence(root, SEQUENCE, "left")
+        open_drive(root, SEQUENCE, "left")
 
 
 def test_a_relative_root_can_be_read_from_anywhere(write_sequence, monkeypatch) -> None:
     root = write_sequence({0: np.full((16, 20), 7000, np.uint16)})
     monkeypatch.chdir(root.parent)
-    sequence = open_sequence(Path(root.name), SEQUENCE)
+    sequence = open_drive(Path(root.name), SEQUENCE)
     monkeypatch.chdir("/")
     assert read_instance_map(sequence, 0).shape == (16, 20)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hand_made import Thing, camera_pose, make_group
 
+from vsrd_ray.data.groups import GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
@@ -19,7 +19,7 @@ from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.bodies import random_box_body, random_car
 from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, bearing_spread_deg
 from vsrd_ray.labelers.vsrd.optimise import optimise
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 # Boxes of bodies, as `vsrd-ray label` has them by default; the street is small.
@@ -93,13 +93,13 @@ def street(tmp_path_factory):
     root = tmp_path_factory.mktemp("street")
     settings = StreetSettings(frames=20, cars=3, seed=1, image_size=(704, 188))
     synthesize(root, settings)
-    sequence = open_sequence(root, settings.sequence)
+    sequence = open_drive(root, settings.sequence)
     index = index_frames(sequence, all_frames(sequence))
-    plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=FAST.grouping, classes=("car",))
+    plans = plan_scene(index, sequence=sequence.name, camera="image_00", settings=FAST.grouping, classes=("car",))
     truth = read_boxes(root, settings.sequence)
     boxes = zip(truth.centers_world, truth.dimensions_lwh, truth.yaws_world, strict=True)
     tasks = GroupTasks(sequence, index)
-    groups = [load_group(tasks.task(plan)) for plan in plans]
+    groups = [tasks.task(plan).group() for plan in plans]
     return groups, dict(zip(truth.instance_ids.tolist(), boxes, strict=True))
 
 

@@ -5,25 +5,25 @@ import json
 import numpy as np
 import pytest
 
+from vsrd_ray.data.groups import GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.data.loading import GroupTasks, load_group
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd import VSRDLabeler
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 
 @pytest.mark.slow
 def test_car_stands_where_lidar_saw_it(shared):
     root = shared / "data" / "kitti360_real"
     config = load_config("fast")
-    sequence = open_sequence(root, "2013_05_28_drive_0008_sync")
+    sequence = open_drive(root, "2013_05_28_drive_0008_sync")
     index = index_frames(sequence, all_frames(sequence))
-    plans = plan_windows(index, sequence=sequence.name, camera="image_00", settings=config.grouping, classes=("car",))
+    plans = plan_scene(index, sequence=sequence.name, camera="image_00", settings=config.grouping, classes=("car",))
     (plan,) = [plan for plan in plans if 26001 in plan.instance_ids]
     labeler = VSRDLabeler(config)
     labeler.setup()
-    fits = labeler.label(labeler.prepare(load_group(GroupTasks(sequence, index).task(plan))), seed=0)
+    fits = labeler.label(labeler.prepare(GroupTasks(sequence, index).task(plan).group()), seed=0)
     (fit,) = [fit for fit in fits if fit.instance_id == 26001]
     boxes = json.loads((root / "derived_boxes.json").read_text())["boxes"]
     (box,) = [box for box in boxes if box["instance_id"] == 26001]

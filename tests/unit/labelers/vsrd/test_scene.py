@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
-from vsrd_ray.labelers.vsrd.scene import plan_windows
+from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 
 def row(frame: int, instance_id: int, *, width: int = 50, height: int = 30, on_border: bool = False, **others) -> dict:
@@ -23,7 +23,7 @@ def row(frame: int, instance_id: int, *, width: int = 50, height: int = 30, on_b
 def windows_of(rows: list[dict], *, classes: tuple[str, ...] = ("car",), **changes) -> list[GroupPlan]:
     index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
     grouping = GroupingSettings(kind="scene", **changes)
-    return plan_windows(index, sequence="drive", camera="image_00", settings=grouping, classes=classes)
+    return plan_scene(index, sequence="drive", camera="image_00", settings=grouping, classes=classes)
 
 
 def test_windows_by_hand() -> None:

@@ -10,10 +10,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.index import index_frames, write_index
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
-from vsrd_ray.labels.boxes.parquet import write_piece
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labels.boxes.rows import camera_columns
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 CONFIG = {"group_id": "g", "labeler": "vsrd", "config_hash": "abc", "seed": 3, "source": "auto", "target_frame": 1}
@@ -77,15 +78,15 @@ def run(write_sequence, tmp_path):
         for n, (instance_id, *_) in enumerate(OBJECTS):
             instance_map[20:30, 15 * n + 2 : 15 * n + 14] = instance_id
     root = write_sequence(maps, {frame: pose(frame) for frame in maps})
-    drive = open_sequence(root, SEQUENCE)
+    drive = open_drive(root, SEQUENCE)
     rows = pa.concat_tables([label_table(drive.view(frame), [120] * len(OBJECTS)) for frame in FRAMES])
     output = tmp_path / "run"
-    write_piece(rows, output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(rows, output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
     write_index(index_frames(drive, sorted(maps)), output / "index" / f"{SEQUENCE}.parquet", "x")
     for group_id, frames, status in (("a", list(FRAMES), "ok"), ("b", [4], "failed")):
         row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
         row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
-        write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
+        write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
     inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car", "truck"]}
     (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
     return Run(output, root, rows)

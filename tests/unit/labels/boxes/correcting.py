@@ -3,8 +3,8 @@
 import pyarrow as pa
 
 from vsrd_ray.labels.boxes.corrections import import_labels
-from vsrd_ray.labels.boxes.parquet import write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 
@@ -25,7 +25,7 @@ def fail(run, frames):
     """Another group of the run, which labels some frames too, has failed."""
     row = {"group_id": "failed", "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
     row |= {"instance_ids": [26009], "status": "failed", "error": "lost", "attempts": 3, "seconds": 0.0}
-    write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), run.output / "groups" / "failed.parquet")
+    write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), run.output / "groups" / "failed.parquet")
 
 
 def edit_line(path, number, *, column, change):

@@ -8,8 +8,9 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.convert import labels_to_kitti, truth_to_kitti
 from vsrd_ray.labels.boxes.kitti import read_frame
-from vsrd_ray.labels.boxes.parquet import read_groups
-from vsrd_ray.runs.folder import group_frames, read_index, read_inputs
+from vsrd_ray.runs.folder import group_frames, read_index
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 

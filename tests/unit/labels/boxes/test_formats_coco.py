@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.labels.boxes.formats.export import export
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -24,7 +24,7 @@ def load(folder, split="train"):
 def test_coco_comes_back(run, same_boxes, tmp_path):
     export(run.output, run.root, tmp_path / "coco", format="coco")
     coco = load(tmp_path / "coco")
-    drive = open_sequence(run.root, SEQUENCE)
+    drive = open_drive(run.root, SEQUENCE)
     assert {entry["id"]: entry["name"] for entry in coco.loadCats(coco.getCatIds())} == {26: "car", 27: "truck"}
     assert [image["frame"] for image in coco.loadImgs(coco.getImgIds())] == [1, 2, 3, 5]
     for image in coco.loadImgs(coco.getImgIds()):

@@ -5,16 +5,11 @@ import pytest
 from builders import make_label, make_labels
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.parquet import (
-    REVIEW_SCHEMA,
-    corrected_rows,
-    is_human_file,
-    read_groups,
-    read_labels,
-    read_reviewed,
-    write_piece,
-)
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, corrected_rows, is_human_file, read_labels, read_reviewed
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 
 def label_table(frames, instance_id=26001):
@@ -22,9 +17,9 @@ def label_table(frames, instance_id=26001):
 
 
 def test_pieces_come_back_sorted_with_their_sequence(tmp_path):
-    write_piece(label_table([5, 3]), tmp_path / "labels" / "sequence=b_0002" / "one.parquet")
-    write_piece(label_table([4]), tmp_path / "labels" / "sequence=b_0002" / "two.parquet")
-    write_piece(label_table([9]), tmp_path / "labels" / "sequence=a_0001" / "one.parquet")
+    write_parquet(label_table([5, 3]), tmp_path / "labels" / "sequence=b_0002" / "one.parquet")
+    write_parquet(label_table([4]), tmp_path / "labels" / "sequence=b_0002" / "two.parquet")
+    write_parquet(label_table([9]), tmp_path / "labels" / "sequence=a_0001" / "one.parquet")
     labels = read_labels(tmp_path)
     assert labels.schema.names == [*LABEL_SCHEMA.names, "sequence"]
     assert list(zip(labels["sequence"].to_pylist(), labels["frame"].to_pylist(), strict=True)) == [
@@ -36,14 +31,14 @@ def test_pieces_come_back_sorted_with_their_sequence(tmp_path):
 
 def test_equal_tables_give_equal_bytes_however_they_are_chunked(tmp_path):
     whole, parts = label_table([1, 2]), pa.concat_tables([label_table([1]), label_table([2])])
-    write_piece(whole, tmp_path / "a.parquet")
-    write_piece(parts, tmp_path / "b.parquet")
+    write_parquet(whole, tmp_path / "a.parquet")
+    write_parquet(parts, tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
 def test_the_file_itself_holds_schema_and_version_but_no_sequence(tmp_path):
     path = tmp_path / "labels" / "sequence=s" / "one.parquet"
-    write_piece(label_table([1]), path)
+    write_parquet(label_table([1]), path)
     stored = pq.ParquetFile(path).schema_arrow
     assert stored.equals(LABEL_SCHEMA, check_metadata=True)
     assert pd.read_parquet(tmp_path / "labels")["sequence"].tolist() == ["s"]
@@ -52,7 +47,7 @@ def test_the_file_itself_holds_schema_and_version_but_no_sequence(tmp_path):
 def test_an_empty_dataset_is_an_empty_table(tmp_path):
     (tmp_path / "labels").mkdir()
     assert read_labels(tmp_path).num_rows == 0
-    write_piece(LABEL_SCHEMA.empty_table(), tmp_path / "labels" / "sequence=s" / "none.parquet")
+    write_parquet(LABEL_SCHEMA.empty_table(), tmp_path / "labels" / "sequence=s" / "none.parquet")
     assert read_labels(tmp_path).num_rows == 0
 
 
@@ -60,7 +55,7 @@ def test_groups_are_sorted_by_id(tmp_path):
     base = {"sequence": "s", "target_frame": 1, "frames": [1, 2], "instance_ids": [26001], "status": "ok"}
     for name in ("b", "a"):
         row = base | {"group_id": name, "error": None, "attempts": 1, "seconds": 0.5}
-        write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), tmp_path / "groups" / f"{name}.parquet")
+        write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), tmp_path / "groups" / f"{name}.parquet")
     groups = read_groups(tmp_path)
     assert groups["group_id"].to_pylist() == ["a", "b"] and groups["frames"].to_pylist() == [[1, 2], [1, 2]]
 
@@ -74,7 +69,7 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     path = tmp_path / "labels" / "sequence=s" / "torn.parquet"
-    write_piece(label_table([1]), path.with_name("a.parquet"))
+    write_parquet(label_table([1]), path.with_name("a.parquet"))
     path.write_bytes(b"PAR1 torn")
     with pytest.raises(InputError, match=rf"^{path}: cannot be .*; remove it, and label again"):
         read_labels(tmp_path)
@@ -83,8 +78,8 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path):
 def test_a_file_that_is_damaged_within_is_named(tmp_path):
     """Its head and its foot are whole, so that what fails is to read its pages."""
     folder = tmp_path / "labels" / "sequence=s"
-    write_piece(label_table([1]), folder / "a.parquet")
-    write_piece(label_table(range(3000)), folder / "b.parquet")
+    write_parquet(label_table([1]), folder / "a.parquet")
+    write_parquet(label_table(range(3000)), folder / "b.parquet")
     content = bytearray((folder / "b.parquet").read_bytes())
     content[4:2000] = bytes(byte ^ 0x5A for byte in content[4:2000])
     (folder / "b.parquet").write_bytes(content)
@@ -94,12 +89,12 @@ def test_a_file_that_is_damaged_within_is_named(tmp_path):
 
 def test_a_file_without_a_column_of_labels_is_named(tmp_path):
     folder = tmp_path / "labels" / "sequence=s"
-    write_piece(label_table([1]), folder / "a.parquet")
-    write_piece(label_table([2]).drop_columns(["y_world"]), folder / "b.parquet")
+    write_parquet(label_table([1]), folder / "a.parquet")
+    write_parquet(label_table([2]).drop_columns(["y_world"]), folder / "b.parquet")
     with pytest.raises(InputError, match=rf"^{folder}/b\.parquet: no table of labels \(no values of y_world\); remove"):
         read_labels(tmp_path)
     # columns that say nothing about some boxes may be missing, as in labels from before they were there
-    write_piece(label_table([2]).drop_columns(["shape", "silhouette_loss"]), folder / "b.parquet")
+    write_parquet(label_table([2]).drop_columns(["shape", "silhouette_loss"]), folder / "b.parquet")
     assert read_labels(tmp_path)["shape"].to_pylist() == [[0.5], None]
 
 
@@ -118,11 +113,11 @@ def from_human(table):
 
 
 def write_corrections(output, reviewed, sequence="s", camera="x"):
-    write_piece(label_table([1, 2, 3]), output / "labels" / f"sequence={sequence}" / "a.parquet")
+    write_parquet(label_table([1, 2, 3]), output / "labels" / f"sequence={sequence}" / "a.parquet")
     human = from_human(label_table([2, 3], instance_id=26002))
-    write_piece(human, corrected_rows(output, sequence=sequence, camera=camera))
+    write_parquet(human, corrected_rows(output, sequence=sequence, camera=camera))
     table = pa.Table.from_pylist([{"camera": camera, "frame": frame} for frame in reviewed], schema=REVIEW_SCHEMA)
-    write_piece(table, output / "corrections" / f"{sequence}.parquet")
+    write_parquet(table, output / "corrections" / f"{sequence}.parquet")
 
 
 def sources(table):
@@ -139,7 +134,7 @@ def test_in_reviewed_frames_corrected_rows_alone_count(tmp_path):
 
 def test_other_cameras_and_sequences_are_not_reviewed(tmp_path):
     write_corrections(tmp_path, [1, 2], camera="image_01")
-    write_piece(label_table([1]), tmp_path / "labels" / "sequence=t" / "a.parquet")
+    write_parquet(label_table([1]), tmp_path / "labels" / "sequence=t" / "a.parquet")
     assert sources(read_labels(tmp_path)) == [(1, "x"), (2, "x"), (3, "x"), (1, "x")]
 
 

@@ -3,9 +3,11 @@ import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, corrected_rows, write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, corrected_rows
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import Selection, select
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 
@@ -26,7 +28,7 @@ def test_a_frame_is_labelled_only_if_none_of_its_groups_failed(run):
     row = {"group_id": "c", "sequence": SEQUENCE, "target_frame": 3, "frames": [3, 4], "instance_ids": [26009]}
     for status, frames in (("skipped", (1, 2, 3, 5)), ("failed", (1, 2, 5))):
         table = pa.Table.from_pylist([row | {"status": status}], schema=GROUP_SCHEMA)
-        write_piece(table, run.output / "groups" / "c.parquet")
+        write_parquet(table, run.output / "groups" / "c.parquet")
         (labelled,) = select(run.output, run.root, Selection())
         assert labelled.frames == frames
         assert set(labelled.rows["frame"].to_pylist()) == set(frames)
@@ -55,8 +57,8 @@ def test_the_range_is_that_of_the_centre_from_the_camera(run):
 
 def test_reviewed_frames_count_as_labelled_unless_the_labelers_rows_are_preferred(run):
     table = pa.Table.from_pylist([{"camera": "image_00", "frame": 4}], schema=REVIEW_SCHEMA)
-    write_piece(table, run.output / "corrections" / f"{SEQUENCE}.parquet")
-    write_piece(LABEL_SCHEMA.empty_table(), corrected_rows(run.output, sequence=SEQUENCE, camera="image_00"))
+    write_parquet(table, run.output / "corrections" / f"{SEQUENCE}.parquet")
+    write_parquet(LABEL_SCHEMA.empty_table(), corrected_rows(run.output, sequence=SEQUENCE, camera="image_00"))
     (labelled,) = select(run.output, run.root, Selection())
     assert labelled.frames == (1, 2, 3, 4, 5)
     (labelled,) = select(run.output, run.root, Selection(prefer="auto"))

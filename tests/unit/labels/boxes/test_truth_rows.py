@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from builders import make_sequence, make_truth
+from builders import make_drive, make_truth
 
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.truth import frame_poses, true_rows
@@ -14,7 +14,7 @@ def sequence(tmp_path):
     for frame, pose in poses.items():
         pose[0, 3] = frame
     K = np.array([[50.0, 0, 40], [0, 50, 30], [0, 0, 1]])
-    return make_sequence("drive", root=tmp_path, K=K, image_size=(80, 60), poses=poses, mask_frames=(3, 4, 7))
+    return make_drive("drive", root=tmp_path, K=K, image_size=(80, 60), poses=poses, mask_frames=(3, 4, 7))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from builders import make_labels, make_sequence
+from builders import make_drive, make_labels
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
@@ -28,7 +28,7 @@ def drive(tmp_path):
         poses[:, :3, 3] = [3000.0, -500.0, 116.0] + along[:, None] * [0.6, 0.8, 0.0]
         frames = range(len(along)) if frames is None else frames
         T_world_cam = dict(zip(frames, poses, strict=True))
-        return make_sequence(SEQUENCE, root=tmp_path, poses=T_world_cam, mask_frames=(0,))
+        return make_drive(SEQUENCE, root=tmp_path, poses=T_world_cam, mask_frames=(0,))
 
     return make
 

@@ -17,7 +17,7 @@ from vsrd_ray.data.truth import BOXES
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
 from vsrd_ray.geometry.iou import box_iou_3d
-from vsrd_ray.labels.boxes.parquet import Preference
+from vsrd_ray.labels.boxes.parquet import FOLDER, Preference
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
 from vsrd_ray.labels.boxes.selection import check_poses
 from vsrd_ray.runs.folder import check_files, read_index, sequence_labels
@@ -92,7 +92,7 @@ def read_tables(
     Raises:
         InputError: the sequence or its index cannot be read, files of its labels are gone, or `root` has another one.
     """
-    check_files(output, groups, sequence=name)
+    check_files(output, groups, sequence=name, folder=FOLDER)
     labels = sequence_labels(labels, sequence=name, camera=inputs.camera).combine_chunks()
     shown = frames_to_show(output, groups, sequence=name, inputs=inputs, prefer=prefer)
     frames = np.union1d(np.array(shown, dtype=np.int64), labels["frame"].to_numpy().astype(np.int64))

@@ -9,8 +9,8 @@ import pytest
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.evaluation import compare_runs, evaluate_run, format_comparison
 from vsrd_ray.labels.boxes.evaluation.comparison import paired_differences
-from vsrd_ray.labels.boxes.parquet import write_piece
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 A, B = (10.0, 3.0, 0.0), (20.0, -2.0, 0.0)
@@ -62,7 +62,7 @@ def two_runs(write_run, label_row, truth_object, tmp_path):
     b = shutil.copytree(a, tmp_path / "b")
     rows = [label_row(2, 26001, (12.0, 3, 0)), label_row(2, 26002, B)]
     table = pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
-    write_piece(table, b / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(table, b / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
     return SimpleNamespace(a=a, b=b, root=root)
 
 
@@ -92,7 +92,7 @@ def test_two_runs_by_hand(two_runs):
 def test_shares_of_two_runs_by_hand(two_runs, label_row):
     rows = [label_row(frame, 26001, (10 + ahead, 3.0, 0.0)) for frame, ahead in ((1, 0.72), (2, 0.65))]  # .695, .720
     table = pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
-    write_piece(table, two_runs.b / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(table, two_runs.b / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
     measures = {one.measure: one.b for one in compare_runs(two_runs.a, two_runs.b, two_runs.root).differences}
     assert (measures["IoU3D > .5"], measures["IoU3D > .7"]) == (2 / 7, 1 / 7)
 

@@ -8,8 +8,9 @@ import pytest
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.evaluation.confidence import Kept, confidence_auc, precision_of_kept, reliability
 from vsrd_ray.labels.boxes.evaluation.matching import Matches
-from vsrd_ray.labels.boxes.parquet import corrected_rows, write_piece
+from vsrd_ray.labels.boxes.parquet import corrected_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 A, B = (10.0, 3.0, 0.0), (20.0, -2.0, 0.0)
@@ -129,9 +130,9 @@ def test_a_humans_boxes_have_no_part_in_the_labelers_confidence(write_run, label
     alone = evaluate_run(output, root)
     drawn = [label_row(4, 26001, A, confidence=1.0), label_row(4, 26002, (24.0, -2, 0), confidence=1.0)]
     human = pa.Table.from_pylist([row | {"source": "human"} for row in drawn], schema=LABEL_SCHEMA)
-    write_piece(human, corrected_rows(output, sequence=SEQUENCE, camera="image_00"))
+    write_parquet(human, corrected_rows(output, sequence=SEQUENCE, camera="image_00"))
     reviewed = pa.table({"camera": ["image_00"], "frame": pa.array([4], pa.int32())})
-    write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+    write_parquet(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
     both = evaluate_run(output, root)
     assert (alone.static.labelled, both.static.labelled) == (2, 4)
     assert (both.confidence_auc, both.kept) == (alone.confidence_auc, alone.kept) == (1.0, alone.kept)

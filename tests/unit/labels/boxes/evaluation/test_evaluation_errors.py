@@ -10,8 +10,10 @@ import pytest
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.parquet import read_groups, write_piece
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.reading import read_groups
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 A = (10.0, 3.0, 0.0)
@@ -80,13 +82,13 @@ def test_a_lost_file_among_others_is_named(write_run, label_row, truth):
     (labels / "a.parquet").rename(labels / first)
     row = read_groups(output).filter(pc.field("status") == "failed").to_pylist()[0]
     named = pa.Table.from_pylist([row | {"group_id": failed.removesuffix(".parquet")}], schema=GROUP_SCHEMA)
-    write_piece(named, groups / failed)
+    write_parquet(named, groups / failed)
     with pytest.raises(InputError, match=f"^{labels / second} is gone, though {groups / second} is there: bring it"):
         evaluate_run(output, root)
     manifest = json.loads((output / "manifest.json").read_text())
     (output / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
     assert evaluate_run(output, root).static.labelled == 1  # a run that goes on puts files together
-    write_piece(LABEL_SCHEMA.empty_table(), labels / second)
+    write_parquet(LABEL_SCHEMA.empty_table(), labels / second)
     (output / "manifest.json").write_text(json.dumps(manifest | {"status": "complete_with_failures"}))
     assert evaluate_run(output, root).static.labelled == 1
 
@@ -100,7 +102,7 @@ def ended_run(write_run, label_row, truth):
     for old, new in (("a", "part00000"), ("c", "part00001")):
         (groups / f"{old}.parquet").rename(groups / f"{SEQUENCE}-image_00-{new}.parquet")
     (labels / "a.parquet").rename(labels / f"{SEQUENCE}-image_00-part00000.parquet")
-    write_piece(LABEL_SCHEMA.empty_table(), labels / f"{SEQUENCE}-image_00-part00001.parquet")
+    write_parquet(LABEL_SCHEMA.empty_table(), labels / f"{SEQUENCE}-image_00-part00001.parquet")
     set_manifest(output, status="complete", counts={"groups_ok": 2, "groups_failed": 0})
     assert evaluate_run(output, root).static.count == 3
     return output, root
@@ -122,7 +124,7 @@ def test_lost_groups_are_not_taken_for_frames_that_nobody_labelled(ended_run, lo
     for file in files:
         (groups / file).unlink()
     if len(files) == 2:
-        write_piece(GROUP_SCHEMA.empty_table(), groups / "empty.parquet")
+        write_parquet(GROUP_SCHEMA.empty_table(), groups / "empty.parquet")
     gone = f"^{groups / files[0]} is gone, though {labels / files[0]} is there: bring it back, or label again"
     with pytest.raises(InputError, match=gone):
         evaluate_run(output, root)

@@ -13,8 +13,9 @@ from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES, IOUS, KINDS, kitti_ap, kitti_verdicts
 from vsrd_ray.labels.boxes.kitti import label_path, read_frame
-from vsrd_ray.labels.boxes.parquet import read_labels, write_piece
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 COLUMNS = (
@@ -295,12 +296,12 @@ def run(write_run, label_row, truth_object):
 
 def write_labels(output, root, rows):
     """Label rows of boxes in the world, with their camera columns."""
-    from vsrd_ray.datasets.kitti360.sequences import open_sequence
+    from vsrd_ray.datasets.base import open_drive
     from vsrd_ray.labels.boxes.rows import columns_in_cameras
     from vsrd_ray.labels.boxes.truth import frame_poses
 
     table = pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     columns = columns_in_cameras(
         frame_poses(sequence, table["frame"].to_numpy()),
         K=sequence.K,
@@ -312,7 +313,7 @@ def write_labels(output, root, rows):
     )
     for name, values in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
-    write_piece(table.cast(LABEL_SCHEMA), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(table.cast(LABEL_SCHEMA), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
 
 
 def test_text_gives_the_figures_of_the_rows(run, monkeypatch):

@@ -11,8 +11,9 @@ from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, concatenate
 from vsrd_ray.labels.boxes.evaluation.quality import summarise
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, match_sequence
-from vsrd_ray.labels.boxes.parquet import corrected_rows, write_piece
+from vsrd_ray.labels.boxes.parquet import corrected_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 A, B = (10.0, 3.0, 0.0), (20.0, -2.0, 0.0)
@@ -183,9 +184,9 @@ def test_classes_that_are_not_wanted_do_not_count(write_run, label_row, truth):
 def test_corrected_frames_count_by_the_humans_rows_or_by_the_labelers(write_run, label_row, truth):
     output, root = write_run([label_row(1, 26001, (12.0, 3, 0)), label_row(2, 26001, A)], truth)
     human = pa.Table.from_pylist([label_row(1, 26001, A) | {"source": "human"}], schema=LABEL_SCHEMA)
-    write_piece(human, corrected_rows(output, sequence=SEQUENCE, camera="image_00"))
+    write_parquet(human, corrected_rows(output, sequence=SEQUENCE, camera="image_00"))
     reviewed = pa.table({"camera": ["image_00"], "frame": pa.array([1], pa.int32())})
-    write_piece(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
+    write_parquet(reviewed, output / "corrections" / f"{SEQUENCE}.parquet")
     corrected, auto = evaluate_run(output, root), evaluate_run(output, root, prefer="auto")
     assert corrected.static.iou_3d.mean == pytest.approx(2 / 7)
     assert auto.static.iou_3d.mean == pytest.approx((1 / 3 + 1) / 7)

@@ -12,14 +12,15 @@ import pyarrow as pa
 import pytest
 
 from vsrd_ray.data.index import index_frames, write_index
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.evaluation.confidence import Kept
-from vsrd_ray.labels.boxes.parquet import write_piece
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
-from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.truth import frame_poses
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 LOOKING_ALONG_X = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -93,18 +94,18 @@ def run(write_sequence, label_row, truth_object, tmp_path):
     boxes = paths.boxes_file(root, SEQUENCE)
     boxes.parent.mkdir(parents=True)
     boxes.write_text(xml(truth_object))
-    sequence = open_sequence(root, SEQUENCE)
+    sequence = open_drive(root, SEQUENCE)
     write_index(index_frames(sequence, maps), output / "index" / f"{SEQUENCE}.parquet", "x")
     rows = [
         label_row(frame, IDS[place], center(place, aside), size=SIZE, confidence=confidence)
         | {"is_moving": place == MOVING}
         for frame, place, confidence, aside in LABELS
     ]
-    write_piece(label_table(rows, sequence), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
+    write_parquet(label_table(rows, sequence), output / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
     for group_id, frames, status in (("a", [1, 2], "ok"), ("b", [4], "failed")):
         row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
         row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
-        write_piece(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
+        write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
     inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
     (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
     return output, root

@@ -3,9 +3,10 @@
 import pyarrow.parquet as pq
 import pytest
 
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.report.tables import read_tables
-from vsrd_ray.runs.folder import read_inputs
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 FIRST, SECOND = (10.0, 0.5, 0.0), (12.0, -1.0, 0.0)

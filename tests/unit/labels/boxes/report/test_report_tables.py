@@ -4,10 +4,11 @@ import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.parquet import read_groups, read_labels
+from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.report.contents import column, group_contents, sequence_contents
 from vsrd_ray.labels.boxes.report.tables import box_overlaps, keep_instances, read_tables
-from vsrd_ray.runs.folder import read_inputs
+from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 

@@ -9,7 +9,7 @@ import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, write_piece
+from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA
 from vsrd_ray.labels.boxes.report import write_report
 from vsrd_ray.labels.boxes.report.budget import Purse, plan_pictures, price_of
 from vsrd_ray.labels.boxes.report.choice import ViewChoice, choose_views
@@ -17,6 +17,7 @@ from vsrd_ray.labels.boxes.report.page import embedded, empty_page_bytes
 from vsrd_ray.labels.boxes.report.pictures import Quality, close_up, frame_picture, read_pixels
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.storage import open_location
+from vsrd_ray.storage.atomic import write_parquet
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 WHOLE = {"bbox_left": 10.0, "bbox_top": 20.0, "bbox_right": 29.0, "bbox_bottom": 39.0}  # the mask of 26001
@@ -163,9 +164,9 @@ def test_the_boxes_that_one_prefers_are_shown(run, label_row, tmp_path):
     output, root = run
     moved = label_row(2, 26001, (10.5, 0.5, 0.0)) | WHOLE | {"source": "human"}
     rows = pa.Table.from_pylist([moved], schema=LABEL_SCHEMA)
-    write_piece(rows, output / f"labels/sequence={SEQUENCE}/human-image_00.parquet")
+    write_parquet(rows, output / f"labels/sequence={SEQUENCE}/human-image_00.parquet")
     reviewed = pa.Table.from_pylist([{"camera": "image_00", "frame": 2}], schema=REVIEW_SCHEMA)
-    write_piece(reviewed, output / f"corrections/{SEQUENCE}.parquet")
+    write_parquet(reviewed, output / f"corrections/{SEQUENCE}.parquet")
     for prefer, sources, num_labels in (("human", {"x", "human"}, 4), ("auto", {"x"}, 5)):
         write_report(output, root, tmp_path / "r.html", prefer=prefer)
         content = content_of(tmp_path / "r.html")
