@@ -20,11 +20,11 @@ from vsrd_ray.datasets.kitti360 import sequences
 from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS, read_instance_map
 from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labelers import configs as configuration
 from vsrd_ray.labelers.base import Labeler
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes import parquet
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, box_of
 from vsrd_ray.labels.boxes.pictures.annotated import read_image
 from vsrd_ray.labels.boxes.rows import label_rows
 from vsrd_ray.pipeline.factory import build_labeler
@@ -148,14 +148,10 @@ def draw_frame(sequence: Sequence, frame: int, labels: "pa.Table | DataFrame") -
     if frame in sequence.mask_frames:
         draw_masks(image, read_instance_map(sequence, frame), np.array([row["instance_id"] for row in rows]))
     T_cam_world = rigid.inverse(view.T_world_cam)
-    for row in sorted(rows, key=lambda row: -row["z_cam"]):
-        center, size = ([row[name] for name in names] for names in (_CENTER, _SIZE))
-        corners = corners_world(np.array(center), np.array(size), np.array(row["yaw_world"]))
-        draw_box(image, rigid.apply(T_cam_world, corners), view.K, color=instance_color(row["instance_id"]))
+    for row in sorted(rows, key=lambda row: -row[BOTTOM_CAM[2]]):
+        corners_cam = rigid.apply(T_cam_world, box_of(row).corners())
+        draw_box(image, corners_cam, view.K, color=instance_color(row["instance_id"]))
     return np.ascontiguousarray(image[..., ::-1])
-
-
-_CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
 
 
 def _rows_in(sequence: Sequence, frame: int, labels: pa.Table) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrd_ray.cli.options import PATH, prefer_option, root_option
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 @click.argument("output", type=PATH, required=False)
 @root_option
 @click.option("--compare", nargs=2, type=PATH, metavar="A B", help="Compare two runs, in place of OUTPUT.")
-@click.option("--max-range", default=40.0, show_default=True, help="Farthest true box that counts, metres; not for AP.")
+@click.option(
+    "--max-range", default=MAX_RANGE, show_default=True, help="Farthest true box that counts, metres; not for AP."
+)
 @click.option("--official", is_flag=True, help="Give the IoU of KITTI-360's own evaluation too.")
 @prefer_option
 @click.option(

@@ -123,11 +123,12 @@ def report(
 def _quality(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from vsrd_ray.labels.boxes.criteria import MAX_RANGE
     from vsrd_ray.labels.boxes.evaluation.quality import quality_report
-    from vsrd_ray.labels.boxes.evaluation.run import DEFAULT_RANGE, what_to_evaluate, without_nan
+    from vsrd_ray.labels.boxes.evaluation.run import what_to_evaluate, without_nan
     from vsrd_ray.labels.boxes.evaluation.sequences import evaluate_sequence
 
-    _, criteria = what_to_evaluate(output, max_range=DEFAULT_RANGE, classes=None, official=False, prefer=prefer)
+    _, criteria = what_to_evaluate(output, max_range=MAX_RANGE, classes=None, official=False, prefer=prefer)
     results = {name: evaluate_sequence(output, root, name, criteria) for name in sequences}
     return without_nan(asdict(quality_report(results, criteria)))
 

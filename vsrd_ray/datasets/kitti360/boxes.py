@@ -14,7 +14,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.instances import IDS_PER_CLASS, SEMANTIC_CLASSES, SEMANTIC_IDS
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.storage import Location, read_bytes
 
 STATIC = -1  # timestamp of a box that holds for every frame
@@ -87,9 +87,7 @@ class TruthBoxes:
 
     instance_ids: np.ndarray  # [N] int32, semantic id * 1000 + instance id, numbered as in the masks
     class_names: tuple[str, ...]  # [N]
-    centers_world: np.ndarray  # [N, 3] float64, metres
-    dimensions_lwh: np.ndarray  # [N, 3] float64, metres, full extents
-    yaws_world: np.ndarray  # [N] float64, radians about the world's z, in [-pi, pi)
+    boxes: UprightBoxes  # [N], in the world; yaws are in [-pi, pi)
     timestamps: np.ndarray  # [N] int32, frame, or STATIC
     num_skipped: int  # objects that are no upright box, or of no class that masks have
 
@@ -124,9 +122,11 @@ def read_boxes(root: Location, sequence: str) -> TruthBoxes:
     return TruthBoxes(
         instance_ids=np.array(ids, dtype=np.int32),
         class_names=tuple(SEMANTIC_CLASSES[instance_id // IDS_PER_CLASS] for instance_id in ids),
-        centers_world=transforms[:, :3, 3],
-        dimensions_lwh=np.linalg.norm(transforms[:, :3, :3], axis=1),
-        yaws_world=wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
+        boxes=UprightBoxes(
+            transforms[:, :3, 3],
+            np.linalg.norm(transforms[:, :3, :3], axis=1),
+            wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
+        ),
         timestamps=np.array([entry.timestamp for entry in upright], dtype=np.int32),
         num_skipped=num_skipped + len(objects) - len(upright),
     )

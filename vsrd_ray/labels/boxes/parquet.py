@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, BOX_WORLD, ROTATION_Y
 from vsrd_ray.labels.boxes.schema import GROUP_SCHEMA, LABEL_SCHEMA
 from vsrd_ray.storage import Location, is_folder, names_in, open_dataset, read_table
 from vsrd_ray.storage.atomic import atomic_write
@@ -25,9 +26,7 @@ REVIEW_SCHEMA = pa.schema([("camera", pa.string()), ("frame", pa.int32())])
 # Columns of labels and groups without which a row means nothing.
 _NEEDED = {
     *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
-    *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
-    *("x_cam", "y_cam", "z_cam", "rotation_y", "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
-    *("truncation", "occlusion"),
+    *(*BOX_WORLD, *BOTTOM_CAM, ROTATION_Y, *BOX_2D, "truncation", "occlusion"),
 }
 LABEL_AGAIN = "remove it, and label again"  # the mend of a bad file of labels or groups
 _HUMAN_FILE = re.compile(rf"{HUMAN}-image_\d\d\.parquet")

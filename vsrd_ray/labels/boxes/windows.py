@@ -16,13 +16,13 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
 from vsrd_ray.datasets.kitti360.sequences import drive_number
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import BOX_WORLD, numbers
 from vsrd_ray.storage import names_in
 
 WINDOW_LENGTH = 200.0  # metres driven in a window, about
 WINDOW_OVERLAP = 10.0  # metres driven that neighbouring windows share
 _ROUNDING = 1e-6  # metres that sums of steps may be off
 _PUBLISHED = re.compile(r"([0-9]{6,10})_([0-9]{6,10})\.ply")
-_BOX_COLUMNS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world")
 
 
 @dataclass(frozen=True, order=True)
@@ -71,7 +71,15 @@ def window_file_name(sequence: str, window: Window) -> str:
 
 
 def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
-    """The boxes [N, 9] float64 of the labels of one window, by ascending instance id.
+    """The boxes [N, 9] float64 of `window_rows`, as KITTI-360 keeps them."""
+    rows = window_rows(labels, window)
+    semantic_ids = [SEMANTIC_IDS.get(name, SEMANTIC_IDS["unlabeled"]) for name in rows["class_name"].to_pylist()]
+    others = [np.array(semantic_ids, dtype=np.float64), rows["confidence"].to_numpy()]
+    return np.concatenate([numbers(rows, BOX_WORLD), np.stack(others, axis=-1)], axis=1)
+
+
+def window_rows(labels: pa.Table, window: Window) -> pa.Table:
+    """The label rows [N] that stand for the objects of one window, by ascending instance id.
 
     An object is there once: of an instance's rows in the window's frames, the one with the highest confidence, the
     first of them where several have it. What the labels call moving is left out, since windows hold static objects.
@@ -85,8 +93,4 @@ def window_boxes(labels: pa.Table, window: Window) -> np.ndarray:
     ids, frames, confidences = (rows[name].to_numpy() for name in ("instance_id", "frame", "confidence"))
     order = np.lexsort((frames, -confidences, ids))
     _, starts = np.unique(ids[order], return_index=True)
-    best = order[starts]
-    boxes = [rows[name].to_numpy()[best] for name in _BOX_COLUMNS]
-    names = rows["class_name"].to_numpy()[best]
-    semantic_ids = [SEMANTIC_IDS.get(name, SEMANTIC_IDS["unlabeled"]) for name in names.tolist()]
-    return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), confidences[best]], axis=-1)
+    return rows.take(pa.array(order[starts]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vsrd_ray.data.groups import GroupFrames, GroupPlan, LabelFrame, View
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.rows import camera_columns, label_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -20,13 +21,8 @@ def view(frame=0, position=(0.0, 0, 0)):
 
 
 def columns_of(center, *, yaw=0.0, area=10**6, size=(4.0, 2.0, 1.5)):
-    columns = camera_columns(
-        view(),
-        centers_world=np.array([center], dtype=float),
-        dimensions_lwh=np.array([size]),
-        yaws_world=np.array([yaw]),
-        mask_areas=np.array([area]),
-    )
+    boxes = UprightBoxes(np.array([center]), np.array([size]), np.array([yaw]))
+    columns = camera_columns(view(), boxes, mask_areas=np.array([area]))
     return {name: values[0] for name, values in columns.items()}
 
 
@@ -34,9 +30,7 @@ def fit(instance_id, center=(12.0, 0, 0)):
     return BoxFit(
         instance_id=instance_id,
         class_name="car",
-        center_world=np.array(center),
-        dimensions_lwh=np.array([4.0, 2.0, 1.5]),
-        yaw_world=0.1,
+        box=UprightBoxes(np.array(center), np.array([4.0, 2.0, 1.5]), np.array(0.1)),
         confidence=0.9,
         mean_iou_2d=0.8,
         num_views=17,

@@ -8,6 +8,7 @@ from itertools import starmap
 from typing import Any
 
 from vsrd_ray.errors import InputError, OutputError, one_line
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.quality import QualityReport, quality_report
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, evaluate_sequence
 from vsrd_ray.labels.boxes.evaluation.spread import Spread, Task, results_of
@@ -16,14 +17,12 @@ from vsrd_ray.runs.folder import read_inputs
 from vsrd_ray.storage import Location, absolute
 from vsrd_ray.storage.atomic import atomic_write
 
-DEFAULT_RANGE = 40.0  # metres
-
 
 def evaluate_run(
     output: Location,
     root: Location,
     *,
-    max_range: float = DEFAULT_RANGE,
+    max_range: float = MAX_RANGE,
     classes: Sequence[str] | None = None,
     official: bool = False,
     prefer: Preference = "human",

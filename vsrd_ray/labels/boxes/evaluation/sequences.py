@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from vsrd_ray.data.groups import Sequence
 from vsrd_ray.datasets.kitti360.boxes import TruthBoxes, read_boxes
 from vsrd_ray.datasets.kitti360.sequences import open_sequence
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
@@ -28,7 +29,7 @@ class Criteria:
 
     camera: str
     classes: tuple[str, ...]
-    max_range: float = 40.0  # metres from the camera to the true centre; label quality alone
+    max_range: float = MAX_RANGE  # metres from the camera to the true centre; label quality alone
     official: bool = False  # compute the IoU of the KITTI-360 evaluation too
     prefer: Preference = "human"  # rows where a human has corrected the labeler's
     has_ended: bool = True  # the run; else what is missing may be still to come

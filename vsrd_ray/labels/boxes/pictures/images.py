@@ -15,7 +15,7 @@ from vsrd_ray.datasets.kitti360.instances import read_instance_map
 from vsrd_ray.datasets.kitti360.sequences import open_sequence
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.labels.boxes.pictures.annotated import Boxes, Scene, draw_labels, open_scene, read_image
+from vsrd_ray.labels.boxes.pictures.annotated import Scene, ShownBoxes, draw_labels, open_scene, read_image
 from vsrd_ray.storage import Location, names_in
 from vsrd_ray.visualization import birdseye
 from vsrd_ray.visualization.drawing import INK, WHITE, draw_box, draw_masks, draw_text, instance_color
@@ -173,8 +173,8 @@ def _label_picture(scene: Scene, frame: int) -> np.ndarray:
     return np.concatenate([image, plan.image])
 
 
-def _plan_footprints(boxes: Boxes, T_level_world: np.ndarray) -> np.ndarray:
-    return rigid.apply(T_level_world, boxes.corners_world[:, :4]) @ _AXES_AHEAD_LEFT.T
+def _plan_footprints(boxes: ShownBoxes, T_level_world: np.ndarray) -> np.ndarray:
+    return rigid.apply(T_level_world, boxes.corners()[:, :4]) @ _AXES_AHEAD_LEFT.T
 
 
 def _surroundings(image: np.ndarray, K: np.ndarray) -> birdseye.Plan:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.evaluation.kitti360 import IOUS, window_ap, window_verdicts
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -28,9 +29,11 @@ def truth_of(places, timestamps=None):
     return TruthBoxes(
         instance_ids=26000 + np.arange(count),
         class_names=("car",) * count,
-        centers_world=np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1),
-        dimensions_lwh=np.tile(CAR, (count, 1)),
-        yaws_world=np.zeros(count),
+        boxes=UprightBoxes(
+            np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1),
+            np.tile(CAR, (count, 1)),
+            np.zeros(count),
+        ),
         timestamps=np.full(count, STATIC) if timestamps is None else np.array(timestamps),
         num_skipped=0,
     )
