@@ -27,7 +27,7 @@ from benchmarks.datasets import (
     rows_of,
 )
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.labelers.vsrd import VSRDLabeler
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.evaluation.quality import summarise
 from vsrd_ray.labels.boxes.fits import BoxFit

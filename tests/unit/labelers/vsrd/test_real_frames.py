@@ -9,7 +9,7 @@ from vsrd_ray.data.groups import GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd import VSRDLabeler
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 
