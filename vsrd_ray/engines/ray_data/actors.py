@@ -16,11 +16,10 @@ from typing import Any, cast
 
 import ray
 from ray._raylet import setproctitle  # pyright: ignore[reportAttributeAccessIssue] - compiled; Ray itself sets titles so
-from ray.actor import ActorProxy
 from ray.util.metrics import Gauge
 
 from vsrd_ray.data.groups import GroupTask
-from vsrd_ray.engines.ray_data.attempts import Attempts, Begun
+from vsrd_ray.engines.ray_data.attempts import Begun
 from vsrd_ray.engines.ray_data.deadline import deadline
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler
@@ -40,7 +39,7 @@ _EXIT_ANEW = 1  # of a worker that is to be replaced by a new one
 class Care:
     """How often workers try a batch, and for how long."""
 
-    attempts: ActorProxy[Attempts]
+    attempts: Any  # handle of an actor of `Attempts`
     max_attempts: int
     seconds: float  # that a batch may take, at loading and at labelling; 0: any time
 

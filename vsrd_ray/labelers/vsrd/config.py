@@ -209,7 +209,7 @@ class LabelSettings(Settings):
 class VSRDConfig(LabelerSettings):
     """Everything that decides what a labelling run finds. Its hash names the run."""
 
-    labeler: Literal["vsrd"] = "vsrd"
+    labeler: Literal["vsrd"] = "vsrd"  # pyright: ignore[reportIncompatibleVariableOverride] - settings are frozen
     grouping: GroupingSettings = GroupingSettings()
     masks: MaskSettings = MaskSettings()
     box: BoxSettings = BoxSettings()

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vsrd_ray.data.groups import FrameGroup, GroupFrames
+from vsrd_ray.data.groups import FrameGroup, GroupFrames, of_instances
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
@@ -194,7 +194,7 @@ class VSRDLabeler:
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         fits = []
         for row, iou, box in zip(found.rows, ious, order, strict=True):
-            views = np.stack([cameras[frame] for frame in group.plan.instance_views[row]])
+            views = np.stack([cameras[frame] for frame in of_instances(group.plan).instance_views[row]])
             is_moving = bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
             fits.append(
                 BoxFit(

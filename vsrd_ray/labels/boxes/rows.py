@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.drive import View
-from vsrd_ray.data.groups import GroupFrames
+from vsrd_ray.data.groups import GroupFrames, of_instances
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_areas, project_boxes
@@ -41,7 +41,7 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
     if strangers:
         raise ValueError(f"group {group.plan.group_id} has fits of instances that are not in it: {sorted(strangers)}")
     positions = [group.plan.instance_ids.index(fit.instance_id) for fit in fits]
-    best_frames = np.array(group.plan.best_frames)[positions]
+    best_frames = np.array(of_instances(group.plan).best_frames)[positions]
     constants = {
         "camera": group.plan.camera,
         "group_id": group.plan.group_id,

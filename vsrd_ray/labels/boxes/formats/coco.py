@@ -14,6 +14,7 @@ from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
 from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
 from vsrd_ray.labels.boxes.selection import LabelledSequence
+from vsrd_ray.storage import relative
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +56,11 @@ def _number(samples: Sequence[Sample], class_name: str) -> int:
 
 def _image(sample: Sample) -> dict[str, Any]:
     drive = sample.sequence
-    path = drive.file(IMAGES, drive.camera.name, sample.view.frame).relative_to(drive.root)
+    path = relative(drive.file(IMAGES, drive.camera.name, sample.view.frame), drive.root)
     width, height = sample.view.image_size
     return {
         "id": sample.number,
-        "file_name": path.as_posix(),
+        "file_name": path,
         "width": width,
         "height": height,
         "sequence": drive.name,
