@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.annotations import annotate
 from vsrd_ray.errors import InputError
+from vsrd_ray.labelers.vsrd.published.annotations import annotate
+from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.pictures import visualize_annotations, visualize_labels, write_sheet
+from vsrd_ray.labels.boxes.pictures import visualize_labels, write_sheet
 from vsrd_ray.labels.boxes.pictures.annotated import open_scene
 from vsrd_ray.visualization.video import write_pictures
 

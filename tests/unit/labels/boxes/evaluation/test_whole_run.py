@@ -10,6 +10,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import write_manifest
 
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.base import open_drive
@@ -106,8 +107,7 @@ def run(write_sequence, label_row, truth_object, tmp_path):
         row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
         row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
         write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
-    inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
-    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    write_manifest(output, [SEQUENCE], root=root)
     return output, root
 
 
