@@ -77,17 +77,6 @@ def sequence_option(command: Command) -> Command:
     return click.option("--sequence", required=True, help="Such as 2013_05_28_drive_0000_sync.")(command)
 
 
-def prefer_option(command: Command) -> Command:
-    """Adds `--prefer`: whose boxes to take where there are two of them."""
-    return click.option(
-        "--prefer",
-        type=click.Choice(["human", "auto"]),
-        default="human",
-        show_default=True,
-        help="In frames that a human corrected: their boxes, or the labeler's.",
-    )(command)
-
-
 def config_options(command: Command) -> Command:
     """Adds `--config` and `--set` (`overrides`)."""
     command = click.option(

@@ -10,11 +10,9 @@ from typing import Any
 import click
 
 from vsrd_ray.cli.dataset import synthesize
-from vsrd_ray.cli.evaluating import evaluate
-from vsrd_ray.cli.exchange import convert, export, import_
 from vsrd_ray.cli.installed import datasets, labelers
+from vsrd_ray.cli.kinds import evaluate, export, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
-from vsrd_ray.cli.pictures import report, visualize
 from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +27,7 @@ class _BadInput(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Turns errors into one line and an exit code, and has the commands of the installed labelers beside its own."""
+    """Turns errors into one line and an exit code, and has the commands of labelers and kinds beside its own."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._add_contributed()
@@ -41,11 +39,11 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def _add_contributed(self) -> None:
-        """Add what labelers offer; a group of theirs adds to the group of that name."""
+        """Add what labelers and kinds of label offer; a group of theirs adds to the group of that name."""
         from vsrd_ray import plugins  # noqa: PLC0415 - specs take time, which other commands need not wait for
 
-        for labeler in plugins.installed("labelers"):
-            for command in plugins.load("labelers", labeler).commands():
+        for floor in ("labelers", "labels"):
+            for command in (one for name in plugins.installed(floor) for one in plugins.load(floor, name).commands()):
                 known = self.commands.get(command.name or "")
                 if isinstance(command, click.Group) and isinstance(known, click.Group):
                     known.commands.update(command.commands)
@@ -86,11 +84,8 @@ for _command in (
     synthesize,
     datasets,
     labelers,
-    visualize,
     report,
-    convert,
     evaluate,
     export,
-    import_,
 ):
     main.add_command(_command)

@@ -1,5 +1,6 @@
 """Configurations of all labelers: YAML files that name their labeler, shipped beside it or given by the user."""
 
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -10,7 +11,10 @@ from typing import Any
 
 from vsrd_ray import plugins
 from vsrd_ray.errors import ConfigError, InputError
+from vsrd_ray.labelers.base import Solids
 from vsrd_ray.settings import LabelerSettings, parse_yaml, validated
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_LABELER = "vsrd"  # of a file that does not name any
 
@@ -59,6 +63,24 @@ def from_values(values: dict[str, Any], *, source: str = "configuration") -> Lab
     except InputError as error:
         raise ConfigError(f"{source}: labeler: {error}") from error
     return validated(model, values, source=source)
+
+
+def solids_of(dumped: dict[str, Any]) -> Solids | None:
+    """What makes the bodies behind a run's labels, for pictures.
+
+    Args:
+        dumped: the configuration in the run's manifest.
+
+    Returns:
+        None where the labeler has none, or where this version no longer understands the configuration.
+    """
+    try:
+        config = from_values(dumped)
+        solids = plugins.load("labelers", config.labeler).solids
+        return None if solids is None else solids(config)
+    except (ConfigError, InputError) as error:
+        logger.warning("Boxes are drawn in place of fitted bodies: %s", error)
+        return None
 
 
 @cache

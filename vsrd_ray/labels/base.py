@@ -1,13 +1,91 @@
 """What every kind of label is: how its rows are stored, measured, handed over and shown."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 
 from vsrd_ray import plugins
+from vsrd_ray.errors import InputError
+from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
+from vsrd_ray.storage import Location
+
+if TYPE_CHECKING:
+    import click
+
+# Called with the number of things done and of all.
+Progress = Callable[[int, int], None]
+# Commands that a kind can add options to.
+VERBS = ("evaluate", "export", "report")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the labels of a run are."""
+
+    values: Mapping[str, Any]  # for JSON
+    text: str  # for people
+
+
+class Evaluator(Protocol):
+    """Compares labels of a kind with the truth."""
+
+    def __call__(self, run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
+        """The evaluation of a run.
+
+        Args:
+            run: its folder, with the dataset that was labelled.
+            options: values of the kind's own options by their names, and `spread`: how drives are gone through.
+
+        Raises:
+            InputError: no labels of the kind in the run, or no truth in the dataset.
+        """
+        ...
+
+
+class Exporter(Protocol):
+    """Writes labels of a kind in a format of others."""
+
+    def __call__(
+        self, run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
+    ) -> str:
+        """Write a folder or file, which appears when all of it is written; what was written, as a sentence.
+
+        Raises:
+            InputError: no labels of the kind in the run, or options that name what is not there.
+            OutputError: the destination holds other things.
+        """
+        ...
+
+
+class Reporter(Protocol):
+    """Shows labels of a kind in one HTML file that needs nothing else."""
+
+    def __call__(
+        self, run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
+    ) -> Sequence[str]:
+        """Write the file; what was written, as sentences.
+
+        Args:
+            run: its folder, with the dataset that was labelled.
+            destination: HTML file to write.
+            options: values of the kind's own options by their names, and `solids`: what rows were fitted as, if known.
+            progress: told how far it is.
+
+        Raises:
+            InputError: no labels of the kind in the run.
+        """
+        ...
+
+
+def _no_options() -> "Mapping[str, Sequence[click.Option]]":
+    return {}
+
+
+def _no_commands() -> "tuple[click.Command, ...]":
+    return ()
 
 
 @dataclass(frozen=True)
@@ -17,6 +95,13 @@ class Kind:
     name: str
     summary: str  # one line for `vsrd-ray labelers`
     table: LabelTable
+    evaluate: Evaluator | None = None
+    compare: Callable[[RunFolder, RunFolder, Mapping[str, Any]], Evaluation] | None = None  # of two runs
+    formats: Mapping[str, Exporter] = field(default_factory=dict)  # that it can be exported to, by name
+    report: Reporter | None = None
+    options: "Callable[[], Mapping[str, Sequence[click.Option]]]" = _no_options  # of its own, by verb of `VERBS`
+    commands: "Callable[[], tuple[click.Command, ...]]" = _no_commands  # that `vsrd-ray` offers beside its own
+    look: str = "report {output} --root {root}"  # what to type to see the labels; also knows {sequence} and {sheet}
 
 
 def check_rows(rows: pa.Table | None, table: LabelTable, *, frames: Collection[int]) -> None:
@@ -46,3 +131,32 @@ def kind_named(name: str) -> Kind:
         InputError: none is installed.
     """
     return cast(Kind, plugins.load("labels", name))
+
+
+def installed_kinds() -> list[Kind]:
+    """All kinds of label that are installed, by name."""
+    return [kind_named(name) for name in plugins.installed("labels")]
+
+
+def kinds_of(run: RunFolder) -> list[Kind]:
+    """The kinds of label that a run holds, in the order of its labeler's spec.
+
+    Raises:
+        InputError: no run, or a kind that is not installed.
+    """
+    return [kind_named(name) for name in run.inputs.kinds]
+
+
+def exporter_of(run: RunFolder, format: str) -> tuple[Kind, Exporter]:
+    """What writes a run in a format.
+
+    Raises:
+        InputError: the run holds no kind of label that has this format.
+    """
+    kinds = kinds_of(run)
+    for kind in kinds:
+        if format in kind.formats:
+            return kind, kind.formats[format]
+    names = ", ".join(name for kind in kinds for name in kind.formats) or "none"
+    held = " and ".join(kind.name for kind in kinds)
+    raise InputError(f"{run.output} holds {held}, for which there is no format {format!r}: there are {names}")

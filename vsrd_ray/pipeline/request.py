@@ -49,7 +49,8 @@ class Summary:
     wall_seconds: float  # of this run
     notes: tuple[str, ...]  # sentences such as why a sequence has no group
     has_truth: bool  # the drives have labels of the first kind to compare with
-    kinds: tuple[str, ...] = ("boxes",)  # of label
+    kinds: tuple[str, ...]  # of label
+    look: str  # what to type to see them; see `Kind`
 
     @property
     def has_failures(self) -> bool:
@@ -95,12 +96,10 @@ def format_seconds(seconds: float) -> str:
 
 
 def _next_commands(summary: Summary) -> list[str]:
-    """What to type next: evaluation where there is truth, and pictures where boxes can be drawn."""
+    """What to type next: evaluation where there is truth, and how to see the labels."""
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
     local = isinstance(summary.request.output, Path)
     sheet = shlex.quote(str(RunPaths(summary.request.output).sheet) if local else "sheet.png")
     one = f" --sequence {summary.sequences[0]}" if len(summary.sequences) > 1 else ""
-    commands = [f"vsrd-ray visualize labels {output} --root {root}{one} --sheet {sheet}"]
-    if "boxes" not in summary.kinds:
-        commands = [f"vsrd-ray report {output} --root {root}"]
+    commands = [f"vsrd-ray {summary.look.format(output=output, root=root, sequence=one, sheet=sheet)}"]
     return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

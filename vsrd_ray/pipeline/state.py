@@ -222,6 +222,7 @@ class RunState:
             notes=tuple(self._notes),
             has_truth=self._has_truth(labelled),
             kinds=tuple(kind.name for kind in self._job.kinds),
+            look=self._job.kinds[0].look,
         )
 
     @property

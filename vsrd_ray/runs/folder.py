@@ -1,16 +1,66 @@
 """What an output folder holds, for what reads it: conversion, evaluation, pictures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import INDEX_SCHEMA
+from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.runs.manifest import read_inputs
+from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.reading import read_rows
 from vsrd_ray.runs.store import EMPTY
+from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location, names_in, read_table
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The output folder of a run, beside the dataset that was labelled."""
+
+    output: Location
+    root: Location  # of the dataset
+
+    @cached_property
+    def inputs(self) -> RunInputs:
+        """What the run was asked to label.
+
+        Raises:
+            InputError: there is no manifest, or it is none of a labelling run.
+        """
+        return read_inputs(self.output)
+
+    @property
+    def paths(self) -> RunPaths:
+        """Where its files lie."""
+        return RunPaths(self.output)
+
+    def drive(self, name: str) -> Drive:
+        """One of its drives, with the camera that was labelled.
+
+        Raises:
+            InputError: the dataset has no such drive, or one that cannot be used.
+        """
+        return open_drive(self.root, name, self.inputs.camera, dataset=self.inputs.dataset)
+
+    def rows(self, table: LabelTable, sequence: str | None = None) -> pa.Table:
+        """The labels of a kind, in its schema and `sequence`, sorted by drive, frame and the kind's own columns.
+
+        Args:
+            table: of the kind.
+            sequence: read one drive alone.
+
+        Raises:
+            InputError: the folder holds none, or a file in it cannot be read.
+        """
+        needed = ("frame", "group_id")
+        rows = read_rows(self.output, table.folder, table.schema, needed=needed, sequence=sequence)
+        return rows.sort_by([(name, "ascending") for name in ("sequence", "frame", *table.sort_by)])
 
 
 def read_index(output: Location, sequence: str) -> pa.Table:

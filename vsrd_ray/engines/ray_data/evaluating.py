@@ -6,7 +6,7 @@ from typing import Any
 
 from vsrd_ray.engines.ray_data.session import ray_session
 from vsrd_ray.errors import WorkerError, one_line
-from vsrd_ray.labels.boxes.evaluation.spread import Spread, Task
+from vsrd_ray.labels.spread import Spread, Task
 
 
 def on_ray(address: str | None) -> Spread:

@@ -1,15 +1,26 @@
-"""What the house knows of boxes."""
+"""What the house knows of boxes. What is heavy is imported where it is used."""
+# ruff: noqa: PLC0415
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vsrd_ray.labels.base import Kind
+from vsrd_ray.errors import InputError
+from vsrd_ray.labels.base import Evaluation, Kind, Progress
 from vsrd_ray.labels.boxes import kitti
 from vsrd_ray.labels.boxes.parquet import FOLDER
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location
+
+if TYPE_CHECKING:
+    import click
+
+_FORMATS = ("kitti", "mmdet3d", "openpcdet", "nuscenes", "kitti360", "coco", "csv", "rerun", "cvat")
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,69 @@ class _KittiTexts:
         kitti.write_frame(path, rows)
 
 
+def _evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
+    from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
+    from vsrd_ray.labels.boxes.evaluation.run import values_of
+
+    report = evaluate_run(run.output, run.root, **options)
+    return Evaluation(values_of(report, run.root), format_report(report))
+
+
+def _compare(run_a: RunFolder, run_b: RunFolder, options: Mapping[str, Any]) -> Evaluation:
+    from vsrd_ray.labels.boxes.evaluation import compare_runs, format_comparison
+    from vsrd_ray.labels.boxes.evaluation.run import without_nan
+
+    if options.get("official"):
+        raise InputError("--official is for one run: leave it out, or --compare")
+    options = {name: value for name, value in options.items() if name != "official"}
+    comparison = compare_runs(run_a.output, run_b.output, run_a.root, **options)
+    text = format_comparison(comparison, (str(run_a.output), str(run_b.output)))
+    return Evaluation(without_nan(asdict(comparison)), text)
+
+
+def _export(
+    run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None, *, format: str
+) -> str:
+    from vsrd_ray.labels.boxes.formats.export import export
+    from vsrd_ray.labels.boxes.selection import Selection
+
+    selection = Selection(**options)
+    summary = export(run.output, run.root, destination, format=format, selection=selection, progress=progress)
+    return f"{summary.boxes} boxes in {summary.frames} frames written to {destination}"
+
+
+def _report(
+    run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
+) -> Sequence[str]:
+    from vsrd_ray.labels.boxes.evaluation.run import quality_of
+    from vsrd_ray.labels.boxes.report import write_report
+
+    quality = partial(quality_of, run.output, run.root, options["prefer"])
+    written = write_report(run.output, run.root, destination, quality=quality, progress=progress, **options)
+    told = [
+        f"Report written to {destination}: {written.num_bytes / 1e6:.1f} MB, {written.instances} instances, "
+        f"pictures of {written.frame_pictures} of {written.frames} frames"
+    ]
+    if written.left_out:
+        told.append(
+            f"{written.left_out} further instances, the least doubtful, were left out to keep the file small: report "
+            "fewer sequences at once, with --sequence, to have them"
+        )
+    return told
+
+
+def _options() -> "Mapping[str, Sequence[click.Option]]":
+    from vsrd_ray.labels.boxes.commands import options
+
+    return options()
+
+
+def _commands() -> "tuple[click.Command, ...]":
+    from vsrd_ray.labels.boxes.commands import convert, import_, visualize
+
+    return convert, import_, visualize
+
+
 SPEC = Kind(
     name="boxes",
     summary="3D boxes in the world and in each frame",
@@ -38,4 +112,11 @@ SPEC = Kind(
         sort_by=("instance_id",),
         texts=_KittiTexts(),
     ),
+    evaluate=_evaluate,
+    compare=_compare,
+    formats={name: partial(_export, format=name) for name in _FORMATS},
+    report=_report,
+    options=_options,
+    commands=_commands,
+    look="visualize labels {output} --root {root}{sequence} --sheet {sheet}",
 )

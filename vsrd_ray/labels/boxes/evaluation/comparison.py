@@ -13,8 +13,8 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.evaluation.matching import Matches
 from vsrd_ray.labels.boxes.evaluation.run import DEFAULT_RANGE, what_to_evaluate
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, match_sequence
-from vsrd_ray.labels.boxes.evaluation.spread import Spread, Task, results_of
 from vsrd_ray.labels.boxes.parquet import Preference
+from vsrd_ray.labels.spread import Spread, Task, results_of
 from vsrd_ray.runs.folder import num_failed_groups
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location, absolute

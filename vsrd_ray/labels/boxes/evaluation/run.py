@@ -1,20 +1,18 @@
 """The evaluation of a run, and what is kept of it: OUTPUT/evaluation.json."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import starmap
 from typing import Any
 
-from vsrd_ray.errors import InputError, OutputError, one_line
+from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.evaluation.quality import QualityReport, quality_report
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, evaluate_sequence
-from vsrd_ray.labels.boxes.evaluation.spread import Spread, Task, results_of
 from vsrd_ray.labels.boxes.parquet import Preference
+from vsrd_ray.labels.spread import Spread, Task, results_of
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.storage import Location, absolute
-from vsrd_ray.storage.atomic import atomic_write
 
 DEFAULT_RANGE = 40.0  # metres
 
@@ -29,7 +27,7 @@ def evaluate_run(
     prefer: Preference = "human",
     spread: Spread = starmap,
 ) -> QualityReport:
-    """Label quality of the run in `output`, also written to OUTPUT/evaluation.json.
+    """Label quality of the run in `output`.
 
     Args:
         output: folder of a labelling run.
@@ -43,14 +41,11 @@ def evaluate_run(
     Raises:
         InputError: no labels in `output`, no ground truth in `root`, or a range that is not positive and finite. All
             sequences with something wrong are named.
-        OutputError: OUTPUT/evaluation.json cannot be written.
     """
     names, criteria = what_to_evaluate(output, max_range=max_range, classes=classes, official=official, prefer=prefer)
     tasks = [Task(absolute(output), absolute(root), name, criteria) for name in names]
     results = results_of(evaluate_sequence, tasks, spread)
-    report = quality_report(dict(zip(names, results, strict=True)), criteria)
-    _write(asdict(report) | {"root": str(absolute(root))}, output / "evaluation.json")
-    return report
+    return quality_report(dict(zip(names, results, strict=True)), criteria)
 
 
 def what_to_evaluate(
@@ -70,12 +65,16 @@ def what_to_evaluate(
     return inputs.sequences, Criteria(inputs.camera, classes, max_range, official, prefer, inputs.has_ended)
 
 
-def _write(evaluation: dict[str, Any], path: Location) -> None:
-    try:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(without_nan(evaluation), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({one_line(error)}): allow it, or make room") from error
+def values_of(report: QualityReport, root: Location) -> dict[str, Any]:
+    """What OUTPUT/evaluation.json holds of a report."""
+    return without_nan(asdict(report) | {"root": str(absolute(root))})
+
+
+def quality_of(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:
+    """What the report shows of the evaluation of some sequences, which have ground truth."""
+    _, criteria = what_to_evaluate(output, max_range=DEFAULT_RANGE, classes=None, official=False, prefer=prefer)
+    results = {name: evaluate_sequence(output, root, name, criteria) for name in sequences}
+    return without_nan(asdict(quality_report(results, criteria)))
 
 
 def without_nan(value: Any) -> Any:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.evaluation.sequences import Criteria
 from vsrd_ray.storage import Location
 
 Result = TypeVar("Result")
@@ -16,9 +15,9 @@ class Task(NamedTuple):
     """One sequence of a run, against its truth. Processes in other folders find both places if they are absolute."""
 
     output: Location  # folder of a labelling run
-    root: Location  # dataset with the 3D box XML of the sequence
+    root: Location  # dataset with the truth of the sequence
     sequence: str
-    criteria: Criteria
+    criteria: Any  # what counts, as the kind of label has it
 
 
 # What `itertools.starmap` does: the results of a function, which is given each task's parts, in the order of the tasks.
@@ -33,7 +32,7 @@ class _Problem:
 
 
 def results_of(
-    work: Callable[[Location, Location, str, Criteria], Result], tasks: Sequence[Task], spread: Spread
+    work: Callable[[Location, Location, str, Any], Result], tasks: Sequence[Task], spread: Spread
 ) -> list[Result]:
     """The result of each task, in their order.
 
