@@ -20,6 +20,8 @@ from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.evaluation import evaluate_run
+from vsrd_ray.labels.boxes.evaluation.run import values_of
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.spec import SPEC as BOXES
@@ -375,3 +377,9 @@ def write_manifest(
         "seconds": {"wall": 0.0, "device": 0.0},
     }
     RunPaths(output).manifest.write_text(json.dumps(content | values))
+
+
+def write_evaluation(output: Location, root: Location) -> None:
+    """Evaluate the boxes of a run, and keep what comes of it in the run's folder, as the command does."""
+    text = json.dumps(values_of(evaluate_run(output, root), root), allow_nan=False)
+    RunPaths(output).evaluation.write_text(text)

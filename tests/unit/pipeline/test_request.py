@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from builders import make_request
 
+from vsrd_ray.labels.boxes.spec import SPEC as BOXES
 from vsrd_ray.pipeline.request import Summary, default_output, format_seconds, format_summary
 from vsrd_ray.runs.records import Counts, Failure
 
@@ -20,6 +21,7 @@ def counts_of(*numbers):
 def summary_of(counts, *, output="out", sequences=("a",), **changes):
     request = make_request(Path(output), sequences=sequences)
     values = {"failures": (), "unusable_sequences": {}, "wall_seconds": 61.4, "notes": (), "has_truth": True}
+    values |= {"kinds": ("boxes",), "look": BOXES.look}
     return Summary(request=request, sequences=sequences, counts=counts, **(values | changes))
 
 
@@ -84,9 +86,10 @@ def test_of_several_sequences_the_first_is_drawn():
     assert last == "vsrd-ray visualize labels out --root root --sequence a --sheet out/sheet.png"
 
 
-def test_rows_are_counted_by_kind_and_what_has_no_boxes_is_not_drawn():
+def test_rows_are_counted_and_shown_by_kind():
     counts = Counts(6, 0, 6, 1, 1, 0, 0, rows={"masks": 12, "points": 0})
-    assert format_summary(summary_of(counts, kinds=("masks", "points"))).splitlines()[2:] == [
+    summary = summary_of(counts, kinds=("masks", "points"), look="report {output} --root {root}")
+    assert format_summary(summary).splitlines()[2:] == [
         "Masks     12",
         "Points    0",
         "Time      1 min 01 s",

@@ -8,7 +8,16 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
-from builders import make_drive_plan, make_label, make_labels, make_plan, make_result, make_sink, make_table, write_manifest
+from builders import (
+    make_drive_plan,
+    make_label,
+    make_labels,
+    make_plan,
+    make_result,
+    make_sink,
+    make_table,
+    write_manifest,
+)
 
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.errors import OutputError

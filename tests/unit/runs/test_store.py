@@ -1,4 +1,7 @@
-"""Fragments and compacted files, in a local folder and in an object store, and kills between any two requests to the latter."""
+"""Fragments and compacted files, in a local folder and in an object store.
+
+Runs are killed between any two requests to the latter.
+"""
 
 import itertools
 from pathlib import Path
@@ -79,7 +82,9 @@ def test_compacted_files_are_the_same_in_whatever_order_groups_end(output, tmp_p
     run(tmp_path / "other")
     assert files(output) == files(tmp_path / "other")
     files_of_two = [f"{PREFIX}part{number:05d}.parquet" for number in range(3)]
-    assert list(files(output)) == [f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in files_of_two]
+    assert list(files(output)) == [
+        f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in files_of_two
+    ]
     assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 5, 5, 8, 8]
     assert read_groups(output)["status"].to_pylist() == ["ok", "ok", "failed", "ok", "ok"]
 

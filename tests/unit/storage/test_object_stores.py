@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from builders import write_evaluation
 from click.testing import CliRunner
 from upath import UPath
 
@@ -140,6 +141,8 @@ def test_a_street_is_written_once(store: UPath, street: Path) -> None:
 def test_a_run_is_judged_alike(runs) -> None:
     local, remote = runs
     assert evaluate_run(*remote).static == evaluate_run(*local).static
+    for run in (local, remote):
+        write_evaluation(*run)
     here, there = (json.loads((output / "evaluation.json").read_text()) for output, _ in (local, remote))
     assert [here.pop("root"), there.pop("root")] == [str(root) for _, root in (local, remote)]
     assert there == here

@@ -20,7 +20,7 @@ WINDOW_LENGTH = 200.0  # metres driven in a window, about
 WINDOW_OVERLAP = 10.0  # metres driven that neighbouring windows share
 _ROUNDING = 1e-6  # metres that sums of steps may be off
 _PUBLISHED = re.compile(r"([0-9]{6,10})_([0-9]{6,10})\.ply")
-_BOX_COLUMNS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world")
+BOX_COLUMNS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world")
 
 
 @dataclass(frozen=True, order=True)
@@ -72,7 +72,16 @@ def window_file_name(sequence: Drive, window: Window) -> str:
 
 
 def window_boxes(labels: pa.Table, window: Window, classes: ClassTable) -> np.ndarray:
-    """The boxes [N, 9] float64 of the labels of one window, by ascending instance id.
+    """The boxes [N, 9] float64 of `window_rows`, as KITTI-360 keeps them; its dataset has these classes."""
+    rows = window_rows(labels, window)
+    boxes = [rows[name].to_numpy() for name in BOX_COLUMNS]
+    names = rows["class_name"].to_pylist()
+    semantic_ids = [classes.by_name.get(name, classes.classes[0]).number for name in names]
+    return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), rows["confidence"].to_numpy()], axis=-1)
+
+
+def window_rows(labels: pa.Table, window: Window) -> pa.Table:
+    """The label rows [N] that stand for the objects of one window, by ascending instance id.
 
     An object is there once: of an instance's rows in the window's frames, the one with the highest confidence, the
     first of them where several have it. What the labels call moving is left out, since windows hold static objects.
@@ -80,16 +89,10 @@ def window_boxes(labels: pa.Table, window: Window, classes: ClassTable) -> np.nd
     Args:
         labels: rows of `LABEL_SCHEMA` of one camera of a sequence.
         window: first and last frame.
-        classes: of the dataset.
     """
     in_window = (pc.field("frame") >= window.first) & (pc.field("frame") <= window.last)
     rows = labels.filter(in_window & (pc.field("is_moving").is_null() | ~pc.field("is_moving")))
     ids, frames, confidences = (rows[name].to_numpy() for name in ("instance_id", "frame", "confidence"))
     order = np.lexsort((frames, -confidences, ids))
     _, starts = np.unique(ids[order], return_index=True)
-    best = order[starts]
-    boxes = [rows[name].to_numpy()[best] for name in _BOX_COLUMNS]
-    names = rows["class_name"].to_numpy()[best]
-    numbers = {one.name: one.number for one in classes}
-    semantic_ids = [numbers.get(name, numbers["unlabeled"]) for name in names.tolist()]
-    return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), confidences[best]], axis=-1)
+    return rows.take(pa.array(order[starts]))

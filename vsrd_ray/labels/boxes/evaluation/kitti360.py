@@ -27,7 +27,7 @@ from vsrd_ray.labels.boxes.evaluation.precision import (
     area_under_envelope,
     average_precisions,
 )
-from vsrd_ray.labels.boxes.windows import Window, window_boxes
+from vsrd_ray.labels.boxes.windows import BOX_COLUMNS, Window, window_rows
 
 IOUS = (0.25, 0.5)
 
@@ -59,18 +59,20 @@ def window_verdicts(
     shown = index.filter((pc.field("class_name") == class_name) & (pc.field("area") >= MIN_AREA))
     is_static = (truth.timestamps == STATIC) & (np.array(truth.class_names, dtype=object) == class_name)
     static = np.flatnonzero(is_static)
-    boxes_of_window = [window_boxes(labels, window) for window in windows]
+    rows_of_window = [window_rows(labels, window) for window in windows]
     is_wanted = [np.isin(truth.instance_ids[static], _instances_in(shown, window)) for window in windows]
-    boxes = np.concatenate(boxes_of_window)
-    window_of_box = np.repeat(np.arange(len(windows)), [len(some) for some in boxes_of_window])
+    rows = pa.concat_tables(rows_of_window)
+    confidences = rows["confidence"].to_numpy()
+    boxes = np.stack([rows[name].to_numpy() for name in BOX_COLUMNS], axis=-1)
+    window_of_box = np.repeat(np.arange(len(windows)), [len(some) for some in rows_of_window])
     found = PlacedBoxes(window_of_box, boxes[:, :3], boxes[:, 3:6], boxes[:, 6])
     window_of_object, static = np.repeat(np.arange(len(windows)), len(static)), np.tile(static, len(windows))
     objects = PlacedBoxes(
         window_of_object, truth.centers_world[static], truth.dimensions_lwh[static], truth.yaws_world[static]
     )
-    verdicts = _verdicts(found, objects, confidences=boxes[:, 8], is_wanted=np.concatenate(is_wanted))
+    verdicts = _verdicts(found, objects, confidences=confidences, is_wanted=np.concatenate(is_wanted))
     num_objects = np.full(len(IOUS), sum(map(np.sum, is_wanted)), dtype=np.int64)
-    return Verdicts(boxes[:, 8], verdicts, num_objects)
+    return Verdicts(confidences, verdicts, num_objects)
 
 
 def window_ap(judged: Verdicts) -> WindowAP:

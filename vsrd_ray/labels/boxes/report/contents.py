@@ -35,7 +35,7 @@ def sequence_contents(tables: SequenceTables) -> dict[str, Any]:
     poses[:, :, 3] -= tables.origin
     return {
         "name": view.name,
-        "camera": view.camera,
+        "camera": view.camera.name,
         "image_size": list(view.image_size),
         "K": view.K.ravel().tolist(),
         "min_area": MIN_AREA,
