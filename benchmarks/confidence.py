@@ -26,8 +26,8 @@ from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
 from vsrd_ray.synthetic import StreetSettings, synthesize

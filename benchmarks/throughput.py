@@ -27,8 +27,8 @@ from benchmarks.datasets import (
     rows_of,
 )
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labels.boxes.evaluation.quality import summarise
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA

@@ -3,7 +3,9 @@
 Tests make these by calling a builder, so that a constructor that changes is followed in one place.
 """
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.evaluation import evaluate_run
+from vsrd_ray.labels.boxes.evaluation.run import values_of
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.spec import SPEC as BOXES
@@ -32,6 +36,7 @@ from vsrd_ray.runs.results import GroupResult, Seconds
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.sink import Sink
 from vsrd_ray.runs.store import GroupStore
+from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location
 
 CAR_LWH = (4.0, 2.0, 1.5)
@@ -311,26 +316,75 @@ def make_result(
     return GroupResult(group_id=group_id, error=error, seconds=seconds, tables=tables, attempts=attempts)
 
 
-def make_sink(output: Location) -> Sink:
-    return Sink(output, [BOXES.table])
+def make_table(**values: Any) -> LabelTable:
+    """The table of boxes, with some values of its own."""
+    return replace(BOXES.table, **values)
+
+
+def make_sink(output: Location, *tables: LabelTable) -> Sink:
+    """A sink of boxes, or of what the tables say."""
+    return Sink(output, tables or [make_table()])
 
 
 def make_store(
-    output: Location, groups: Iterable[GroupPlan], *, sequence: str = "s", camera: str = "image_00"
+    output: Location, groups: Iterable[GroupPlan], *tables: LabelTable, sequence: str = "s", camera: str = "image_00"
 ) -> GroupStore:
-    """The groups of a sequence in a folder, with what is there."""
+    """The groups of a sequence in a folder, with what is there: boxes, or what the tables say."""
     plan = make_drive_plan(*groups, drive=make_drive(sequence, camera=camera))
-    return GroupStore(RunPaths(output), plan, [BOXES.table], marks=storage.names_in(output / "groups"))
+    marks = storage.names_in(output / "groups")
+    return GroupStore(RunPaths(output), plan, tables or [make_table()], marks=marks)
+
+
+def make_settings(request: LabelRequest) -> RunSettings:
+    """What decides what the labels of a request are: of KITTI-360's first camera and cars, unless it says otherwise."""
+    return RunSettings(
+        config=request.config,
+        dataset=request.dataset or "kitti360",
+        camera=request.camera or "image_00",
+        classes=request.classes or ("car",),
+    )
 
 
 def make_manifest(request: LabelRequest, progress: Progress | None = None) -> Manifest:
     """The manifest of a run that goes on with what is in its folder."""
-    settings = RunSettings(request.config, "kitti360", request.camera or "image_00", request.classes or ("car",))
     return Manifest(
         request.output,
-        settings,
+        make_settings(request),
         read_manifest(request.output),
         root=request.root,
         limit=request.limit,
         progress=progress or make_progress(),
     )
+
+
+def write_manifest(
+    output: Location,
+    sequences: Iterable[str] = ("s",),
+    *,
+    root: Location = Path("root"),
+    camera: str = "image_00",
+    classes: Iterable[str] = ("car",),
+    **values: Any,
+) -> None:
+    """Write the manifest of a run by hand: one that has ended, and does not say how many groups it has."""
+    config = VSRDConfig()
+    inputs = {"root": str(root), "dataset": "kitti360", "sequences": list(sequences), "camera": camera}
+    inputs |= {"classes": list(classes), "kinds": ["boxes"], "frames": {}, "skipped_frames": {}}
+    content = {
+        "status": "complete",
+        "config": config.model_dump(mode="json"),
+        "config_hash": config.hash(),
+        "versions": {},
+        "seed": config.seed,
+        "inputs": inputs,
+        "counts": {},
+        "failures": [],
+        "seconds": {"wall": 0.0, "device": 0.0},
+    }
+    RunPaths(output).manifest.write_text(json.dumps(content | values))
+
+
+def write_evaluation(output: Location, root: Location) -> None:
+    """Evaluate the boxes of a run, and keep what comes of it in the run's folder, as the command does."""
+    text = json.dumps(values_of(evaluate_run(output, root), root), allow_nan=False)
+    RunPaths(output).evaluation.write_text(text)

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from vsrd_ray.cli.exchange import _FORMATS
 
 from vsrd_ray.cli import main
-from vsrd_ray.cli.exchange import _FORMATS
 from vsrd_ray.labels.boxes.corrections import READERS
 from vsrd_ray.labels.boxes.formats.export import FORMATS
 from vsrd_ray.labels.boxes.parquet import read_labels

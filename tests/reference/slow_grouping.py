@@ -1,4 +1,4 @@
-"""Slow and obvious twin of vsrd_ray/data/grouping.py: every window is walked frame by frame."""
+"""Slow and obvious twin of vsrd_ray/labelers/vsrd/grouping.py: every window is walked frame by frame."""
 
 
 def groups(counting, *, min_shared, num_sources):

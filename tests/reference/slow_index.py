@@ -1,6 +1,6 @@
 """Slow and obvious twin of vsrd_ray/data/index.py: pixel by pixel."""
 
-from vsrd_ray.datasets.kitti360.instances import class_name
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 
 STEPS = {"left": (-1, 0), "top": (0, -1), "right": (1, 0), "bottom": (0, 1)}
 
@@ -33,7 +33,7 @@ def _row(instance_map, instance_id, own):
     ]
     return {
         "instance_id": instance_id,
-        "class_name": class_name(instance_id),
+        "class_name": CLASSES.name_of(instance_id),
         "area": len(own),
         **{f"box_{side}": box[side] for side in STEPS},
         "touches_border": any(box[side] == limits[side] for side in STEPS),

@@ -1,12 +1,10 @@
 """A run by hand: four frames, two parked cars and a moving one, beside their truth."""
 
-import json
-
 import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import make_label, make_labels, make_mark, make_marks
+from builders import make_label, make_labels, make_mark, make_marks, write_manifest
 
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.base import open_drive
@@ -81,8 +79,7 @@ def write_run(tmp_path, write_sequence):
         for group_id, frames, status in (("a", [1, 2], "ok"), ("b", [3], "failed"), ("c", [4], "ok")):
             row = make_mark(group_id, frames, status, sequence=SEQUENCE)
             write_parquet(make_marks(row), output / "groups" / f"{group_id}.parquet")
-        inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
-        (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+        write_manifest(output, [SEQUENCE], root=root)
         return output, root
 
     return write

@@ -12,9 +12,8 @@ from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
-from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.paths import RunPaths, is_brought_in
 from vsrd_ray.runs.reading import read_rows
-from vsrd_ray.runs.store import EMPTY
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location, names_in, read_table
 
@@ -96,8 +95,8 @@ def check_files(output: Location, groups: pa.Table, *, sequence: str, folder: st
     """
     paths = RunPaths(output)
     labels_folder = paths.table(folder, sequence)
-    there = {name for name in names_in(labels_folder) if name.endswith(".parquet")}
-    there = {name for name in there if name == EMPTY or name.startswith(f"{sequence}-")}  # not what was brought in
+    files = {name for name in names_in(labels_folder) if name.endswith(".parquet")}
+    there = {name for name in files if not is_brought_in(name, sequence)}
     if not there and group_frames(groups, sequence=sequence, status="ok"):
         raise InputError(
             f"{labels_folder} holds no labels, though {paths.groups} says that there are some: bring its files back, "

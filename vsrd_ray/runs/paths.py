@@ -16,6 +16,7 @@ from vsrd_ray.storage import Location, relative
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
 _SEQUENCE = "sequence="  # hive partitioning, by which readers of datasets know the column
+_BROUGHT_IN = "human-"  # begins the names of files of labels that no run wrote
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class RunPaths:
     def table(self, folder: str, sequence: str) -> Location:
         """The part of it that is of one drive."""
         return self.output / folder / f"{_SEQUENCE}{sequence}"
+
+    def brought_in(self, folder: str, sequence: str, camera: str) -> Location:
+        """The labels of one drive and camera that a human gave, beside those of runs."""
+        return self.table(folder, sequence) / f"{_BROUGHT_IN}{camera}.parquet"
 
     def index(self, sequence: str) -> Location:
         """The index of one drive."""
@@ -100,6 +105,12 @@ class RunPaths:
     def relative(self, path: Location) -> str:
         """A path below the output folder as a text that does not depend on where the folder is."""
         return relative(path, self.output)
+
+
+def is_brought_in(name: str, sequence: str = "") -> bool:
+    """Whether a file of labels, of a drive if it is given, is what a human gave, and not what a run wrote."""
+    is_of_run = bool(sequence) and name.startswith(f"{sequence}-")
+    return name.startswith(_BROUGHT_IN) and name.endswith(".parquet") and not is_of_run
 
 
 def is_temporary(name: str) -> bool:

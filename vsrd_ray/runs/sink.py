@@ -21,7 +21,7 @@ from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import load_index, stored_fingerprint, write_index
 from vsrd_ray.runs.coverage import Coverage
-from vsrd_ray.runs.paths import RunPaths, is_temporary
+from vsrd_ray.runs.paths import RunPaths, is_brought_in, is_temporary
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import dataset_of
 from vsrd_ray.runs.results import GroupResult
@@ -269,9 +269,7 @@ class Sink:
         folder = self._paths.tables(table.folder)
         for place in storage.folders_in(folder):
             drive = place.partition("=")[2]
-            yield from (
-                file for file in self._files(folder / place) if file.name == EMPTY or file.name.startswith(f"{drive}-")
-            )
+            yield from (file for file in self._files(folder / place) if not is_brought_in(file.name, drive))
 
     def _files(self, folder: Location) -> list[Location]:
         names = storage.names_in(folder)

@@ -22,6 +22,7 @@ from vsrd_ray.data.index import (
 )
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.errors import InputError
 
@@ -31,7 +32,7 @@ SIDES = ("left", "top", "right", "bottom")
 
 
 def rows_of(instance_map: np.ndarray) -> list[dict]:
-    columns = describe_instances(instance_map.astype(np.uint16))
+    columns = describe_instances(instance_map.astype(np.uint16), CLASSES)
     return [{name: column.tolist()[n] for name, column in columns.items()} for n in range(len(columns["instance_id"]))]
 
 
@@ -152,7 +153,7 @@ def _png_of_8_bits() -> bytes:
 
 def test_an_index_is_kept_until_its_inputs_change(sequence: Drive, tmp_path: Path) -> None:
     path = tmp_path / "out" / "index.parquet"
-    digest = fingerprint(sequence.root, sequence.name, sequence.camera)
+    digest = fingerprint(sequence.root, sequence.name, "image_00")
     assert load_index(path, digest) is None
     table = index_frames(sequence, all_frames(sequence))
     write_index(table, path, digest)
@@ -161,13 +162,13 @@ def test_an_index_is_kept_until_its_inputs_change(sequence: Drive, tmp_path: Pat
     assert loaded.equals(table, check_metadata=True)
 
     os.utime(paths.mask_file(sequence.root, SEQUENCE, "image_00", 2), ns=(0, 1))
-    assert fingerprint(sequence.root, sequence.name, sequence.camera) != digest
-    assert load_index(path, fingerprint(sequence.root, sequence.name, sequence.camera)) is None
+    assert fingerprint(sequence.root, sequence.name, "image_00") != digest
+    assert load_index(path, fingerprint(sequence.root, sequence.name, "image_00")) is None
 
 
 @pytest.mark.parametrize("which", ["poses", "calibration", "mask", "image"])
 def test_the_fingerprint_sees_every_input(sequence: Drive, which: str) -> None:
-    before = fingerprint(sequence.root, sequence.name, sequence.camera)
+    before = fingerprint(sequence.root, sequence.name, "image_00")
     path = {
         "poses": paths.poses_file(sequence.root, SEQUENCE),
         "calibration": paths.calibration_file(sequence.root),
@@ -177,17 +178,17 @@ def test_the_fingerprint_sees_every_input(sequence: Drive, which: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write("\n")
-    assert fingerprint(sequence.root, sequence.name, sequence.camera) != before
+    assert fingerprint(sequence.root, sequence.name, "image_00") != before
 
 
 def test_a_damaged_index_is_made_again(sequence: Drive, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "index.parquet"
     path.write_bytes(b"PAR1 no more")
-    table = cached_index(sequence, path)
+    table = cached_index(sequence, path, "f")
     assert "cannot be read and is made again" in caplog.text
     assert table.num_rows == 7
     mtime = path.stat().st_mtime_ns
-    assert cached_index(sequence, path).equals(table)
+    assert cached_index(sequence, path, "f").equals(table)
     assert path.stat().st_mtime_ns == mtime
 
 

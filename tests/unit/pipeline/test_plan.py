@@ -3,10 +3,12 @@ import re
 import pytest
 from builders import make_drive, make_index, make_plan
 
-from vsrd_ray.labelers.vsrd.config import GroupingSettings
-from vsrd_ray.pipeline.plan import plan_sequence, why_no_group
+from vsrd_ray.labelers.base import Wanted
+from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig
+from vsrd_ray.pipeline.plan import plan_drive, why_no_group
 from vsrd_ray.runs.store import is_record_of
 
+CARS = Wanted(classes=("car",))
 PLAN = make_plan("a-image_00-0000000005", (5, 3, 4, 6), (26001, 26007), sequence="a", label_frames=(4, 5))
 
 
@@ -18,8 +20,8 @@ def index_of(*rows):
 
 
 def planned(index, **settings):
-    grouping = GroupingSettings(**settings)
-    return plan_sequence(make_drive("a"), index, fingerprint="f", settings=grouping, classes=("car",)), grouping
+    config = VSRDConfig(grouping=GroupingSettings(**settings))
+    return plan_drive(make_drive("a"), index, fingerprint="f", config=config, wanted=CARS), config
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_skipped_frames_are_counted_by_reason():
     ],
 )
 def test_reason_for_no_group_is_named(index, sentence):
-    plan, settings = planned(index, num_sources=9)
+    plan, config = planned(index, num_sources=9)
     assert plan.groups == ()
-    assert re.search(sentence, why_no_group(plan, settings=settings, classes=("car",)))
+    assert re.search(sentence, why_no_group(plan, config=config, wanted=CARS))
 
 
 @pytest.mark.parametrize(
@@ -72,9 +74,9 @@ def test_reason_for_no_group_is_named(index, sentence):
     ],
 )
 def test_reason_for_no_window_is_named(index, sentence):
-    plan, settings = planned(index, kind="scene", min_area=9999)
+    plan, config = planned(index, kind="scene", min_area=9999)
     assert plan.groups == ()
-    assert re.search(sentence, why_no_group(plan, settings=settings, classes=("car",)))
+    assert re.search(sentence, why_no_group(plan, config=config, wanted=CARS))
 
 
 def test_scene_is_planned_in_windows():

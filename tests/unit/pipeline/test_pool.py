@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.pipeline.pool import GPU_BATCH, Machines, Node, Pool, PoolRequest, parse_num_actors, resolve_pool
+from vsrd_ray.pipeline.pool import Machines, Node, Pool, PoolRequest, parse_num_actors, resolve_pool
 
 LAPTOP = Machines((Node(cpus=2, gpus=0),), is_local=True)
 WORKSTATION = Machines((Node(cpus=16, gpus=4),), is_local=True)
@@ -13,7 +13,7 @@ UNKNOWN = Machines((HEAD,), may_be_more=True)
 CPU_CLUSTER = Machines((HEAD, Node(cpus=8, gpus=0, count=3)))
 
 CPU_POOL = Pool(2, 2, 2, num_gpus=0.0, num_cpus=1, accelerator=None, batch_size=1, device="cpu")
-GPU_POOL = Pool(4, 4, 4, num_gpus=1.0, num_cpus=1, accelerator=None, batch_size=GPU_BATCH, device="cuda")
+GPU_POOL = Pool(4, 4, 4, num_gpus=1.0, num_cpus=1, accelerator=None, batch_size=16, device="cuda")
 
 
 def sized(pool, low, high=None, initial=None, **changes):
@@ -57,7 +57,7 @@ def test_other_texts_are_refused(text):
     ],
 )
 def test_pool_fits_the_machines(request_, machines, pool):
-    assert resolve_pool(request_, machines) == pool
+    assert resolve_pool(request_, machines, gpu_batch=16) == pool
 
 
 @pytest.mark.parametrize(

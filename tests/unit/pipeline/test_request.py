@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from builders import make_request
 
+from vsrd_ray.labels.boxes.spec import SPEC as BOXES
 from vsrd_ray.pipeline.request import Summary, default_output, format_seconds, format_summary
 from vsrd_ray.runs.records import Counts, Failure
 
@@ -12,15 +13,21 @@ def test_default_output_names_the_sequences():
     assert default_output(["a", "b", "c"]) == Path("outputs/a+2")
 
 
+def counts_of(*numbers):
+    """Of a run whose labels are boxes."""
+    return Counts(*numbers, rows={"boxes": numbers[-1]})
+
+
 def summary_of(counts, *, output="out", sequences=("a",), **changes):
     request = make_request(Path(output), sequences=sequences)
     values = {"failures": (), "unusable_sequences": {}, "wall_seconds": 61.4, "notes": (), "has_truth": True}
+    values |= {"kinds": ("boxes",), "look": BOXES.look}
     return Summary(request=request, sequences=sequences, counts=counts, **(values | changes))
 
 
 def test_summary_tells_counts_failures_and_what_comes_next():
     failures = (Failure("g3", "a", 30, 2, "ValueError: bad"),)
-    summary = summary_of(Counts(60, 2, 50, 7, 6, 1, 321), failures=failures, notes=("A sentence.",))
+    summary = summary_of(counts_of(60, 2, 50, 7, 6, 1, 321), failures=failures, notes=("A sentence.",))
     assert format_summary(summary).splitlines() == [
         "Frames    50 of 60 labelled, 2 skipped",
         "Groups    6 of 7 labelled, 1 failed",
@@ -36,8 +43,8 @@ def test_summary_tells_counts_failures_and_what_comes_next():
 
 
 def test_sequence_that_was_left_out_is_a_failure_with_its_mend():
-    assert not summary_of(Counts(6, 0, 6, 0, 0, 0, 0)).has_failures
-    summary = summary_of(Counts(6, 0, 6, 0, 0, 0, 0), unusable_sequences={"b": "b/poses.txt: no pose"})
+    assert not summary_of(counts_of(6, 0, 6, 0, 0, 0, 0)).has_failures
+    summary = summary_of(counts_of(6, 0, 6, 0, 0, 0, 0), unusable_sequences={"b": "b/poses.txt: no pose"})
     assert summary.has_failures
     assert format_summary(summary).splitlines()[5:] == [
         "Left out  b: b/poses.txt: no pose",
@@ -46,12 +53,12 @@ def test_sequence_that_was_left_out_is_a_failure_with_its_mend():
 
 
 def test_without_boxes_nothing_comes_next():
-    lines = format_summary(summary_of(Counts(6, 0, 6, 0, 0, 0, 0))).splitlines()
+    lines = format_summary(summary_of(counts_of(6, 0, 6, 0, 0, 0, 0))).splitlines()
     assert [line.split()[0] for line in lines] == ["Frames", "Groups", "Boxes", "Time", "Output"]
 
 
 def test_without_truth_there_is_nothing_to_evaluate_and_paths_can_be_pasted():
-    summary = summary_of(Counts(6, 0, 6, 1, 1, 0, 6), output="my out", has_truth=False)
+    summary = summary_of(counts_of(6, 0, 6, 1, 1, 0, 6), output="my out", has_truth=False)
     assert format_summary(summary).splitlines()[5:] == [
         "Next      vsrd-ray visualize labels 'my out' --root root --sheet 'my out/sheet.png'"
     ]
@@ -74,6 +81,19 @@ def test_durations_are_for_people(seconds, text):
 
 
 def test_of_several_sequences_the_first_is_drawn():
-    summary = summary_of(Counts(6, 0, 6, 1, 1, 0, 6), sequences=("a", "b"))
+    summary = summary_of(counts_of(6, 0, 6, 1, 1, 0, 6), sequences=("a", "b"))
     last = format_summary(summary).splitlines()[-1].strip()
     assert last == "vsrd-ray visualize labels out --root root --sequence a --sheet out/sheet.png"
+
+
+def test_rows_are_counted_and_shown_by_kind():
+    counts = Counts(6, 0, 6, 1, 1, 0, 0, rows={"masks": 12, "points": 0})
+    summary = summary_of(counts, kinds=("masks", "points"), look="report {output} --root {root}")
+    assert format_summary(summary).splitlines()[2:] == [
+        "Masks     12",
+        "Points    0",
+        "Time      1 min 01 s",
+        "Output    out",
+        "Next      vsrd-ray evaluate out --root root",
+        "          vsrd-ray report out --root root",
+    ]

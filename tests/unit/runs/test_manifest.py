@@ -3,11 +3,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from builders import make_manifest, make_progress, make_request
+from builders import make_manifest, make_progress, make_request, make_settings
 
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.runs.manifest import Manifest, check_same_settings, check_writable, read_manifest
+from vsrd_ray.runs.manifest import Manifest, check_same_settings, check_writable, read_inputs, read_manifest
 from vsrd_ray.runs.records import Counts, Failure
 
 KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts", "failures", "seconds"}
@@ -15,7 +15,7 @@ KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts
 
 def plan(name: str, frames: int, fingerprint: str = "f"):
     return SimpleNamespace(
-        sequence=SimpleNamespace(name=name), num_frames=frames, skipped_frames={"no pose": 1}, fingerprint=fingerprint
+        drive=SimpleNamespace(name=name), num_frames=frames, skipped_frames={"no pose": 1}, fingerprint=fingerprint
     )
 
 
@@ -77,11 +77,32 @@ def test_changed_inputs_are_told(tmp_path, caplog):
 def test_only_what_decides_labels_must_stay(tmp_path):
     begun(tmp_path, plan("a", 5))
     manifest = read_manifest(tmp_path)
-    check_same_settings(manifest, make_request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved")))
-    with pytest.raises(OutputError, match="camera: image_00 -> image_01"):
-        check_same_settings(manifest, make_request(tmp_path, camera="image_01"))
-    with pytest.raises(OutputError, match=r"seed: 0 -> 4.*give another --output"):
-        check_same_settings(manifest, make_request(tmp_path, config=VSRDConfig(seed=4)))
+    moved = make_request(tmp_path, sequences=("b",), limit=3, trace=True, root=Path("moved"))
+    check_same_settings(manifest, make_settings(moved), output=tmp_path)
+    for changes, difference in (
+        ({"camera": "image_01"}, "camera: image_00 -> image_01"),
+        ({"classes": ("car", "bus")}, r"classes: \['car'\] -> \['car', 'bus'\]"),
+        ({"dataset": "other"}, "dataset: kitti360 -> other"),
+        ({"config": VSRDConfig(seed=4)}, "seed: 0 -> 4"),
+    ):
+        message = rf"{tmp_path} holds a run with other settings \({difference}\): give another --output"
+        with pytest.raises(OutputError, match=message):
+            check_same_settings(manifest, make_settings(make_request(tmp_path, **changes)), output=tmp_path)
+
+
+def test_manifest_of_the_first_version_is_of_its_only_dataset(tmp_path):
+    begun(tmp_path, plan("a", 5))
+    manifest = read_manifest(tmp_path)
+    for key in ("dataset", "kinds"):
+        del manifest["inputs"][key]
+    check_same_settings(manifest, make_settings(make_request(tmp_path)), output=tmp_path)
+    with pytest.raises(OutputError, match="dataset: kitti360 -> other"):
+        check_same_settings(manifest, make_settings(make_request(tmp_path, dataset="other")), output=tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"status": "complete"}))
+    inputs = read_inputs(tmp_path)
+    assert (inputs.dataset, inputs.labeler, inputs.kinds) == ("kitti360", "vsrd", ("boxes",))
+    assert (inputs.sequences, inputs.camera, inputs.classes) == (("a",), "image_00", ("car",))
+    assert inputs.has_ended and inputs.num_groups is None
 
 
 def test_folders_without_a_run_are_refused_unless_empty(tmp_path):

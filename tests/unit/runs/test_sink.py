@@ -1,20 +1,28 @@
 """The sink without Ray: groups that share frames end in any order, and runs are killed between any two writes."""
 
 import itertools
-import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
-from builders import make_drive_plan, make_label, make_labels, make_plan, make_result, make_sink
+from builders import (
+    make_drive_plan,
+    make_label,
+    make_labels,
+    make_plan,
+    make_result,
+    make_sink,
+    make_table,
+    write_manifest,
+)
 
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.errors import OutputError
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.parquet import read_labels
-from vsrd_ray.runs import store
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.results import GroupResult
@@ -52,14 +60,21 @@ def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
     return make_result(group.group_id, labels=make_labels(*rows))
 
 
-def run(output: Path, plan: DrivePlan = SCENE, *, order=(0, 1, 2), limit: int | None = None, failing=()) -> Sink:
+def run(
+    output: Path,
+    plan: DrivePlan = SCENE,
+    *,
+    order=(0, 1, 2),
+    limit: int | None = None,
+    failing=(),
+    groups_a_file: int = 512,
+) -> Sink:
     """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
-    sink = make_sink(output)
+    sink = make_sink(output, make_table(groups_a_file=groups_a_file))
     sink.clear_debris()
     wanted = {group.group_id for group in plan.groups[:limit]}
     earlier = sink.prepare(plan, wanted=wanted)
-    inputs = {"sequences": ["s"], "camera": "image_00", "classes": ["car"]}
-    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    write_manifest(output)
     for group in (plan.groups[position] for position in order):
         if group.group_id in wanted and group.group_id not in earlier.committed:
             sink.commit(group, result_of(group, failing=group in failing), attempts=1)
@@ -157,30 +172,30 @@ def test_texts_gain_the_boxes_of_groups_beyond_a_limit(tmp_path, files_in):
     assert files_in(tmp_path / "output", "") == whole
 
 
-@pytest.mark.parametrize("groups_a_part", [1, 2, 512])
+@pytest.mark.parametrize("groups_a_file", [1, 2, 512])
 @pytest.mark.parametrize("plan", [SCENE, PUBLISHED], ids=["scene", "published"])
-def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_part):
+def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_file):
     """One run labels the first group, one of all groups is killed, one has a limit again, and one labels the rest.
 
     Whatever is killed, no row of the datasets is ever there twice.
     """
-    monkeypatch.setattr(store, "GROUPS_A_PART", groups_a_part)
-    run(tmp_path / "whole", plan)
+    label = partial(run, plan=plan, groups_a_file=groups_a_file)
+    label(tmp_path / "whole")
     for steps in itertools.count():
         output = tmp_path / f"killed-{steps}"
-        run(output, plan, limit=1)
+        label(output, limit=1)
         was_killed = False
         with monkeypatch.context() as patch:
             kill_after(patch, steps)
             try:
-                run(output, plan, order=(2, 0, 1))
+                label(output, order=(2, 0, 1))
             except Killed:
                 was_killed = True
         check_nothing_is_twice(output)
-        run(output, plan, limit=2 if steps % 2 else 1)
+        label(output, limit=2 if steps % 2 else 1)
         check_nothing_is_twice(output)
         assert texts(output) == converted(output), steps
-        run(output, plan, order=(1, 2, 0))
+        label(output, order=(1, 2, 0))
         assert files_in(output, "") == files_in(tmp_path / "whole", ""), steps
         if not was_killed:
             break
@@ -194,9 +209,8 @@ def check_nothing_is_twice(output: Path) -> None:
     assert len({tuple(box.values()) for box in boxes}) == len(boxes)
 
 
-def test_groups_that_ended_lie_in_parts_in_the_order_of_the_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "GROUPS_A_PART", 2)
-    run(tmp_path, order=(2, 1, 0), failing=[B])
+def test_groups_that_ended_lie_in_compacted_files_in_the_order_of_the_plan(tmp_path):
+    run(tmp_path, order=(2, 1, 0), failing=[B], groups_a_file=2)
     for folder in ("groups", "labels/sequence=s"):
         names = [path.name for path in sorted((tmp_path / folder).iterdir())]
         assert names == ["s-image_00-part00000.parquet", "s-image_00-part00001.parquet"]
@@ -206,7 +220,7 @@ def test_groups_that_ended_lie_in_parts_in_the_order_of_the_plan(tmp_path, monke
 
 
 def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_in):
-    """Of two failed groups of a part one succeeds, and the run is stopped before the other is done."""
+    """Of two failed groups of a file one succeeds, and the run is stopped before the other is done."""
     run(tmp_path, failing=[A, B])
     sink = make_sink(tmp_path)
     earlier = sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
@@ -218,7 +232,7 @@ def test_failed_group_that_is_tried_again_is_never_there_twice(tmp_path, files_i
     assert sink.recorded().groups == 3
 
 
-def test_groups_of_an_unfinished_part_are_pieces(tmp_path):
+def test_groups_of_an_unfinished_file_are_fragments(tmp_path):
     sink = make_sink(tmp_path)
     sink.prepare(SCENE, wanted={group.group_id for group in SCENE.groups})
     sink.commit(B, result_of(B), attempts=1)

@@ -1,4 +1,7 @@
-"""Pieces and parts, in a local folder and in an object store, and kills between any two requests to the latter."""
+"""Fragments and compacted files, in a local folder and in an object store.
+
+Runs are killed between any two requests to the latter.
+"""
 
 import itertools
 from pathlib import Path
@@ -6,7 +9,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pytest
-from builders import make_label, make_labels, make_mark, make_plan, make_store
+from builders import make_label, make_labels, make_mark, make_plan, make_store, make_table
 from upath import UPath
 
 from vsrd_ray import storage
@@ -32,6 +35,10 @@ def labels_of(group: GroupPlan) -> pa.Table:
     return make_labels(*rows)
 
 
+def tables_of(group: GroupPlan) -> dict[str, pa.Table]:
+    return {"boxes": labels_of(group)}
+
+
 def mark_of(group: GroupPlan) -> dict:
     failed = group.target_frame == FAILED
     outcome = {"status": "failed", "error": "why"} if failed else {"status": "ok", "error": None}
@@ -39,19 +46,19 @@ def mark_of(group: GroupPlan) -> dict:
 
 
 def opened(output: Path | UPath) -> GroupStore:
-    return make_store(output, GROUPS)
+    return make_store(output, GROUPS, make_table(groups_a_file=2))
 
 
 def run(output: Path | UPath, *, order: tuple[int, ...] = (0, 1, 2, 3, 4)) -> None:
-    """What a run does with a store: goes on from what is marked, and makes each part once its groups have ended."""
+    """What a run does with a store: goes on from what is marked, and compacts each file once its groups have ended."""
     groups = opened(output)
     done = groups.records()
     groups.clear(done)
     for group in (GROUPS[position] for position in order):
         if group.group_id not in done:
-            groups.write(group, None if group.target_frame == FAILED else labels_of(group), mark_of(group))
-    for part in groups.parts_with_pieces():
-        groups.compact(part)
+            groups.write(group, None if group.target_frame == FAILED else tables_of(group), mark_of(group))
+    for number in groups.files_with_fragments():
+        groups.compact(number)
 
 
 def files(output: Path | UPath) -> dict[str, bytes]:
@@ -70,67 +77,64 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> Path | UPath:
     return tmp_path if request.param == "local" else UPath(f"memory://{uuid4().hex}")
 
 
-@pytest.fixture(autouse=True)
-def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "GROUPS_A_PART", 2)
-
-
-def test_parts_are_the_same_in_whatever_order_groups_end(output, tmp_path):
+def test_compacted_files_are_the_same_in_whatever_order_groups_end(output, tmp_path):
     run(output, order=(4, 2, 0, 3, 1))
     run(tmp_path / "other")
     assert files(output) == files(tmp_path / "other")
-    parts = [f"{PREFIX}part{number:05d}.parquet" for number in range(3)]
-    assert list(files(output)) == [f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in parts]
+    files_of_two = [f"{PREFIX}part{number:05d}.parquet" for number in range(3)]
+    assert list(files(output)) == [
+        f"{folder}/{name}" for folder in ("groups", "labels/sequence=s") for name in files_of_two
+    ]
     assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 5, 5, 8, 8]
     assert read_groups(output)["status"].to_pylist() == ["ok", "ok", "failed", "ok", "ok"]
 
 
-def test_group_is_a_piece_until_its_part_is_made(output):
+def test_group_is_a_fragment_until_its_file_is_compacted(output):
     groups = opened(output)
-    groups.write(GROUPS[1], labels_of(GROUPS[1]), mark_of(GROUPS[1]))
+    groups.write(GROUPS[1], tables_of(GROUPS[1]), mark_of(GROUPS[1]))
     groups.write(GROUPS[2], None, mark_of(GROUPS[2]))
-    pieces = [f"{group.group_id}.parquet" for group in GROUPS[1:3]]
-    assert names(output / "groups") == pieces
-    assert names(output / "labels/sequence=s") == pieces[:1]
-    assert groups.parts_with_pieces() == [0, 1]
+    fragments = [f"{group.group_id}.parquet" for group in GROUPS[1:3]]
+    assert names(output / "groups") == fragments
+    assert names(output / "labels/sequence=s") == fragments[:1]
+    assert groups.files_with_fragments() == [0, 1]
     groups.compact(0)
-    assert groups.parts_with_pieces() == [1]
-    assert names(output / "groups") == [pieces[1], f"{PREFIX}part00000.parquet"]
+    assert groups.files_with_fragments() == [1]
+    assert names(output / "groups") == [fragments[1], f"{PREFIX}part00000.parquet"]
     assert opened(output).records().keys() == {group.group_id for group in GROUPS[1:3]}
 
 
-def test_groups_that_end_later_join_the_part_that_is_there(output, tmp_path):
+def test_groups_that_end_later_join_the_file_that_is_there(output, tmp_path):
     first = opened(output)
-    first.write(GROUPS[1], labels_of(GROUPS[1]), mark_of(GROUPS[1]))
+    first.write(GROUPS[1], tables_of(GROUPS[1]), mark_of(GROUPS[1]))
     first.compact(0)
     run(output)
     run(tmp_path / "other")
     assert files(output) == files(tmp_path / "other")
 
 
-def test_piece_counts_before_the_part_that_says_otherwise(output):
+def test_fragment_counts_before_the_compacted_file_that_says_otherwise(output):
     run(output)
     groups = opened(output)
     group = GROUPS[2]
     assert groups.records()[group.group_id]["status"] == "failed"
-    groups.write(group, labels_of(group), mark_of(group) | {"status": "ok", "error": None})
+    groups.write(group, tables_of(group), mark_of(group) | {"status": "ok", "error": None})
     assert opened(output).records()[group.group_id]["status"] == "ok"
     groups.compact(1)
     assert opened(output).records()[group.group_id]["status"] == "ok"
     assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 3, 3, 5, 5, 8, 8]
 
 
-@pytest.mark.parametrize("cached", [1, 1000])
-def test_rows_come_from_pieces_parts_and_memory_alike(output, monkeypatch, cached):
-    monkeypatch.setattr(store, "_CACHED", cached)
+@pytest.mark.parametrize("cached", [1, 2**20])
+def test_rows_come_from_fragments_compacted_files_and_memory_alike(output, monkeypatch, cached):
+    monkeypatch.setattr(store, "_CACHED_BYTES", cached)
     run(output, order=(0, 1))
     groups = opened(output)
-    groups.write(GROUPS[3], labels_of(GROUPS[3]), mark_of(GROUPS[3]))
+    groups.write(GROUPS[3], tables_of(GROUPS[3]), mark_of(GROUPS[3]))
     wanted = (GROUPS[3], GROUPS[0], GROUPS[1])
     expected = pa.concat_tables([labels_of(group) for group in wanted])
     for _ in range(2):
-        assert groups.rows(wanted).equals(expected)
-    assert groups.rows(()).num_rows == 0
+        assert groups.rows("boxes", wanted).equals(expected)
+    assert groups.rows("boxes", ()).num_rows == 0
 
 
 def test_files_of_other_sequences_and_of_people_stay(output):

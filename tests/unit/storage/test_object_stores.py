@@ -8,10 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from builders import write_evaluation
 from click.testing import CliRunner
 from upath import UPath
-from vsrd_ray.datasets.kitti360.annotations import annotate
-from vsrd_ray.labelers.vsrd.filenames import sample
 
 from vsrd_ray import storage
 from vsrd_ray.cli import main
@@ -23,10 +22,13 @@ from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.drives import fingerprint, list_drives
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
+from vsrd_ray.labelers.vsrd.published.annotations import annotate
+from vsrd_ray.labelers.vsrd.published.filenames import sample
+from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.convert import labels_to_kitti, truth_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.pictures import visualize_annotations, visualize_labels, write_sheet
+from vsrd_ray.labels.boxes.pictures import visualize_labels, write_sheet
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -95,16 +97,17 @@ def test_groups_are_the_same_as_on_disk(root: UPath, street: Path) -> None:
 
 def test_an_index_is_kept_until_a_mask_changes(root: UPath) -> None:
     sequence, place = open_drive(root, SEQUENCE), root / "index.parquet"
-    before = fingerprint(sequence.root, sequence.name, sequence.camera)
-    made = cached_index(sequence, place)
+    before = fingerprint(sequence.root, sequence.name, CAMERA)
+    made = cached_index(sequence, place, before)
     stamp = storage.size_and_stamp(place)
-    assert cached_index(sequence, place).equals(made)
+    assert cached_index(sequence, place, before).equals(made)
     assert storage.size_and_stamp(place) == stamp
     mask = paths.mask_file(root, SEQUENCE, CAMERA, sequence.mask_frames[0])
     height, width = sequence.image_size[::-1]
     mask.write_bytes(cv2.imencode(".png", np.full((height, width), 7000, np.uint16))[1].tobytes())
-    assert fingerprint(sequence.root, sequence.name, sequence.camera) != before
-    assert not cached_index(sequence, place).equals(made)
+    after = fingerprint(sequence.root, sequence.name, CAMERA)
+    assert after != before
+    assert not cached_index(sequence, place, after).equals(made)
 
 
 def test_a_damaged_image_costs_its_frame_and_no_other(root: UPath) -> None:
@@ -139,6 +142,8 @@ def test_a_street_is_written_once(store: UPath, street: Path) -> None:
 def test_a_run_is_judged_alike(runs) -> None:
     local, remote = runs
     assert evaluate_run(*remote).static == evaluate_run(*local).static
+    for run in (local, remote):
+        write_evaluation(*run)
     here, there = (json.loads((output / "evaluation.json").read_text()) for output, _ in (local, remote))
     assert [here.pop("root"), there.pop("root")] == [str(root) for _, root in (local, remote)]
     assert there == here

@@ -6,12 +6,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from builders import write_evaluation
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.annotations import annotate
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.pictures import visualize_annotations, visualize_labels, write_sheet
+from vsrd_ray.labelers.vsrd.published.annotations import annotate
+from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations
+from vsrd_ray.labels.boxes.pictures import visualize_labels, write_sheet
 from vsrd_ray.labels.boxes.pictures.annotated import open_scene
 from vsrd_ray.visualization.video import write_pictures
 
@@ -57,7 +58,7 @@ def test_a_drive_without_anything_to_label_is_shown(write_run, tmp_path):
 def test_sheet_is_a_picture_with_and_without_truth_and_evaluation(run, tmp_path):
     output, root = run
     write_sheet(output, root, tmp_path / "a.png", frames=2)
-    evaluate_run(output, root)
+    write_evaluation(output, root)
     write_sheet(output, root, tmp_path / "b.png", frames=2)
     paths.boxes_file(root, SEQUENCE).unlink()
     write_sheet(output, root, tmp_path / "c.png", frames=9)

@@ -1,6 +1,5 @@
 """The labels dataset as Parquet, and which frames a human has corrected."""
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
@@ -13,7 +12,7 @@ from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, BOX_WORLD, ROTATION_Y
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
-from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.runs.paths import RunPaths, is_brought_in
 from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
 from vsrd_ray.storage import Location, names_in, read_table
 
@@ -28,7 +27,6 @@ _NEEDED = {
     *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
     *(*BOX_WORLD, *BOTTOM_CAM, ROTATION_Y, *BOX_2D, "truncation", "occlusion"),
 }
-_HUMAN_FILE = re.compile(rf"{HUMAN}-image_\d\d\.parquet")
 
 
 def read_labels(output: Location, *, prefer: Preference = "human", sequence: str | None = None) -> pa.Table:
@@ -54,12 +52,12 @@ def read_labels(output: Location, *, prefer: Preference = "human", sequence: str
 
 def corrected_rows(output: Location, *, sequence: str, camera: str) -> Location:
     """The file with the corrected rows of one camera, beside the labeler's; no group is named so."""
-    return RunPaths(output).table(FOLDER, sequence) / f"{HUMAN}-{camera}.parquet"
+    return RunPaths(output).brought_in(FOLDER, sequence, camera)
 
 
 def is_human_file(name: str) -> bool:
     """Whether a file of the labels dataset holds corrected rows."""
-    return _HUMAN_FILE.fullmatch(name) is not None
+    return is_brought_in(name)
 
 
 def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vsrd_ray.data.truth import STATIC
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import XML_CLASSES, read_boxes, read_objects
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import wrap_angle
 
@@ -116,8 +116,8 @@ def test_no_objects(tmp_path: Path) -> None:
 
 def test_every_class_of_the_xml_has_a_number_in_the_masks() -> None:
     assert set(XML_CLASSES) == set(range(1, 38))
-    assert all(name in SEMANTIC_IDS for name in XML_CLASSES.values())
-    assert SEMANTIC_IDS[XML_CLASSES[13]] == 26
+    assert all(name in CLASSES for name in XML_CLASSES.values())
+    assert CLASSES.by_name[XML_CLASSES[13]].number == 26
 
 
 def test_no_file_and_no_xml(tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.bodies import random_box_body, random_car
-from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, bearing_spread_deg
+from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, VSRDLabeler, bearing_spread_deg
 from vsrd_ray.labelers.vsrd.optimise import optimise
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.synthetic import StreetSettings, synthesize

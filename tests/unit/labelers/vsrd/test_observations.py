@@ -5,10 +5,11 @@ import pytest
 import torch
 from hand_made import ROAD, Thing, camera_pose, make_group
 
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.vsrd.config import BoxSettings, StartSettings
 from vsrd_ray.labelers.vsrd.observations import NUM_DIRECTIONS, Expectations, observe, stacked
-from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, Scene, directions, trace_outline
+from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, DepthOrder, directions, trace_outline
 from vsrd_ray.labelers.vsrd.priors import load_prior
 
 SETTINGS = StartSettings(contour_points=20)
@@ -39,7 +40,7 @@ def test_every_view_is_as_its_outline_says(group):
             outline = trace_outline(
                 instances == instance_id,
                 instance_id=instance_id,
-                scene=Scene.of(instances),
+                order=DepthOrder.of(instances, CLASSES),
                 units=directions(NUM_DIRECTIONS),
                 num_points=20,
             )

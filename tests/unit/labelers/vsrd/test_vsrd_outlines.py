@@ -4,7 +4,8 @@ import pytest
 import slow_bodyfit
 
 from vsrd_ray.data.masks import without_specks
-from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, NEVER_IN_FRONT, Scene, directions, trace_outline
+from vsrd_ray.datasets.kitti360.classes import CLASSES
+from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, DepthOrder, directions, trace_outline
 
 ROAD, WALL, POLE, CAR, OTHER_CAR = 7000, 12000, 17000, 26001, 26002
 HEIGHT, WIDTH = 80, 140
@@ -28,7 +29,7 @@ def trace(instance_map, instance_id=CAR, *, count=4, num_points=200):
     return trace_outline(
         without_specks(instance_map == instance_id),
         instance_id=instance_id,
-        scene=Scene.of(instance_map),
+        order=DepthOrder.of(instance_map, CLASSES),
         units=directions(count),
         num_points=num_points,
     )
@@ -51,7 +52,7 @@ def test_feet_by_walking_down_every_column():
     """Stuff ends where its run of pixels does, an instance where its lowest pixel is, in whatever column."""
     instance_map = np.random.default_rng(0).choice([ROAD, WALL, CAR, OTHER_CAR], size=(9, 7)).astype(np.uint16)
     instance_map[7:, :] = ROAD
-    np.testing.assert_array_equal(Scene.of(instance_map).feet, slow_bodyfit.feet(instance_map))
+    np.testing.assert_array_equal(DepthOrder.of(instance_map, CLASSES).feet, slow_bodyfit.feet(instance_map))
 
 
 def test_supports_are_the_farthest_pixels_in_every_direction():
@@ -197,7 +198,7 @@ def test_clearances_equal_the_slow_twin(at):
         (np.s_[0:30, :], WALL), (ellipse(u, v), CAR), (ellipse(u + 25, v + 8), OTHER_CAR), (np.s_[10:75, 66:69], POLE)
     )
     outline = trace(instance_map)
-    possible = slow_bodyfit.where_it_can_be(instance_map, CAR, never_in_front=NEVER_IN_FRONT, margin=2)
+    possible = slow_bodyfit.where_it_can_be(instance_map, CAR, never_in_front=CLASSES.never_in_front, margin=2)
     window = slow_bodyfit.in_window(possible, outline.window_xyxy)
     pixels = sampled_at(outline)[::9, ::9] - outline.window_xyxy[:2]
     expected = [[slow_bodyfit.clearance(pixel, window) for pixel in row] for row in pixels]

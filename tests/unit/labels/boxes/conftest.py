@@ -1,12 +1,12 @@
 """A short labelled drive whose camera is tilted and kilometres from the origin, with parked and moving vehicles."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import write_manifest
 from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.index import index_frames, write_index
@@ -86,8 +86,7 @@ def run(write_sequence, tmp_path):
         row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
         row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
         write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
-    inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car", "truck"]}
-    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    write_manifest(output, [SEQUENCE], root=root, classes=["car", "truck"])
     return Run(output, root, rows)
 
 

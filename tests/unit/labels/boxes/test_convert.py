@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, write_run):
     with pytest.raises(InputError, match=r"no .*manifest\.json: expected the output folder"):
         read_inputs(tmp_path)
     (tmp_path / "manifest.json").write_text('{"inputs": {"sequences": ["s"]}}')
-    with pytest.raises(InputError, match="not the manifest of a labelling run"):
+    with pytest.raises(InputError, match=r"not the manifest of a run \(.*without .*\): run `vsrd-ray label` again"):
         read_inputs(tmp_path)
     with pytest.raises(InputError, match=r"index/s\.parquet: no index that can be read"):
         read_index(tmp_path, "s")

@@ -352,8 +352,8 @@ def test_an_import_that_is_killed_between_its_files_changes_nothing(run, text, m
         written.append(path)
         real(table, path)
 
-    real = corrections.write_piece
-    monkeypatch.setattr(corrections, "write_piece", once)
+    real = corrections.write_parquet
+    monkeypatch.setattr(corrections, "write_parquet", once)
     with pytest.raises(KeyboardInterrupt):
         take(run, text(0, lambda lines: lines[1:]))
     assert written and read_labels(run.output).drop_columns("sequence").equals(run.rows)

@@ -39,7 +39,7 @@ def test_coco_comes_back(run, same_boxes, tmp_path):
         centers = np.column_stack([values[key] for key in ("x_world", "y_world", "z_world")])
         sizes = np.column_stack([values[key] for key in ("length", "width", "height")])
         same_boxes(rows, centers, sizes, values["yaw_world"], atol=1e-12)
-        instance_map = read_instance_map(drive, image["frame"])
+        instance_map = read_instance_map(drive, "image_00", image["frame"])
         for annotation, row in zip(annotations, rows.to_pylist(), strict=True):
             mask = instance_map == row["instance_id"]
             np.testing.assert_array_equal(coco.annToMask(annotation).astype(bool), mask)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders import make_drive
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labels.boxes.formats.export import export
@@ -161,7 +162,14 @@ def test_readers_of_the_test_split_find_its_images_and_calibrations_in_testing(r
 def test_vsrds_split(drive, split):
     from vsrd_ray.labels.boxes.formats.samples import split_of
 
-    assert split_of(f"2013_05_28_drive_{drive:04d}_sync") == split
+    assert split_of(make_drive(f"2013_05_28_drive_{drive:04d}_sync")) == split
+
+
+def test_a_drive_outside_vsrds_split_is_for_training(caplog):
+    from vsrd_ray.labels.boxes.formats.samples import split_of
+
+    assert split_of(make_drive("street")) == "train"
+    assert "street is in no part of VSRD's split of KITTI-360: it goes to training." in caplog.text
 
 
 def load_infos(folder, name="train"):

@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.corrected import class_of
 from vsrd_ray.labels.boxes.kitti import KittiObject, kitti_type, label_lines, label_path, read_frame, write_frame
@@ -42,7 +43,11 @@ def test_types_are_one_capitalised_word():
 
 def test_classes_that_kitti_knows_have_its_names():
     assert [kitti_type(name) for name in ("person", "rider", "train")] == ["Pedestrian", "Cyclist", "Tram"]
-    assert [class_of(name, "a.txt") for name in ("Pedestrian", "Cyclist", "Tram")] == ["person", "rider", "train"]
+    assert [class_of(name, CLASSES, "a.txt") for name in ("Pedestrian", "Cyclist", "Tram")] == [
+        "person",
+        "rider",
+        "train",
+    ]
 
 
 def test_blank_lines_say_nothing(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from builders import make_drive, make_labels
 
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.windows import (
     WINDOW_LENGTH,
@@ -75,9 +76,9 @@ def test_published_windows_are_taken_where_they_are(drive):
 
 
 def test_file_names_are_those_of_the_benchmark():
-    assert window_file_name(SEQUENCE, Window(2, 282)) == "0003_0000000002_0000000282.npy"
+    assert window_file_name(make_drive(SEQUENCE), Window(2, 282)) == "0003_0000000002_0000000282.npy"
     with pytest.raises(InputError, match="'street' has no number"):
-        window_file_name("street", Window(0, 1))
+        window_file_name(make_drive("street"), Window(0, 1))
 
 
 def row(frame, instance, confidence, *, x=1.0, class_name="car", **others):
@@ -88,7 +89,7 @@ def row(frame, instance, confidence, *, x=1.0, class_name="car", **others):
 
 def boxes(*rows):
     """Of the window from frame 10 to frame 20."""
-    return window_boxes(make_labels(*rows), Window(10, 20))
+    return window_boxes(make_labels(*rows), Window(10, 20), CLASSES)
 
 
 def test_columns_are_those_of_the_benchmark():

@@ -10,6 +10,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import write_manifest
 
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.base import open_drive
@@ -17,6 +18,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.evaluation.confidence import Kept
+from vsrd_ray.labels.boxes.evaluation.run import values_of
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.truth import frame_poses
@@ -105,8 +107,7 @@ def run(write_sequence, label_row, truth_object, tmp_path):
         row = {"group_id": group_id, "sequence": SEQUENCE, "target_frame": frames[0], "frames": frames}
         row |= {"instance_ids": [26001], "status": status, "error": None, "attempts": 1, "seconds": 0.0}
         write_parquet(pa.Table.from_pylist([row], schema=GROUP_SCHEMA), output / "groups" / f"{group_id}.parquet")
-    inputs = {"root": str(root), "sequences": [SEQUENCE], "camera": "image_00", "classes": ["car"]}
-    (output / "manifest.json").write_text(json.dumps({"inputs": inputs}))
+    write_manifest(output, [SEQUENCE], root=root)
     return output, root
 
 
@@ -176,13 +177,12 @@ def test_an_unfinished_run_is_told(run):
     (output / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
     report = evaluate_run(output, root)
     assert "the run has not ended: these figures are of what it has labelled so far" in format_report(report)
-    written = json.loads((output / "evaluation.json").read_text())
+    written = json.loads(json.dumps(values_of(report, root), allow_nan=False))
     assert (written["has_ended"], written["num_failed_groups"]) == (False, 1)
 
 
 def test_what_was_evaluated_is_written(run):
     output, root = run
     for prefer in ("human", "auto"):
-        evaluate_run(output, root, prefer=prefer)
-        written = json.loads((output / "evaluation.json").read_text())
+        written = values_of(evaluate_run(output, root, prefer=prefer), root)
         assert (written["prefer"], written["root"]) == (prefer, str(root.absolute()))

@@ -10,4 +10,4 @@ def test_part_of_a_sequence_keeps_the_poses_and_masks_of_its_frames() -> None:
     part = whole.part([5, 4, 1, 9])
     assert part.T_world_cam == {1: poses[1], 5: poses[5]}
     assert part.mask_frames == (4, 5)
-    assert (part.root, part.name, part.camera, part.image_size) == (Path("root"), "a", "image_00", (100, 50))
+    assert (part.root, part.name, part.camera.name, part.image_size) == (Path("root"), "a", "image_00", (100, 50))

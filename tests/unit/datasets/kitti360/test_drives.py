@@ -1,13 +1,17 @@
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from vsrd_ray.data.drive import IMAGES, MASKS
+from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.drives import list_drives
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.datasets.kitti360.spec import SPEC
 from vsrd_ray.errors import InputError
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -78,15 +82,32 @@ def test_root_without_sequences(tmp_path: Path) -> None:
         open_drive(tmp_path, SEQUENCE)
 
 
-def test_no_masks(write_sequence) -> None:
+def test_a_drive_without_masks_can_be_opened(write_sequence) -> None:
+    root = write_sequence({0: EMPTY, 4: EMPTY})
+    image = paths.image_file(root, SEQUENCE, "image_00", 4)
+    image.parent.mkdir(parents=True)
+    assert cv2.imwrite(str(image), np.full((16, 20, 3), 7, np.uint8))
+    shutil.rmtree(paths.masks_root(root))
+    assert list_drives(root) == [SEQUENCE]
+    drive = open_drive(root, SEQUENCE)
+    assert drive.mask_frames == () and drive.frames_with(IMAGES, "image_00") == (4,)
+    assert all_frames(drive, (IMAGES,)) == [0, 4]
+    index = index_frames(drive, [0, 4], layers=(IMAGES,))
+    assert index.select(["frame", "skipped"]).to_pylist() == [
+        {"frame": 0, "skipped": "no image"},
+        {"frame": 4, "skipped": None},
+    ]
+    assert (drive.read(IMAGES, "image_00", 4) == 7).all()
+
+
+def test_what_is_said_where_there_are_no_masks(write_sequence) -> None:
     root = write_sequence({0: EMPTY})
     folder = paths.mask_folder(root, SEQUENCE, "image_00")
-    paths.mask_file(root, SEQUENCE, "image_00", 0).unlink()
-    with pytest.raises(InputError, match=f"no instance masks in {folder}"):
-        open_drive(root, SEQUENCE)
-    shutil.rmtree(folder)
-    with pytest.raises(InputError, match=f"no instance masks in {folder}"):
-        open_drive(root, SEQUENCE)
+    assert SPEC.missing(root, SEQUENCE, MASKS, "image_00") == (
+        f"no instance masks in {folder}: download KITTI-360's 2D semantics into the root folder"
+    )
+    with pytest.raises(InputError, match=r"no instance mask .*0000000007\.png: restore the file"):
+        open_drive(root, SEQUENCE).read(MASKS, "image_00", 7)
 
 
 def test_unknown_camera(write_sequence) -> None:
@@ -100,4 +121,4 @@ def test_a_relative_root_can_be_read_from_anywhere(write_sequence, monkeypatch) 
     monkeypatch.chdir(root.parent)
     sequence = open_drive(Path(root.name), SEQUENCE)
     monkeypatch.chdir("/")
-    assert read_instance_map(sequence, 0).shape == (16, 20)
+    assert read_instance_map(sequence, "image_00", 0).shape == (16, 20)

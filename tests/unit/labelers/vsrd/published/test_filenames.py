@@ -5,7 +5,7 @@ import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
-from vsrd_ray.labelers.vsrd.filenames import GROUPED, SAMPLED, sample
+from vsrd_ray.labelers.vsrd.published.filenames import GROUPED, SAMPLED, sample
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 

@@ -6,7 +6,7 @@ import pytest
 
 from vsrd_ray.data.masks import decode_rle
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.annotations import annotate
+from vsrd_ray.labelers.vsrd.published.annotations import annotate
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 
