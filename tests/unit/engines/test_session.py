@@ -28,7 +28,9 @@ def test_ray_starts_once_when_it_is_asked_for(told):
         assert told == []
         on_demand.start()
         on_demand.start()
-        assert told == [("begin", {"address": None, "dashboard": True, "verbose": False})]
+        assert told == [
+            ("begin", {"address": None, "dashboard": True, "verbose": False, "store_bytes": session._STORE_BYTES})
+        ]
     assert told[1:] == ["end"]
 
 

@@ -356,6 +356,7 @@ def engine(pretended, tmp_path) -> RayEngine:
         max_attempts=3,
         seconds=0.0,
         attempts_file=tmp_path / "attempts.json",
+        payload_bytes=1,
         metrics=SimpleNamespace(),  # pyright: ignore[reportArgumentType]
     )
 
@@ -399,6 +400,23 @@ def test_stream_runs_ahead_of_its_results_by_some_batches_for_each_actor(streame
 
     streamed(source, do, pool=replace(POOL, min_size=1, initial_size=1, max_size=size))
     assert source.most_ahead in (ahead, ahead + 1)  # a result is counted as it is used, and noted thereafter
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "batch_size", "ahead"),
+    [
+        (0, 1, 24),
+        (2**20, 1, 24),
+        (2**30, 1, 16),  # GB
+        (2**29, 4, 8),
+        (2**30, 4, 4),
+        (2**40, 4, 4),  # for each actor one that it labels and one that waits, however large they are
+    ],
+)
+def test_fewer_batches_are_under_way_where_groups_are_large(engine, payload_bytes, batch_size, ahead):
+    assert stages._BYTES_AHEAD == 16 * 2**30
+    pool = replace(POOL, batch_size=batch_size)
+    assert replace(engine, payload_bytes=payload_bytes, pool=pool)._ahead == ahead
 
 
 def test_long_work_is_done_in_several_streams(streamed, monkeypatch):
@@ -556,9 +574,10 @@ def test_settings_of_ray_data_are_those_of_before_after_the_block(seconds, patie
 def test_frames_are_indexed_in_chunks_and_put_together_in_their_order(engine, pretended, monkeypatch):
     asked = []
 
-    def index_chunk(part: Any) -> pa.Table:
-        asked.append(part.mask_frames)
-        return pa.table({"frame": list(part.mask_frames)})
+    def index_chunk(part: Any, layers: tuple[str, ...]) -> pa.Table:
+        frames = part.layers[layers[0]]["image_00"]
+        asked.append(frames)
+        return pa.table({"frame": list(frames)})
 
     def remote(**options: Any) -> Callable[[Any], Any]:
         def task(function: Any) -> Any:
@@ -568,9 +587,8 @@ def test_frames_are_indexed_in_chunks_and_put_together_in_their_order(engine, pr
         return task
 
     monkeypatch.setattr(stages, "index_chunk", index_chunk)
-    monkeypatch.setattr(stages, "all_frames", lambda sequence: list(sequence.mask_frames))
     monkeypatch.setattr(ray, "remote", remote)
-    index = engine.index(make_drive("s", mask_frames=range(70)))
+    index = engine.index(make_drive("s", mask_frames=range(70)), ("masks",))
     assert list(map(len, asked)) == [32, 32, 6]
     assert index()["frame"].to_pylist() == list(range(70))
 
