@@ -151,7 +151,7 @@ def _some_names(names: Any, key: str) -> tuple[str, ...]:
 
 def _classes(inputs: dict[str, Any]) -> tuple[str, ...]:
     """The classes that were labelled; labelers of frames as a whole have none."""
-    names = _names if "kinds" in inputs else _some_names
+    names = _some_names if tuple(inputs.get("kinds", _FIRST_KINDS)) == _FIRST_KINDS else _names
     return names(inputs["classes"], "classes")
 
 

@@ -36,6 +36,7 @@ def fit(instance_id, center=(12.0, 0, 0)):
         num_views=17,
         bearing_spread_deg=20.0,
         silhouette_loss=0.05,
+        is_moving=False,
         shape=(0.5, -1.0),
     )
 
