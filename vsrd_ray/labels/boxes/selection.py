@@ -25,7 +25,7 @@ from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
 
-LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the mend of failed groups
+LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the fix of failed groups
 _MIN_SIDE = 0.01  # px of a projected box that has an area: less is 0 in KITTI text
 
 
