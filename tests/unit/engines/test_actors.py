@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import make_frame_group, make_label, make_labels, make_loaded, make_plan, make_prepared, make_result
+from builders import make_group_frames, make_label, make_labels, make_loaded, make_plan, make_prepared, make_result
 
 from vsrd_ray.engines.ray_data import actors
 from vsrd_ray.engines.ray_data.actors import FIT, LOAD, SETUP, Care, LabelGroups, load_groups
@@ -71,7 +71,7 @@ def fitted(group_id: str, *, error: str | None = None, attempts: int = 1) -> Gro
 
 
 def ready(group_id: str, *, attempts: int = 1) -> Loaded:
-    group = make_frame_group(make_plan(group_id), instance_maps=None)  # pyright: ignore[reportArgumentType]
+    group = make_group_frames(make_plan(group_id))
     return make_loaded(group_id, prepared=make_prepared(group), seconds=1.0, attempts=attempts)
 
 
@@ -145,7 +145,7 @@ def worker(pretended, tmp_path, monkeypatch) -> Worker:
 def told(ones: list[Any]) -> list[tuple]:
     """What there is to say of what came: group, error, attempts, and whether anything came of it."""
     return [
-        (one.group_id, one.error, one.attempts, (one.prepared if isinstance(one, Loaded) else one.labels) is not None)
+        (one.group_id, one.error, one.attempts, (one.prepared if isinstance(one, Loaded) else one.tables) is not None)
         for one in ones
     ]
 

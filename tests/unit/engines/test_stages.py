@@ -17,6 +17,7 @@ from builders import make_drive, make_result
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
+from vsrd_ray.data.drive import MASKS
 from vsrd_ray.engines.ray_data import stages
 from vsrd_ray.engines.ray_data.attempts import read_attempts
 from vsrd_ray.engines.ray_data.feed import drawn
@@ -356,6 +357,7 @@ def engine(pretended, tmp_path) -> RayEngine:
         max_attempts=3,
         seconds=0.0,
         attempts_file=tmp_path / "attempts.json",
+        payload_bytes=2**20,
         metrics=SimpleNamespace(),  # pyright: ignore[reportArgumentType]
     )
 
@@ -388,8 +390,12 @@ def test_engine_is_told_of_the_batches_before_any_is_taken(streamed):
     assert stream.num_batches == [5]
 
 
-@pytest.mark.parametrize(("size", "ahead"), [(1, 20), (5, 36)])
-def test_stream_runs_ahead_of_its_results_by_some_batches_for_each_actor(streamed, size, ahead):
+@pytest.mark.parametrize(
+    ("size", "payload_bytes", "ahead"),
+    [(1, 2**20, 20), (5, 2**20, 36), (5, 2**30, 16), (5, 2**33, 10)],
+    ids=["one actor", "many actors", "large groups", "huge groups"],
+)
+def test_stream_runs_ahead_of_its_results_by_some_batches_for_each_actor(streamed, size, payload_bytes, ahead):
     source = Batches(60)
 
     def do(number: int, stream: int) -> None:
@@ -397,7 +403,8 @@ def test_stream_runs_ahead_of_its_results_by_some_batches_for_each_actor(streame
             wait_for(lambda: len(source.taken) == ahead)
             settle()
 
-    streamed(source, do, pool=replace(POOL, min_size=1, initial_size=1, max_size=size))
+    pool = replace(POOL, min_size=1, initial_size=1, max_size=size)
+    streamed(source, do, pool=pool, payload_bytes=payload_bytes)
     assert source.most_ahead in (ahead, ahead + 1)  # a result is counted as it is used, and noted thereafter
 
 
@@ -556,7 +563,8 @@ def test_settings_of_ray_data_are_those_of_before_after_the_block(seconds, patie
 def test_frames_are_indexed_in_chunks_and_put_together_in_their_order(engine, pretended, monkeypatch):
     asked = []
 
-    def index_chunk(part: Any) -> pa.Table:
+    def index_chunk(part: Any, layers: tuple[str, ...]) -> pa.Table:
+        assert layers == (MASKS,)
         asked.append(part.mask_frames)
         return pa.table({"frame": list(part.mask_frames)})
 
@@ -568,9 +576,8 @@ def test_frames_are_indexed_in_chunks_and_put_together_in_their_order(engine, pr
         return task
 
     monkeypatch.setattr(stages, "index_chunk", index_chunk)
-    monkeypatch.setattr(stages, "all_frames", lambda sequence: list(sequence.mask_frames))
     monkeypatch.setattr(ray, "remote", remote)
-    index = engine.index(make_drive("s", mask_frames=range(70)))
+    index = engine.index(make_drive("s", mask_frames=range(70)), (MASKS,))
     assert list(map(len, asked)) == [32, 32, 6]
     assert index()["frame"].to_pylist() == list(range(70))
 
