@@ -4,7 +4,7 @@ Tests make these by calling a builder, so that a constructor that changes is fol
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray import storage
-from vsrd_ray.data.drive import Camera, Drive, View
+from vsrd_ray.data.drive import MASKS, Camera, Drive, View
 from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, InstanceGroupPlan, LabelFrame
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.data.truth import STATIC, TruthBoxes
@@ -78,7 +78,7 @@ def make_drive(
         root=root,
         name=name,
         cameras={camera: Camera(camera, K, image_size, poses)},
-        layers={"masks": {camera: tuple(mask_frames)}},
+        layers={MASKS: {camera: tuple(mask_frames)}},
     )
 
 
@@ -139,8 +139,21 @@ def make_frame_group(
     instance_maps: np.ndarray,
 ) -> FrameGroup:
     frames = _frames_of(plan, views, label_frames, class_names)
-    maps = dict(zip([view.frame for view in frames["views"]], instance_maps, strict=True))
-    return FrameGroup(**frames, drive=make_drive(), read=lambda layer, sensor, frame: maps[frame])
+    return FrameGroup(**frames, drive=make_drive(), read=_reader(frames["views"], instance_maps))
+
+
+def with_maps(group: FrameGroup, instance_maps: np.ndarray, views: Iterable[View] | None = None) -> FrameGroup:
+    """The group with other masks, and if need be other views."""
+    views = group.views if views is None else tuple(views)
+    return replace(group, views=views, read=_reader(views, instance_maps))
+
+
+def _reader(views: Iterable[View], instance_maps: np.ndarray) -> Callable[[str, str, int], np.ndarray]:
+    """Reads masks of views out of memory."""
+    places = [(MASKS, view.camera, view.frame) for view in views]
+    assert len(set(places)) == len(places), "two views of one frame"
+    maps = dict(zip(places, instance_maps, strict=True))
+    return lambda layer, sensor, frame: maps[layer, sensor, frame]
 
 
 def _frames_of(

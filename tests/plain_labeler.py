@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from vsrd_ray.data.groups import FrameGroup
-from vsrd_ray.labelers.base import PreparedGroup, TraceSink
+from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.rows import label_rows
 
 
 class PlainLabeler:
     """Calls the methods that stand-ins are about, so that a protocol that changes is followed here alone."""
-
-    name = "plain"
 
     def __init__(self, config: Any, device: str) -> None:
         self.config, self.device = config, device
@@ -39,6 +38,16 @@ class PlainLabeler:
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         return self.fits_of(prepared, seed=seed, trace=trace)
+
+    def output(self, found: list[BoxFit], prepared: PreparedGroup, provenance: Provenance) -> Output:
+        rows = label_rows(
+            found,
+            prepared,
+            labeler=provenance.labeler,
+            config_hash=provenance.config_hash,
+            seed=provenance.seed,
+        )
+        return {"boxes": rows}
 
     def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[list[BoxFit] | Exception]:
         """Keeps the errors of bad groups apart; what else goes wrong is the batch's."""

@@ -8,9 +8,9 @@ from typing import Any
 import plain_labeler
 import pytest
 from click.testing import CliRunner, Result
-from vsrd_ray.pipeline.factory import LabelerFactory
 
 from vsrd_ray.cli import main
+from vsrd_ray.pipeline.work import LabelerFactory
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
@@ -65,8 +65,6 @@ def broken_labeler() -> LabelerFactory:
     cloudpickle.register_pickle_by_value(plain_labeler)
 
     class Broken(plain_labeler.PlainLabeler):
-        name = "broken"
-
         def fits_of(self, prepared: Any, **options: Any) -> Any:
             raise ZeroDivisionError("of all\n  things")
 

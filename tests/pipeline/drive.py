@@ -14,9 +14,9 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # for what standin
 import standin
 from builders import make_request
 
+from vsrd_ray.engines import label
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.pipeline.pool import PoolRequest
-from vsrd_ray.pipeline.run import label
 from vsrd_ray.storage import open_location
 
 

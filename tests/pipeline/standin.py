@@ -27,8 +27,6 @@ def send_along() -> None:
 class StandIn(PlainLabeler):
     """Takes `seconds` for a group, and fails for the groups in `failing`."""
 
-    name = "stand-in"
-
     def __init__(
         self, config: VSRDConfig, device: str, *, seconds: float = 0.0, failing: frozenset[str] = frozenset()
     ) -> None:

@@ -4,11 +4,11 @@ import pytest
 from standin import StandIn
 
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines import label
 from vsrd_ray.engines.ray_data.evaluating import on_ray
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.evaluation import compare_runs, evaluate_run
-from vsrd_ray.pipeline.run import label
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]

@@ -21,13 +21,13 @@ from standin import Deadly, StandIn
 from vsrd_ray.data.index import all_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines import label
 from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.boxes.kitti import read_frame
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import format_summary
-from vsrd_ray.pipeline.run import label
 from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]

@@ -7,6 +7,7 @@ import pytest
 from builders import make_request
 from standin import StandIn
 
+from vsrd_ray.engines import label
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
@@ -14,7 +15,6 @@ from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.pictures.images import visualize_labels
 from vsrd_ray.labels.boxes.pictures.sheet import write_sheet
 from vsrd_ray.pipeline.pool import PoolRequest
-from vsrd_ray.pipeline.run import label
 from vsrd_ray.runs.folder import read_index
 from vsrd_ray.runs.reading import read_groups
 

@@ -13,9 +13,9 @@ from standin import StandIn
 from upath import UPath
 
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines import label
 from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, WorkerError
-from vsrd_ray.pipeline.run import label
 from vsrd_ray.runs import lock
 from vsrd_ray.runs.lock import TakenOverError
 from vsrd_ray.runs.reading import read_groups
@@ -202,7 +202,7 @@ def test_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(request_f
 
     request = request_for(serial=True)
     monkeypatch.setattr(GroupStore, "write", third_write_fails)
-    with pytest.raises(OutputError, match=r"cannot go on \(OSError: .*No space left .*\): mend that"):
+    with pytest.raises(OutputError, match=r"cannot go on \(OSError: .*No space left .*\): fix that"):
         label(request, labeler_factory=StandIn)
     assert json.loads((request.output / "manifest.json").read_text())["status"] == "failed"
     assert label(request, labeler_factory=StandIn).counts.groups_ok == 6

@@ -71,7 +71,7 @@ def test_group_whose_mask_was_damaged_after_indexing_fails_and_says_why(root, ta
     assert loaded.error.startswith(f"UnreadableFrameError: {mask}: ")
     assert "\n" not in loaded.error
     result = work().label(labeler_of(work()), loaded)
-    assert (result.group_id, result.error, result.labels) == (loaded.group_id, loaded.error, None)
+    assert (result.group_id, result.error, result.tables) == (loaded.group_id, loaded.error, None)
     assert result.seconds == Seconds(load=loaded.seconds, fit=0.0)
     assert loaded.seconds > 0
     others = [task for task in tasks if mask_is_unused(task, tasks[1].plan.target_frame)]
@@ -91,10 +91,11 @@ def test_groups_that_are_labelled_together_are_labelled_as_each_alone(tasks, wor
     assert [result.group_id for result in together] == ids(tasks)
     for one, same in zip(alone, together, strict=True):
         assert same.error is None
-        assert same.labels is not None and same.labels.equals(one.labels)
-        assert same.labels.schema.equals(LABEL_SCHEMA)
-        assert set(same.labels["frame"].to_pylist()) <= set(tasks[ids(tasks).index(same.group_id)].plan.label_frames)
-    assert sum(result.labels.num_rows for result in together) > 0
+        assert list(same.tables) == ["boxes"] and same.tables["boxes"].equals(one.tables["boxes"])
+        assert same.tables["boxes"].schema.equals(LABEL_SCHEMA)
+        frames = tasks[ids(tasks).index(same.group_id)].plan.label_frames
+        assert set(same.tables["boxes"]["frame"].to_pylist()) <= set(frames)
+    assert sum(result.num_rows for result in together) > 0
 
 
 def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work):
@@ -106,9 +107,9 @@ def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work)
     results = {result.group_id: result for result in work(poisoned).label_together(labeler, loaded)}
     assert results[lost] == make_result(lost, error="InputError: gone", load=0.25, attempts=2)
     assert results[poisoned].error == "ValueError: this group is poisoned"
-    assert results[poisoned].labels is None
+    assert results[poisoned].tables is None
     assert results.keys() - {lost, poisoned} == set(good)
-    assert all(results[group_id].error is None and results[group_id].labels is not None for group_id in good)
+    assert all(results[group_id].error is None and results[group_id].tables is not None for group_id in good)
 
 
 def test_batch_of_which_nothing_was_loaded_has_its_errors(tasks, work):
@@ -132,7 +133,7 @@ def test_traces_are_kept_of_groups_that_come_together(tasks, work):
 def test_labels_do_not_depend_on_the_tracing(tasks, work):
     labeler = labeler_of(work())
     loaded = work().load(labeler, tasks[0])
-    assert work(trace=True).label(labeler, loaded).labels.equals(work().label(labeler, loaded).labels)
+    assert work(trace=True).label(labeler, loaded).tables == work().label(labeler, loaded).tables
 
 
 def test_threads_are_those_of_the_cpus_granted(config):

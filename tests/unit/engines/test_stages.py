@@ -437,7 +437,7 @@ def test_stream_that_breaks_down_is_begun_again_with_what_did_not_come_back(stre
     assert [result.group_id for result in results] == [f"g{n}" for n in range(6)]
     assert source.rewinds == 1
     assert stream.rows[1][0] == 3
-    assert "Ray's stream broke down and is attempt again: RayError: a node is gone" in caplog.text
+    assert "Ray's stream broke down and is begun again: RayError: a node is gone" in caplog.text
 
 
 @pytest.mark.parametrize(("breakdowns", "goes_on"), [(2, True), (3, False)])

@@ -1,4 +1,4 @@
-"""What workers have attempt and failed at, counted outside their processes. It needs no torch, and so is soon there."""
+"""What workers have begun and failed at, counted outside their processes. It needs no torch, and so is soon there."""
 
 import json
 from collections import Counter

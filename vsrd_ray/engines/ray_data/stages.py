@@ -77,7 +77,7 @@ class RayEngine:
     def label(self, queue: GroupQueue) -> Iterator[GroupResult]:
         """Results of what a queue gives, each batch of them as soon as it is there, in no fixed order.
 
-        Ray starts workers and tasks that died anew. Should the stream as a whole break down, it is attempt again with
+        Ray starts workers and tasks that died anew. Should the stream as a whole break down, it is begun again with
         what had not come back, unless nothing comes back any more.
 
         Raises:
@@ -100,7 +100,7 @@ class RayEngine:
                     fruitless = 0 if count else fruitless + 1
                     if fruitless and (fruitless == _FRUITLESS_STREAMS or isinstance(error, ExecutionTimeoutError)):
                         raise WorkerError(f"Ray cannot go on: {one_line(error)}") from error
-                    logger.warning("Ray's stream broke down and is attempt again: %s", one_line(error))
+                    logger.warning("Ray's stream broke down and is begun again: %s", one_line(error))
                     queue.rewind()
         finally:
             ray.kill(attempts)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from builders import with_maps
 from hand_made import Thing, boxes_world, camera_pose, ious_3d, make_group
 from hand_made_bodies import (
     CARS,
@@ -141,7 +142,7 @@ def test_what_moves_fits_worse_than_what_stands():
     group = make_group(driving[:1], poses)
     seen = [make_group([car], [pose]).instance_maps[0] for car, pose in zip(driving, poses, strict=True)]
     _, expectations, T_world_ref = build(driving[:1], poses)
-    moving = observe(replace(group, instance_maps=np.stack(seen)), (26001,), SETTINGS, T_world_ref=T_world_ref)
+    moving = observe(with_maps(group, np.stack(seen)), (26001,), SETTINGS, T_world_ref=T_world_ref)
     misfit = fit_bodies(moving, expectations, SETTINGS, softness=SOFTNESS).misfits[0]
     assert misfit > 3 * fit(driving[:1], poses)[0].misfits[0]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders import with_maps
 from hand_made import Thing, camera_pose, make_group
 
 from vsrd_ray.data.groups import GroupTasks
@@ -169,7 +170,7 @@ def test_what_is_prepared_does_not_grow_with_the_images(group):
     """No instance map is sent on, nor anything else as large."""
     maps = np.pad(group.instance_maps, ((0, 0), (0, 1000), (0, 1000)), constant_values=7000)
     views = tuple(replace(view, image_size=(maps.shape[2], maps.shape[1])) for view in group.views)
-    larger = replace(group, instance_maps=maps, views=views)
+    larger = with_maps(group, maps, views)
     small, large = (VSRDLabeler(VOLUMETRIC).prepare(one) for one in (group, larger))
     assert len(pickle.dumps(large)) < 1.5 * len(pickle.dumps(small)) < maps.nbytes / 10
     assert (large.plan, large.class_names) == (group.plan, group.class_names)
@@ -317,7 +318,7 @@ def test_what_cannot_have_stood_still_is_called_moving_and_little_believed(label
     driving = [replace(CARS[0], center_world=(14.0 + 1.5 * v, 2.6, 0.75)) for v in range(len(poses))]
     standing_still = make_group([driving[0], parked], poses)
     seen = [make_group([car, parked], [pose]).instance_maps[0] for car, pose in zip(driving, poses, strict=True)]
-    in_motion = replace(standing_still, instance_maps=np.stack(seen))
+    in_motion = with_maps(standing_still, np.stack(seen))
     assert [fit.is_moving for fit in label(labeler, standing_still, seed=0)] == [False, False]
     moving, still = label(labeler, in_motion, seed=0)
     assert moving.is_moving and not still.is_moving
@@ -332,16 +333,16 @@ def test_an_occluded_car_that_stands_is_not_called_moving(labeler):
 
 def test_an_instance_that_no_view_shows_gets_no_box(either, group):
     maps = np.where(group.instance_maps == 26001, 7000, group.instance_maps)
-    (fit,) = label(either, replace(group, instance_maps=maps), seed=0)
+    (fit,) = label(either, with_maps(group, maps), seed=0)
     assert fit.instance_id == 26002
     assert ious_3d([fit], TRUTH)[0] > 0.6
-    assert label(either, replace(group, instance_maps=np.full_like(maps, 7000)), seed=0) == []
+    assert label(either, with_maps(group, np.full_like(maps, 7000)), seed=0) == []
 
 
 def test_bodies_need_no_target_view_and_volumetric_steps_do(labeler, volumetric, group):
     maps = group.instance_maps.copy()
     maps[0] = 7000
-    unseen = replace(group, instance_maps=maps)
+    unseen = with_maps(group, maps)
     fits = label(labeler, unseen, seed=0)
     assert [fit.num_views for fit in fits] == [3, 3] and min(ious_3d(fits, TRUTH)) > 0.6
     assert label(volumetric, unseen, seed=0) == []

@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from builders import with_maps
 from hand_made import ROAD, Thing, camera_pose, make_group
 
 from vsrd_ray.datasets.kitti360.classes import CLASSES
@@ -99,7 +100,7 @@ def test_some_instances_of_a_group_may_be_asked_for(group):
 def test_views_that_do_not_show_an_instance_are_blank(group):
     maps = group.instance_maps.copy()
     maps[1][maps[1] == 26001] = ROAD
-    observations = observed(replace(group, instance_maps=maps))
+    observations = observed(with_maps(group, maps))
     assert observations.seen.tolist() == [[True, False, True], [True, True, True]]
     blank = ("supports", "trusted", "points", "normals", "hidden", "sampled", "clearances")
     assert all((getattr(observations, name)[0, 1] == 0).all() for name in blank)
@@ -110,7 +111,7 @@ def test_small_masks_have_fewer_points(group):
     maps = np.full_like(group.instance_maps, ROAD)
     maps[0, 40:42, 100:104] = 26001  # 8 px, all of them on the contour
     maps[0, 40, 200] = 26002
-    observations = observed(replace(group, instance_maps=maps))
+    observations = observed(with_maps(group, maps))
     assert observations.seen.tolist() == [[True, False, False]] * 2
     assert observations.sampled[0, 0].sum() == 8
     assert not observations.sampled[1].any()  # a single pixel has no normals
@@ -122,10 +123,10 @@ def test_parts_that_are_no_specks_take_part(group):
     maps = group.instance_maps.copy()
     _, columns = np.nonzero(maps[0] == 26001)
     maps[0, 3, 3] = 26001
-    assert torch.equal(observed(replace(group, instance_maps=maps)).supports, observed(group).supports)
+    assert torch.equal(observed(with_maps(group, maps)).supports, observed(group).supports)
     middle = int(columns.mean())
     maps[0, :, middle : middle + 3][maps[0, :, middle : middle + 3] == 26001] = 17000
-    cut = observed(replace(group, instance_maps=maps))
+    cut = observed(with_maps(group, maps))
     assert torch.equal(cut.mask_boxes, observed(group).mask_boxes)
     u = cut.points[0, 0, :, 0]
     assert (u < middle).any() and (u > middle + 2).any()

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders import with_maps
 from hand_made import IMAGE_SIZE, ROAD, Thing, camera_pose, make_group
 from scipy.stats import chisquare
 
@@ -35,7 +36,7 @@ def three():
     """Three instances, the third too small to be fitted; the third view shows none but that one."""
     first, last = make_group(THINGS, POSES[:2]), make_group(THINGS[2:], POSES[2:])
     instance_maps = np.concatenate([first.instance_maps, last.instance_maps])
-    return replace(first, views=first.views + last.views, instance_maps=instance_maps)
+    return with_maps(first, instance_maps, (*first.views, replace(last.views[0], frame=2)))
 
 
 def build(group, settings=SETTINGS, dtype=torch.float64):
@@ -84,10 +85,10 @@ def test_masks_are_refined_first(group):
     rows, columns = np.nonzero(maps[0] == 26001)
     maps[0, 2:5, 2:5] = 26001  # a stray patch
     maps[0, int(rows.mean()), int(columns.mean())] = ROAD  # a hole
-    untouched, spoilt = build(group), build(replace(group, instance_maps=maps))
+    untouched, spoilt = build(group), build(with_maps(group, maps))
     assert torch.equal(untouched.mask_boxes, spoilt.mask_boxes)
     np.testing.assert_array_equal(untouched.soft_masks()[0][0].values, spoilt.soft_masks()[0][0].values)
-    raw = build(replace(group, instance_maps=maps), MaskSettings(refine=False))
+    raw = build(with_maps(group, maps), MaskSettings(refine=False))
     np.testing.assert_allclose(raw.mask_boxes[0, 0, :2], [2, 2])
 
 
