@@ -1,5 +1,8 @@
 """Colours of what a camera sees: sun, sky, textures fixed to the street, shadows, haze and grain."""
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -7,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from vsrd_ray.data.synthetic.meshes import Mesh, face_normals
 from vsrd_ray.data.synthetic.rasterizer import NEAR, Raster
 from vsrd_ray.data.synthetic.scenery import ROAD, SIDEWALK, TERRAIN
+from vsrd_ray.data.synthetic.textures import RichTexture, Surfaces
 from vsrd_ray.geometry import polygons
 
 _TEXTURE_SIZE, _TEXELS_PER_METRE = 512, 20.0
@@ -15,32 +19,61 @@ _HORIZON = np.array([214.0, 222.0, 228.0], dtype=np.float32)
 _HAZE_DISTANCE = 320.0  # m
 _SHADOW = 0.5  # share of light that is left in a shadow
 _FAR_OUT = 20_000  # px; corners beyond are drawn there
+_MARKS, _MARKS_ADDED = 0.16, 13.0  # of rich texture: share of a colour, and of 255, that one standard deviation adds
+_MAP_REACH, _MAP_STEP = 40.0, 0.08  # m, of the map of shadows around a camera
 _GRAIN = 1.6  # standard deviation, of 255
 
 
-class Shader:
-    """Turns rasters of one street into RGB images."""
+@dataclass(frozen=True)
+class Light:
+    """The sun's place and what is drawn on surfaces, the same for all cameras of a street."""
 
-    def __init__(self, K: np.ndarray, image_size: tuple[int, int], *, heading: float, rng: np.random.Generator) -> None:
-        """Draws the sun's place and the texture.
+    sun: np.ndarray  # [3] direction to the sun
+    texture: np.ndarray  # [S, S] float32, of standard deviation 1
+    shear: np.ndarray  # [2] float32, by which texture moves with height
+    rich: RichTexture | None = None  # in place of the texture
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, *, heading: float, rich: RichTexture | None = None) -> "Light":
+        """A light for a road with a heading, radians about z."""
+        azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(42.0, 60.0))
+        sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
+        texture = _fractal_noise(rng)
+        # Walls need height in their texture. This shear draws it out along no wall: they follow the road or cross it.
+        shear = 0.8 * np.array([np.cos(heading + np.pi / 4), np.sin(heading + np.pi / 4)], dtype=np.float32)
+        return cls(sun, texture, shear, rich)
+
+
+class Shadows(Protocol):
+    """Finds out how much light shadows leave on the ground that a camera sees."""
+
+    def light(self, shadows: np.ndarray, T_street_cam: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
+        """Share of light [H, W] float32.
 
         Args:
-            K: [3, 3] pixels.
-            image_size: (width, height), px.
-            heading: of the road, radians about z.
-            rng: decides where the sun stands and what the texture looks like.
+            shadows: [S, 4, 3] convex polygons on the ground, metres, street.
+            T_street_cam: [4, 4].
+            points: x, y and z [H, W] of what is seen, metres, street.
         """
-        width, height = image_size
-        self._K = K
-        u, v = np.meshgrid(np.arange(width), np.arange(height))
-        self._rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(u)]).astype(np.float32)
-        azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(42.0, 60.0))
-        self.sun = np.array(
-            [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
-        )
-        self._texture = _fractal_noise(rng)
-        # Walls need height in their texture. This shear draws it out along no wall: they follow the road or cross it.
-        self._shear = 0.8 * np.array([np.cos(heading + np.pi / 4), np.sin(heading + np.pi / 4)], dtype=np.float32)
+        ...
+
+
+class Shader:
+    """Turns rasters of one camera into RGB images."""
+
+    def __init__(self, rays: np.ndarray, light: Light, shadows: Shadows, *, focal: float) -> None:
+        """Keeps what all images share.
+
+        Args:
+            rays: [3, H, W] float32, camera: a pixel's point is its ray times its depth.
+            light: of the street.
+            shadows: of this camera.
+            focal: px a radian, about the middle of the image.
+        """
+        self._rays = rays
+        self._light = light
+        self._shadows = shadows
+        self._focal = focal
 
     def shade(
         self,
@@ -50,6 +83,7 @@ class Shader:
         T_street_cam: np.ndarray,  # [4, 4]
         shadows: np.ndarray,  # [S, 4, 3] convex polygons on the ground, metres, street
         rng: np.random.Generator,  # of the frame's grain
+        surfaces: Surfaces | None = None,  # where rich texture lies
     ) -> np.ndarray:
         """The image [H, W, 3] uint8, RGB."""
         R_street_cam = T_street_cam[:3, :3].astype(np.float32)
@@ -59,9 +93,15 @@ class Shader:
         image = lit[raster.face]
         seen = raster.face >= 0
         depth = 1 / np.where(seen, raster.inverse_depth, 1)
-        image *= self._texture_at(raster, mesh, directions, depth, T_street_cam[:3, 3])[..., None]
+        points = [d * depth + np.float32(c) for d, c in zip(directions, T_street_cam[:3, 3], strict=True)]
+        if self._light.rich is not None and surfaces is not None:
+            marks = self._marks_at(raster, surfaces, self._light.rich, directions, depth, points)[..., None]
+            image += marks * (_MARKS * image + _MARKS_ADDED)
+        else:
+            image *= self._texture_at(raster, mesh, depth, points)[..., None]
         on_ground = np.append(np.isin(mesh.ids, (ROAD, SIDEWALK, TERRAIN)), False)[raster.face]
-        image *= np.where(on_ground, self._shadow_map(shadows, T_street_cam), np.float32(1))[..., None]
+        light = self._shadows.light(shadows, T_street_cam, points)
+        image *= np.where(on_ground, light, np.float32(1))[..., None]
         image += (1 - np.exp(-depth / _HAZE_DISTANCE))[..., None] * (_HORIZON - image)
         image[~seen] = _sky(*(direction[~seen] for direction in directions))
         image = cv2.GaussianBlur(image, (3, 3), 0.55)
@@ -72,27 +112,46 @@ class Shader:
         """Colours [F, 3] float32 of the faces under sun and sky."""
         normals = face_normals(mesh.faces)
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        light = 0.56 + 0.42 * np.clip(normals @ self.sun, 0, None) + 0.10 * normals[:, 2]
+        light = 0.56 + 0.42 * np.clip(normals @ self._light.sun, 0, None) + 0.10 * normals[:, 2]
         return (mesh.colors * light[:, None]).astype(np.float32)
 
-    def _texture_at(
+    def _texture_at(self, raster: Raster, mesh: Mesh, depth: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
+        """Brightness [H, W] about 1 of a texture that is fixed to the street and fades with distance."""
+        x, y, z = points
+        shear = self._light.shear
+        columns = ((x + shear[0] * z) * _TEXELS_PER_METRE).astype(np.int32) % _TEXTURE_SIZE
+        rows = ((y + shear[1] * z) * _TEXELS_PER_METRE).astype(np.int32) % _TEXTURE_SIZE
+        strength = np.append(mesh.roughness, 0).astype(np.float32)[raster.face] * np.minimum(1, 18 / depth)
+        return 1 + strength * self._light.texture[rows, columns]
+
+    def _marks_at(
         self,
         raster: Raster,
-        mesh: Mesh,
+        surfaces: Surfaces,
+        texture: RichTexture,
         directions: list[np.ndarray],
         depth: np.ndarray,
-        camera_street: np.ndarray,
+        points: list[np.ndarray],
     ) -> np.ndarray:
-        """Brightness [H, W] about 1 of a texture that is fixed to the street and fades with distance."""
-        x, y, z = (direction * depth + np.float32(c) for direction, c in zip(directions, camera_street, strict=True))
-        columns = ((x + self._shear[0] * z) * _TEXELS_PER_METRE).astype(np.int32) % _TEXTURE_SIZE
-        rows = ((y + self._shear[1] * z) * _TEXELS_PER_METRE).astype(np.int32) % _TEXTURE_SIZE
-        strength = np.append(mesh.roughness, 0).astype(np.float32)[raster.face] * np.minimum(1, 18 / depth)
-        return 1 + strength * self._texture[rows, columns]
+        """Rich texture [H, W] float32 about 0; it knows no camera but through the size of what a pixel covers."""
+        axes, normals = surfaces.axes[raster.face], surfaces.normals[raster.face]
+        s, t = (sum(axes[..., row, i] * points[i] for i in range(3)) + axes[..., row, 3] for row in range(2))
+        length = np.sqrt(sum(direction**2 for direction in directions))
+        slant = np.abs(sum(normals[..., i] * directions[i] for i in range(3))) / length
+        footprint = depth * length / self._focal / np.sqrt(np.maximum(slant, 0.02))
+        return texture.at(s, t, footprint)
 
-    def _shadow_map(self, shadows: np.ndarray, T_street_cam: np.ndarray) -> np.ndarray:
+
+class PinholeShadows:
+    """Shadows drawn straight into the images of a pinhole camera."""
+
+    def __init__(self, K: np.ndarray, image_size: tuple[int, int]) -> None:
+        self._K = K
+        self._shape = image_size[::-1]
+
+    def light(self, shadows: np.ndarray, T_street_cam: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
         """Share of light [H, W] float32 left by shadows on the ground, soft at their edges."""
-        light = np.ones(self._rays.shape[1:], dtype=np.float32)
+        light = np.ones(self._shape, dtype=np.float32)
         shadows_cam = (shadows - T_street_cam[:3, 3]) @ T_street_cam[:3, :3]
         ahead = shadows_cam[shadows_cam[..., 2].max(axis=1) > NEAR]
         uv = polygons.clip(ahead, ahead[..., 2] - NEAR) @ self._K.T
@@ -100,6 +159,28 @@ class Shader:
         for polygon in corners:
             cv2.fillConvexPoly(light, cv2.convexHull(polygon), _SHADOW)
         return cv2.GaussianBlur(light, (7, 7), 2.0)
+
+
+class GroundShadows:
+    """Shadows drawn on a map of the ground around the camera, for images of any projection."""
+
+    def light(self, shadows: np.ndarray, T_street_cam: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
+        """Share of light [H, W] float32 left by shadows on the ground, soft at their edges."""
+        corner = T_street_cam[:2, 3] - _MAP_REACH
+        side = round(2 * _MAP_REACH / _MAP_STEP)
+        light = np.ones((side, side), dtype=np.float32)
+        for polygon in np.rint((shadows[..., :2] - corner) / _MAP_STEP).astype(np.int32):
+            cv2.fillConvexPoly(light, cv2.convexHull(polygon), _SHADOW)
+        x, y = (((p - np.float32(c)) / np.float32(_MAP_STEP)) for p, c in zip(points, corner, strict=False))
+        smooth = cv2.GaussianBlur(light, (7, 7), 2.0)
+        return cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0)
+
+
+def pinhole_rays(K: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Rays [3, H, W] float32 of all pixels, 1 long along the optical axis."""
+    width, height = image_size
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    return np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(u)]).astype(np.float32)
 
 
 def _sky(east: np.ndarray, north: np.ndarray, up: np.ndarray) -> np.ndarray:

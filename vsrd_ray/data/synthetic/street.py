@@ -7,6 +7,7 @@ Everything is in the frame `street`: the world's axes (z up) about an origin nea
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.synthetic.meshes import Mesh, joined
 from vsrd_ray.data.synthetic.road import Road
@@ -28,12 +29,14 @@ from vsrd_ray.data.synthetic.traffic import (
     EGO_LATERAL,
     Slot,
     Vehicle,
+    between,
     kerb_distance,
     moving_cars,
     parked_vehicles,
     parking_slots,
     road_reach,
 )
+from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import corners_world
 
 # KITTI-360's rectified camera: focal length and principal point, px, at its image size.
@@ -62,15 +65,32 @@ class Street:
     vehicles: tuple[Vehicle, ...]  # ascending instance ids
     scenery: Mesh  # all that stands still, parked vehicles included
 
-    def mesh_at(self, frame: int) -> Mesh:
-        """All faces of the street in one frame."""
-        return joined([self.scenery, *(vehicle.mesh_at(frame) for vehicle in self.vehicles if vehicle.is_moving)])
+    @property
+    def moving(self) -> tuple[Vehicle, ...]:
+        """The vehicles that drive; in the mesh they follow the scenery, in this order."""
+        return tuple(vehicle for vehicle in self.vehicles if vehicle.is_moving)
 
-    def shadows_at(self, frame: int, sun: np.ndarray) -> np.ndarray:
+    def mesh_at(self, frame: float) -> Mesh:
+        """All faces of the street in one frame, or between frames."""
+        return joined([self.scenery, *(vehicle.mesh_at(frame) for vehicle in self.moving)])
+
+    def T_street_cam_at(self, frame: float) -> np.ndarray:  # noqa: N802
+        """`T_street_cam` [4, 4] in a frame, or between frames: moved straight and turned evenly."""
+        before, after, share = between(frame, len(self.T_street_cam))
+        start = self.T_street_cam[before]
+        if share == 0:
+            return start
+        step = rigid.inverse(start) @ self.T_street_cam[after]
+        turn = Rotation.from_matrix(step[:3, :3]).as_rotvec()
+        part = np.eye(4)
+        part[:3, :3], part[:3, 3] = Rotation.from_rotvec(share * turn).as_matrix(), share * step[:3, 3]
+        return start @ part
+
+    def shadows_at(self, frame: float, sun: np.ndarray) -> np.ndarray:
         """Patches of shadow [2 vehicles, 4, 3] on the road, metres: below each vehicle and beside it.
 
         Args:
-            frame: counted from the first.
+            frame: counted from the first; between frames too.
             sun: direction [3] to the sun.
         """
         patches = [np.empty((0, 4, 3))]
