@@ -13,10 +13,12 @@ import numpy as np
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.kitti360.instances import IDS_PER_CLASS
 from vsrd_ray.data.synthetic import layers, lidar, nuscenes
+from vsrd_ray.data.synthetic.meshes import Mesh
 from vsrd_ray.data.synthetic.occupancy import GRIDS, StreetSolids, seen_by_camera, seen_by_lidar
 from vsrd_ray.data.synthetic.rig import FISHEYES, SURROUND
 from vsrd_ray.data.synthetic.settings import StreetSettings
 from vsrd_ray.data.synthetic.street import Street, build_street
+from vsrd_ray.data.synthetic.turns import Turn
 from vsrd_ray.data.synthetic.views import LEFT, RIGHT, Cameras, View
 from vsrd_ray.geometry import rigid
 
@@ -64,10 +66,11 @@ def write_frame(root: Path, studio: Studio, frame: int) -> FrameFacts:
     left = studio.cameras[LEFT].render(frame)
     for name in studio.camera_names:
         _write_view(root, settings, left if name == LEFT else studio.cameras[name].render(frame), frame)
+    looked = lidar.look(studio.street, studio.velo, frame) if settings.has("occupancy") else None
     if settings.has("lidar"):
-        _write_sweep(root, studio, frame)
-    if settings.has("occupancy"):
-        _write_occupancy(root, studio, left, frame)
+        _write_sweep(root, studio, frame, looked if settings.lidar_delay == 0 else None)
+    if looked is not None:
+        _write_occupancy(root, studio, left, looked[0], frame)
     num_points = _write_surround(root, studio, frame) if settings.has("surround") else {}
     delay = settings.lidar_delay
     T_street_velo = lidar.pose(studio.street, studio.velo, frame + delay / lidar.SWEEP_PERIOD)
@@ -89,10 +92,12 @@ def _write_view(root: Path, settings: StreetSettings, view: View, frame: int) ->
             np.save(depth / f"{file}.npy", view.depth)
 
 
-def _write_sweep(root: Path, studio: Studio, frame: int) -> None:
+def _write_sweep(root: Path, studio: Studio, frame: int, looked: tuple[Turn, Mesh] | None) -> None:
     """Points of the LiDAR of KITTI-360's layout, and what they truly are."""
     settings = studio.settings
-    sweep = lidar.measure(studio.street, studio.velo, frame, delay=settings.lidar_delay, motion=settings.lidar_motion)
+    sweep = lidar.measure(
+        studio.street, studio.velo, frame, delay=settings.lidar_delay, motion=settings.lidar_motion, looked=looked
+    )
     folder, file = Path(str(layers.velodyne_folder(root, settings.sequence))), f"{frame:010d}"
     values = np.concatenate([sweep.points, sweep.intensity[:, None]], axis=1)
     _write_bytes(folder / "data" / f"{file}.bin", values.astype("<f4").tobytes())
@@ -108,14 +113,13 @@ def _write_sweep(root: Path, studio: Studio, frame: int) -> None:
         )
 
 
-def _write_occupancy(root: Path, studio: Studio, left: View, frame: int) -> None:
+def _write_occupancy(root: Path, studio: Studio, left: View, turn: Turn, frame: int) -> None:
     """Voxels around the car, and which of them the left camera and the LiDAR see into."""
     settings = studio.settings
     grid = GRIDS[settings.occupancy_grid]
     T_street_grid = lidar.pose(studio.street, studio.velo, frame) @ grid.T_velo_grid
     voxels = studio.solids.voxels(frame, T_street_grid, grid)
     T_cam_grid = rigid.inverse(left.T_street_cam) @ T_street_grid
-    turn, _ = lidar.look(studio.street, studio.velo, frame)
     by_camera = seen_by_camera(grid, T_cam_grid, studio.street.K, left.depth)
     by_lidar = seen_by_lidar(grid, grid.T_velo_grid, turn, studio.velo, reach=settings.lidar_range)
     _write_npz(

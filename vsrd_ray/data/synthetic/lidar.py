@@ -1,7 +1,7 @@
 """Sweeps of a LiDAR on the car's roof, with what each point truly is.
 
-Shapes: C columns of a turn, E rings, N points. The sensor turns clockwise seen from above: a turn begins behind the car,
-looks ahead at its middle and ends behind the car. Points come in the order in which they are measured: column by
+Shapes: C columns of a turn, E rings, N points. The sensor turns clockwise seen from above: a turn begins behind the
+car, looks ahead at its middle and ends behind the car. Points come in the order in which they are measured: column by
 column, in each from the lowest ring up.
 """
 
@@ -83,7 +83,15 @@ def look(street: Street, sensor: Sensor, frame: float, columns: slice = slice(No
     return cast_turn(faces_sensor, sensor.azimuths[columns], sensor.elevations), mesh
 
 
-def measure(street: Street, sensor: Sensor, frame: int, *, delay: float = 0.0, motion: bool = False) -> Sweep:
+def measure(
+    street: Street,
+    sensor: Sensor,
+    frame: int,
+    *,
+    delay: float = 0.0,
+    motion: bool = False,
+    looked: tuple[Turn, Mesh] | None = None,
+) -> Sweep:
     """The sweep about a frame.
 
     Args:
@@ -92,6 +100,7 @@ def measure(street: Street, sensor: Sensor, frame: int, *, delay: float = 0.0, m
         frame: counted from the first.
         delay: s from the frame to the middle of the turn.
         motion: whether sensor and cars move during the turn, in steps; else all points are of the middle's time.
+        looked: what `look` gave for the middle's time, where it is at hand; not used with motion.
     """
     settings, time = street.settings, frame * FRAME_PERIOD + delay
     rng = np.random.default_rng([settings.seed, sensor.stream, frame])
@@ -100,7 +109,8 @@ def measure(street: Street, sensor: Sensor, frame: int, *, delay: float = 0.0, m
     for columns in (block for block in blocks if len(block)):
         later = float(sensor.delays[columns].mean()) if motion else 0.0
         part = slice(int(columns[0]), int(columns[-1]) + 1)
-        turn, mesh = look(street, sensor, (time + later) / FRAME_PERIOD, part)
+        at_hand = None if motion else looked
+        turn, mesh = at_hand or look(street, sensor, (time + later) / FRAME_PERIOD, part)
         parts.append(_returns(turn, mesh, pose(street, sensor, (time + later) / FRAME_PERIOD), sensor, part))
     column, ring, distance, instance, shine, slant = (np.concatenate(values) for values in zip(*parts, strict=True))
     noise, luck, flicker = rng.standard_normal(len(ring)), rng.uniform(size=len(ring)), rng.standard_normal(len(ring))

@@ -14,7 +14,7 @@ from vsrd_ray.data.synthetic.lidar import Sensor
 from vsrd_ray.data.synthetic.rig import T_EGO_VELO
 from vsrd_ray.data.synthetic.scenery import BUILDING, ROAD, SIDEWALK, TERRAIN, VEGETATION
 from vsrd_ray.data.synthetic.solids import Triangles, closed, inside, meet, together, triangulated
-from vsrd_ray.data.synthetic.spans import expand
+from vsrd_ray.data.synthetic.spans import expand, low_and_high
 from vsrd_ray.data.synthetic.street import Street
 from vsrd_ray.data.synthetic.turns import Turn, directions
 from vsrd_ray.geometry import rigid
@@ -105,9 +105,9 @@ def _pose(center: np.ndarray, yaw: float) -> np.ndarray:
 def _near(triangles: Triangles, grid: Grid) -> Triangles:
     """Those triangles, in metres from the grid's low corner, that may lie above, in or below it."""
     xy = triangles.points[triangles.index, :2]
-    low, high = xy.min(axis=1), xy.max(axis=1)
+    low, high = low_and_high(xy)
     size = np.array(grid.shape[:2]) * grid.voxel_size
-    return triangles.where(((high > 0) & (low < size)).all(axis=1))
+    return triangles.where((high[:, 0] > 0) & (high[:, 1] > 0) & (low[:, 0] < size[0]) & (low[:, 1] < size[1]))
 
 
 def _filled(triangles: Triangles, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -160,7 +160,7 @@ def containing(grid: Grid, points_grid: np.ndarray) -> np.ndarray:
     """Flat indices [P'] of the voxels that hold points [P, 3] (metres, grid's frame), without those outside."""
     index = np.floor((points_grid - np.array(grid.low)) / grid.voxel_size).astype(np.int64)
     index = index[((index >= 0) & (index < np.array(grid.shape))).all(axis=1)]
-    return np.ravel_multi_index(tuple(index.T), grid.shape)
+    return np.asarray(np.ravel_multi_index(tuple(index.T), grid.shape))
 
 
 def centers(grid: Grid, T_a_grid: np.ndarray) -> list[np.ndarray]:

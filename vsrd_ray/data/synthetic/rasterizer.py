@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.data.synthetic.spans import expand
+from vsrd_ray.data.synthetic.spans import expand, low_and_high
 from vsrd_ray.geometry import polygons
 
 NEAR = 0.1  # m; whatever is nearer to the camera's plane is cut off
@@ -59,13 +59,14 @@ def rasterize(
     raster = Raster(np.full((height, width), -1, dtype=np.int32), np.zeros((height, width), dtype=np.float32))
     normals = np.cross(faces_cam[:, 2] - faces_cam[:, 0], faces_cam[:, 3] - faces_cam[:, 1])
     distances = np.einsum("fi,fi->f", normals, faces_cam[:, 0])
-    front = np.flatnonzero((distances < 0) & (faces_cam[..., 2].max(axis=1) > NEAR))
+    front = np.flatnonzero((distances < 0) & (low_and_high(faces_cam[..., 2])[1] > NEAR))
     corners = polygons.clip(faces_cam[front], faces_cam[front, :, 2] - NEAR)
     uv = corners @ K.T
     uv = uv[..., :2] / uv[..., 2:]
-    low = np.maximum(np.ceil(uv.min(axis=1)), 0).astype(np.int64)
-    high = np.minimum(np.floor(uv.max(axis=1)), [width - 1, height - 1]).astype(np.int64) + 1
-    inside = (low < high).all(axis=1)
+    low, high = low_and_high(uv)
+    low = np.maximum(np.ceil(low), 0).astype(np.int64)
+    high = np.minimum(np.floor(high), [width - 1, height - 1]).astype(np.int64) + 1
+    inside = (low[:, 0] < high[:, 0]) & (low[:, 1] < high[:, 1])
     front, uv, low, high = front[inside], uv[inside], low[inside], high[inside]
     # A plane's inverse depth is an affine function of the pixel.
     planes = (normals[front] / distances[front, None]) @ np.linalg.inv(K)
@@ -89,6 +90,20 @@ def edge_lines(
     left = np.stack([np.where(down, slopes, 0), np.where(down, offsets, -np.inf)], axis=-1)
     right = np.stack([np.where(up, slopes, 0), np.where(up, offsets, np.inf)], axis=-1)
     return left, right
+
+
+def crossings(
+    left: np.ndarray,  # [F, E, 2] as `edge_lines` gives them
+    right: np.ndarray,  # [F, E, 2]
+    face: np.ndarray,  # [S]
+    v: np.ndarray,  # [S] px
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where lines of constant v enter and leave faces, each [S] px; a line beside its face enters after it leaves."""
+    low, high = np.full(len(v), -np.inf), np.full(len(v), np.inf)
+    for edge in range(left.shape[1]):
+        np.maximum(low, left[face, edge, 0] * v + left[face, edge, 1], out=low)
+        np.minimum(high, right[face, edge, 0] * v + right[face, edge, 1], out=high)
+    return low, high
 
 
 def _fill(raster: Raster, faces: _Projected) -> None:
@@ -149,10 +164,7 @@ def _fill_spans(raster: Raster, faces: _Projected) -> None:
 
 def _row_spans(faces: _Projected, face: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First column and the one beyond the last, each [S], that faces [S] cover in rows [S]."""
-    low, high = np.full(len(row), -np.inf), np.full(len(row), np.inf)
-    for edge in range(faces.left.shape[1]):
-        np.maximum(low, faces.left[face, edge, 0] * row + faces.left[face, edge, 1], out=low)
-        np.minimum(high, faces.right[face, edge, 0] * row + faces.right[face, edge, 1], out=high)
+    low, high = crossings(faces.left, faces.right, face, row)
     start = np.maximum(np.ceil(low), faces.low[face, 0]).astype(np.int32)
     return start, np.minimum(np.floor(high) + 1, faces.high[face, 0]).astype(np.int32)
 

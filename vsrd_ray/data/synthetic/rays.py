@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from vsrd_ray.data.synthetic.rasterizer import rasterize
+from vsrd_ray.data.synthetic.spans import low_and_high
 
 _BATCH = 64  # points that are held against all faces at once
 _REACH = 4  # px, side of the square of pixels around a ray whose faces it may meet
@@ -94,7 +95,8 @@ class _Cones:
 
     def meet(self, rays: np.ndarray, face: np.ndarray) -> np.ndarray:
         """Lengths [P] of rays [P, 3] up to faces [P]; infinite where a ray misses its face or meets its back."""
-        inside = (np.einsum("pi,pei->pe", rays, self._edges[face]) <= 0).all(axis=1) & (self._offsets[face] < 0)
+        inside = low_and_high(np.einsum("pi,pei->pe", rays, self._edges[face]))[1] <= 0
+        inside &= self._offsets[face] < 0
         result = np.full(len(face), np.inf)
         result[inside] = self.distances(rays[inside], face[inside])
         result[result <= 0] = np.inf
@@ -106,13 +108,14 @@ class _Rectangles:
 
     def __init__(self, faces_view: np.ndarray, front: np.ndarray, K: np.ndarray) -> None:
         depth = faces_view[front, :, 2]
-        ahead = depth.max(axis=1) > 0
+        ahead = low_and_high(depth)[1] > 0
         self._index, depth = front[ahead], depth[ahead]
         with np.errstate(divide="ignore", invalid="ignore"):
             uv = faces_view[self._index, :, :2] / depth[..., None] * K[0, 0] + K[:2, 2]
-        crossing = depth.min(axis=1) <= 0  # they may lie anywhere
-        self._low = np.where(crossing[:, None], -np.inf, uv.min(axis=1)).T
-        self._high = np.where(crossing[:, None], np.inf, uv.max(axis=1)).T
+        low, high = low_and_high(uv)
+        crossing = low_and_high(depth)[0] <= 0  # they may lie anywhere
+        self._low = np.where(crossing[:, None], -np.inf, low).T
+        self._high = np.where(crossing[:, None], np.inf, high).T
 
     def around(self, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of points [R, 2] px and the faces whose rectangles hold them: indices [P] of both."""
@@ -164,12 +167,12 @@ def _resolve(
     plain = np.flatnonzero((low == high) & (face >= 0))
     length[plain] = cones.distances(bundle.rays[plain], face[plain])
     mixed = np.flatnonzero(low != high)
-    rays = bundle.rays[mixed]
-    _meet_nearest(face, length, mixed, _faces_around(seen, row[mixed], column[mixed]), rays, cones)
+    pairs = _faces_around(seen, row[mixed], column[mixed])
+    _keep_nearest(face, length, mixed, pairs, cones.meet(bundle.rays[mixed[pairs[0]]], pairs[1]))
     lost = mixed[(face[mixed] < 0) & (low[mixed] >= 0)]  # no face that is near, and no gap between them
     if len(lost) > 0:
         pairs = _Rectangles(faces_view, cones.front, bundle.K).around(bundle.uv[lost])
-        _meet_nearest(face, length, lost, pairs, bundle.rays[lost], cones)
+        _keep_nearest(face, length, lost, pairs, cones.meet(bundle.rays[lost[pairs[0]]], pairs[1]))
     return face, length
 
 
@@ -184,16 +187,15 @@ def _faces_around(seen: np.ndarray, row: np.ndarray, column: np.ndarray) -> tupl
     return ray, near[ray, place].astype(np.int64)
 
 
-def _meet_nearest(
+def _keep_nearest(
     face: np.ndarray,  # [R], written to
     length: np.ndarray,  # [R], written to
     index: np.ndarray,  # [R'] which rays these are
     pairs: tuple[np.ndarray, np.ndarray],  # [P] of these rays, and faces that they may meet
-    rays: np.ndarray,  # [R', 3]
-    cones: _Cones,
+    lengths: np.ndarray,  # [P] of the pairs' meetings, infinite where there is none
 ) -> None:
+    """Give rays the nearest of the faces that they meet."""
     ray, candidate = pairs
-    lengths = cones.meet(rays[ray], candidate)
     nearest, found = np.full(len(index), np.inf), np.full(len(index), -1)
     np.minimum.at(nearest, ray, lengths)
     best = np.isfinite(lengths) & (lengths == nearest[ray])

@@ -95,8 +95,9 @@ class Shader:
         depth = 1 / np.where(seen, raster.inverse_depth, 1)
         points = [d * depth + np.float32(c) for d, c in zip(directions, T_street_cam[:3, 3], strict=True)]
         if self._light.rich is not None and surfaces is not None:
-            marks = self._marks_at(raster, surfaces, self._light.rich, directions, depth, points)[..., None]
-            image += marks * (_MARKS * image + _MARKS_ADDED)
+            marks = self._light.rich.at(*self._places_at(raster.face, surfaces, directions, depth, points))
+            image *= (1 + _MARKS * marks)[..., None]
+            image += (_MARKS_ADDED * marks)[..., None]
         else:
             image *= self._texture_at(raster, mesh, depth, points)[..., None]
         on_ground = np.append(np.isin(mesh.ids, (ROAD, SIDEWALK, TERRAIN)), False)[raster.face]
@@ -124,22 +125,26 @@ class Shader:
         strength = np.append(mesh.roughness, 0).astype(np.float32)[raster.face] * np.minimum(1, 18 / depth)
         return 1 + strength * self._light.texture[rows, columns]
 
-    def _marks_at(
+    def _places_at(
         self,
-        raster: Raster,
+        face: np.ndarray,  # [H, W]
         surfaces: Surfaces,
-        texture: RichTexture,
-        directions: list[np.ndarray],
-        depth: np.ndarray,
-        points: list[np.ndarray],
-    ) -> np.ndarray:
-        """Rich texture [H, W] float32 about 0; it knows no camera but through the size of what a pixel covers."""
-        axes, normals = surfaces.axes[raster.face], surfaces.normals[raster.face]
-        s, t = (sum(axes[..., row, i] * points[i] for i in range(3)) + axes[..., row, 3] for row in range(2))
-        length = np.sqrt(sum(direction**2 for direction in directions))
-        slant = np.abs(sum(normals[..., i] * directions[i] for i in range(3))) / length
-        footprint = depth * length / self._focal / np.sqrt(np.maximum(slant, 0.02))
-        return texture.at(s, t, footprint)
+        directions: list[np.ndarray],  # x, y and z [H, W] of the rays, street
+        depth: np.ndarray,  # [H, W] metres
+        points: list[np.ndarray],  # x, y and z [H, W] metres, street
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places [H, W] on the faces in metres of texture, twice, and metres that a pixel covers there [H, W]."""
+        s, t = (_dot(row, points, face) + row[3][face] for row in surfaces.axes)
+        square = directions[0] ** 2 + directions[1] ** 2 + directions[2] ** 2
+        slant = np.abs(_dot(surfaces.normals, directions, face))
+        # A pixel covers more of a slanted surface along the view than across it: what counts is their mean.
+        footprint = depth * square**0.75 / np.sqrt(np.maximum(slant, np.float32(0.02))) * np.float32(1 / self._focal)
+        return s, t, footprint
+
+
+def _dot(rows: np.ndarray, values: list[np.ndarray], face: np.ndarray) -> np.ndarray:
+    """Products of the faces' [3 or 4, F] first three numbers and pixels' values, 3 of [H, W]."""
+    return rows[0][face] * values[0] + rows[1][face] * values[1] + rows[2][face] * values[2]
 
 
 class PinholeShadows:

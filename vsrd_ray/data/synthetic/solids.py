@@ -1,7 +1,7 @@
 """Points in meshes: which stretches of vertical lines lie inside the street's bodies.
 
 Shapes: F faces, T triangles, H hits of lines with triangles, I intervals. Bodies are closed first: a hole gets a cap of
-triangles between its rim and the rim's middle, so that houses without floors have an inside, and single panes have none.
+triangles between its rim and the rim's middle, so that houses without floors have an inside. Single panes have none.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vsrd_ray.data.synthetic.meshes import Mesh
-from vsrd_ray.data.synthetic.spans import expand
+from vsrd_ray.data.synthetic.spans import expand, low_and_high
 from vsrd_ray.geometry import rigid
 
 _WELD = 6  # decimals of a metre to which corners that are the same agree
@@ -106,15 +106,15 @@ def _rims(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def meet(triangles: Triangles, spacing: float, shape: tuple[int, int]) -> Hits:
-    """Where the vertical lines through ((i + .5) spacing, (j + .5) spacing), i < shape[0], j < shape[1], meet triangles.
+    """Where the vertical lines of a lattice meet triangles.
 
-    A line through an edge meets exactly one of the two triangles beside it, so lines never slip between them.
+    Lines stand at ((i + .5) spacing, (j + .5) spacing) for i < shape[0] and j < shape[1]; spacing is in metres. A line through an edge meets exactly one of the two triangles beside it, so lines never slip between them.
     """
     corners = triangles.points[triangles.index]
     xy, z = corners[..., :2] / spacing - 0.5, corners[..., 2]
-    first = np.maximum(np.ceil(xy[..., 1].min(axis=1)), 0)
-    last = np.minimum(np.ceil(xy[..., 1].max(axis=1)), shape[1])
-    outside = (xy[..., 0].max(axis=1) < 0) | (xy[..., 0].min(axis=1) > shape[0])
+    (left, first), (right, last) = (values.T for values in low_and_high(xy))
+    first, last = np.maximum(np.ceil(first), 0), np.minimum(np.ceil(last), shape[1])
+    outside = (right < 0) | (left > shape[0])
     row, item = expand(first, np.where(outside, first, last))
     left, right = _crossings(xy, item, row)
     column, pair = expand(np.maximum(np.ceil(left), 0), np.minimum(np.ceil(right), shape[0]))
@@ -122,7 +122,8 @@ def meet(triangles: Triangles, spacing: float, shape: tuple[int, int]) -> Hits:
     a, b, c = np.moveaxis(np.concatenate([xy, z[..., None]], axis=2), 1, 0)
     normals = np.cross(b - a, c - a)
     offset = (normals[item, 0] * (column - a[item, 0]) + normals[item, 1] * (row - a[item, 1])) / normals[item, 2]
-    height = np.clip(a[item, 2] - offset, z.min(axis=1)[item], z.max(axis=1)[item])
+    lowest, highest = low_and_high(z)
+    height = np.clip(a[item, 2] - offset, lowest[item], highest[item])
     return Hits(row.astype(np.int64) * shape[0] + column, height, np.sign(normals[item, 2]), triangles.ids[item])
 
 

@@ -93,14 +93,14 @@ class Street:
             frame: counted from the first; between frames too.
             sun: direction [3] to the sun.
         """
-        patches = [np.empty((0, 4, 3))]
+        patches = [np.empty((0, 3))]
         for vehicle in self.vehicles:
             center, yaw = vehicle.pose_at(frame)
             corners = corners_world(center, vehicle.dimensions_lwh * _SHADOW_SIZE, np.array(yaw))
             roof = corners[:4] + (center - corners[:4]) * [0.2, 0.2, 0.0]
             roof[:, :2] -= sun[:2] / sun[2] * 0.8 * vehicle.dimensions_lwh[2]
-            patches.append(np.stack([self.road.dropped(corners[4:]), self.road.dropped(roof)]))
-        return np.concatenate(patches)
+            patches += [corners[4:], roof]
+        return self.road.dropped(np.concatenate(patches)).reshape(-1, 4, 3)
 
 
 def build_street(settings: StreetSettings) -> Street:

@@ -32,32 +32,32 @@ _FLAT = 0.7  # vertical part of a face's normal beyond which it is textured from
 
 @dataclass(frozen=True)
 class Surfaces:
-    """How texture lies on faces: place = axes @ (x, y, z, 1), in metres of texture, for points of the street."""
+    """How texture lies on faces: a place is axes @ (x, y, z, 1), in metres of texture, for points of the street."""
 
-    axes: np.ndarray  # [F + 1, 2, 4] float32; the last row is nothing's
-    normals: np.ndarray  # [F + 1, 3] float32, of length 1
+    axes: np.ndarray  # [2, 4, F] float32
+    normals: np.ndarray  # [3, F] float32, of length 1
 
     @classmethod
     def of(cls, faces: np.ndarray) -> "Surfaces":
         """Texture on faces [F, 4, 3] in their own frame: from above, or upright along walls."""
         normals = face_normals(faces)
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        axes = np.zeros((len(faces), 2, 4))
+        axes = np.zeros((2, 4, len(faces)))
         flat = np.abs(normals[:, 2]) > _FLAT
-        axes[flat, 0, 0] = axes[flat, 1, 1] = 1
-        along = np.stack([-normals[:, 1], normals[:, 0]], axis=-1)[~flat]
-        axes[~flat, 0, :2] = along / np.linalg.norm(along, axis=1, keepdims=True)
-        axes[~flat, 1, 2] = 1
-        return cls(axes, normals)
+        axes[0, 0, flat] = axes[1, 1, flat] = 1
+        along = np.stack([-normals[:, 1], normals[:, 0]])[:, ~flat]
+        axes[0, :2, ~flat] = (along / np.linalg.norm(along, axis=0)).T
+        axes[1, 2, ~flat] = 1
+        return cls(axes.astype(np.float32), normals.T.astype(np.float32))
 
     def placed(self, yaw: float, translation: np.ndarray) -> "Surfaces":
         """The texture of faces that were turned by `yaw` (radians about z) and then moved [3], metres."""
         cos, sin = np.cos(yaw), np.sin(yaw)
         rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-        axes = self.axes.copy()
-        axes[..., :3] = self.axes[..., :3] @ rotation.T
-        axes[..., 3] -= axes[..., :3] @ translation
-        return Surfaces(axes, self.normals @ rotation.T)
+        axes = self.axes.astype(np.float64)
+        axes[:, :3] = np.einsum("ij,kjf->kif", rotation, axes[:, :3])
+        axes[:, 3] -= np.einsum("i,kif->kf", translation, axes[:, :3])
+        return Surfaces(axes.astype(np.float32), (rotation @ self.normals).astype(np.float32))
 
 
 class StreetSurfaces:
@@ -74,9 +74,10 @@ class StreetSurfaces:
         for vehicle, surfaces in zip(self._street.moving, self._moving, strict=True):
             center, yaw = vehicle.pose_at(frame)
             parts.append(surfaces.placed(yaw, center))
-        axes = np.concatenate([*(part.axes for part in parts), np.zeros((1, 2, 4))])
-        normals = np.concatenate([*(part.normals for part in parts), np.zeros((1, 3))])
-        return Surfaces(axes.astype(np.float32), normals.astype(np.float32))
+        # Index -1, where no face is seen, takes the row that is appended for nothing.
+        nothing = Surfaces(np.zeros((2, 4, 1), np.float32), np.zeros((3, 1), np.float32))
+        axes, normals = zip(*((part.axes, part.normals) for part in (*parts, nothing)), strict=True)
+        return Surfaces(np.concatenate(axes, axis=-1), np.concatenate(normals, axis=-1))
 
 
 class RichTexture:
@@ -90,32 +91,36 @@ class RichTexture:
         levels = [np.clip(noise / noise.std(), -2.5, 2.5)]
         while len(levels) < _LEVELS:
             levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-        self._texels = np.concatenate([level.ravel() for level in levels])
-        sides = np.array([len(level) for level in levels])
-        self._sides = sides
-        self._starts = np.concatenate([[0], np.cumsum(sides**2)[:-1]])
+        # All copies lie in one picture, the first to the left, the others below one another beside it. Each has one
+        # more row and column, in which it begins anew.
+        self._atlas = np.zeros((_SIDE + _LEVELS, _SIDE + _SIDE // 2 + 2), dtype=np.float32)
+        corners, top = [(0, 0)], 0
+        for level in levels[1:]:
+            corners.append((_SIDE + 1, top))
+            top += len(level) + 1
+        for level, (left, top) in zip(levels, corners, strict=True):
+            side = len(level) + 1
+            self._atlas[top : top + side, left : left + side] = np.pad(level, (0, 1), mode="wrap")
+        self._sides = np.array([len(level) for level in levels], dtype=np.float32)
+        self._corners = np.array(corners, dtype=np.float32).T
 
     def at(
         self,
-        s: np.ndarray,  # [P] float32 metres of texture
-        t: np.ndarray,  # [P] float32 metres of texture
-        footprint: np.ndarray,  # [P] metres that a pixel covers
+        s: np.ndarray,  # [H, W] float32 metres of texture
+        t: np.ndarray,  # [H, W] float32 metres of texture
+        footprint: np.ndarray,  # [H, W] float32 metres that a pixel covers
     ) -> np.ndarray:
-        """Values [P] float32 with a standard deviation of about 1 nearby, less where marks are finer than a pixel."""
-        level = np.clip(np.rint(np.log2(np.maximum(footprint / _METRES, 1))), 0, _LEVELS - 1).astype(np.int32)
-        side = self._sides.astype(np.int32)[level]
-        scale = side / np.float32(_SIDE * _METRES)
-        x, y = s * scale - np.float32(0.5), t * scale - np.float32(0.5)
-        left, top = np.floor(x), np.floor(y)
-        share_x, share_y = x - left, y - top
-        mask = side - 1
-        column, row = left.astype(np.int32) & mask, top.astype(np.int32) & mask
-        following, below = (column + 1) & mask, (row + 1) & mask
-        start = self._starts.astype(np.int32)[level]
-        first, second = start + row * side, start + below * side
-        upper = self._texels[first + column] * (1 - share_x) + self._texels[first + following] * share_x
-        lower = self._texels[second + column] * (1 - share_x) + self._texels[second + following] * share_x
-        return upper * (1 - share_y) + lower * share_y
+        """Values [H, W] float32, of standard deviation 1 nearby, less where marks are finer than a pixel."""
+        level = np.rint(np.log2(np.maximum(footprint * np.float32(1 / _METRES), 1))).astype(np.intp)
+        level = np.minimum(level, _LEVELS - 1)
+        side = self._sides[level]
+        turns = np.float32(1 / (_SIDE * _METRES))
+        # The centre of a copy's texel i lies at (i + .5) / side; so do those of all copies.
+        places = []
+        for metres, corner in zip((s, t), self._corners, strict=True):
+            share = metres * turns - np.float32(0.5) / side
+            places.append((share - np.floor(share)) * side + corner[level])
+        return cv2.remap(self._atlas, *places, cv2.INTER_LINEAR)
 
 
 def _enlarged(layer: np.ndarray, factor: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.data.synthetic.rasterizer import NEAR, edge_lines
-from vsrd_ray.data.synthetic.spans import expand
+from vsrd_ray.data.synthetic.rasterizer import NEAR, crossings, edge_lines
+from vsrd_ray.data.synthetic.spans import expand, low_and_high
 from vsrd_ray.geometry import polygons
 
 # Rows: up, right and forward of four views that look ahead, right, back and left; the sensor has x forward, y left.
@@ -62,13 +62,9 @@ def _cast_view(faces: np.ndarray, tangents: np.ndarray, slopes: np.ndarray) -> t
     """Faces and distances [C, E] of rays in columns with ascending tangents [C] and rings with ascending slopes [E]."""
     stretch = np.sqrt(1 + tangents**2)  # a ring's height in the view, in each column, over that in the middle
     index, planes, uv = _in_view(faces, (tangents[0], tangents[-1]), (slopes * stretch[:, None]))
-    first = np.searchsorted(tangents, uv[..., 1].min(axis=1), side="left")
-    last = np.searchsorted(tangents, uv[..., 1].max(axis=1), side="right")
-    column, item = expand(first, last)
-    left, right = edge_lines(uv)
-    v = tangents[column, None]
-    low = (left[item, :, 0] * v + left[item, :, 1]).max(axis=1)
-    high = (right[item, :, 0] * v + right[item, :, 1]).min(axis=1)
+    first, last = low_and_high(uv[..., 1])
+    column, item = expand(np.searchsorted(tangents, first, side="left"), np.searchsorted(tangents, last, side="right"))
+    low, high = crossings(*edge_lines(uv), item, tangents[column])
     ring, pair = expand(
         np.searchsorted(slopes, low / stretch[column], side="left"),
         np.searchsorted(slopes, high / stretch[column], side="right"),
@@ -91,10 +87,10 @@ def _in_view(
     """The faces that turn to the sensor within a view: index [N], planes [N, 3] of inverse depth, corners [N, M, 2]."""
     normals = np.cross(faces[:, 2] - faces[:, 0], faces[:, 3] - faces[:, 1])
     distances = np.einsum("fi,fi->f", normals, faces[:, 0])
-    front = np.flatnonzero((distances < 0) & (faces[..., 2].max(axis=1) > NEAR))
+    front = np.flatnonzero((distances < 0) & (low_and_high(faces[..., 2])[1] > NEAR))
     corners = polygons.clip(faces[front], faces[front, :, 2] - NEAR)
     uv = corners[..., :2] / corners[..., 2:]
-    low, high = uv.min(axis=1), uv.max(axis=1)
+    low, high = low_and_high(uv)
     inside = (low[:, 1] <= breadth[1]) & (high[:, 1] >= breadth[0])
     inside &= (low[:, 0] <= heights.max()) & (high[:, 0] >= heights.min())
     front = front[inside]

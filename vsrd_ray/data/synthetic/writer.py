@@ -19,13 +19,13 @@ from vsrd_ray.data.synthetic import layers, nuscenes, rig
 from vsrd_ray.data.synthetic.clock import timestamps_text
 from vsrd_ray.data.synthetic.frames import FrameFacts, Studio, write_frame, write_png
 from vsrd_ray.data.synthetic.settings import StreetSettings
-from vsrd_ray.data.synthetic.street import Street, camera_matrix
+from vsrd_ray.data.synthetic.street import camera_matrix
 from vsrd_ray.data.synthetic.truth import boxes_xml
 from vsrd_ray.data.synthetic.views import LEFT
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 
-_ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+_ONE_THREAD = dict[str, str].fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
