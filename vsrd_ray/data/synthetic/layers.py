@@ -13,6 +13,7 @@ import numpy as np
 from vsrd_ray.data.kitti360 import paths
 from vsrd_ray.data.storage import Location, read_bytes
 from vsrd_ray.data.synthetic.mei import MEI
+from vsrd_ray.errors import InputError
 
 DEPTH_STEPS = 256  # of 16-bit depth maps, a metre
 
@@ -167,7 +168,10 @@ def read_fisheye(root: Location, camera: str) -> MEI:
 
 
 def _read_png(path: Location) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(read_bytes(path), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise InputError(f"{path}: the pixels cannot be decoded: restore the file")
+    return pixels
 
 
 def _read_npz(path: Location) -> dict[str, np.ndarray]:

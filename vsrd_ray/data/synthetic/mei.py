@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ROUNDS = 30  # of the inverse distortion's fixed point
+_ROUNDS = 12  # of Newton's method for the inverse distortion
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MEI:
         seen = (pixels - np.asarray(self.center)) / np.asarray(self.gamma)
         flat = seen.copy()
         for _ in range(_ROUNDS):
-            flat = seen - (self._distorted(flat) - flat)
+            flat -= self._step_back(flat, self._distorted(flat) - seen)
         square = (flat**2).sum(axis=-1)
         root = 1 + (1 - self.xi**2) * square
         scale = (self.xi + np.sqrt(np.where(root >= 0, root, np.nan))) / (1 + square)
@@ -64,3 +64,15 @@ class MEI:
             ],
             axis=-1,
         )
+
+    def _step_back(self, flat: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """By how much flat points [..., 2] are off where their distorted ones are off by an error [..., 2]."""
+        k1, k2, p1, p2 = self.distortion
+        x, y = flat[..., 0], flat[..., 1]
+        square = x**2 + y**2
+        radial, growth = 1 + k1 * square + k2 * square**2, k1 + 2 * k2 * square
+        xx = radial + 2 * growth * x**2 + 2 * p1 * y + 6 * p2 * x
+        yy = radial + 2 * growth * y**2 + 6 * p1 * y + 2 * p2 * x
+        xy = 2 * growth * x * y + 2 * p1 * x + 2 * p2 * y
+        dx, dy = error[..., 0], error[..., 1]
+        return np.stack([yy * dx - xy * dy, xx * dy - xy * dx], axis=-1) / (xx * yy - xy**2)[..., None]

@@ -108,7 +108,8 @@ def _rims(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def meet(triangles: Triangles, spacing: float, shape: tuple[int, int]) -> Hits:
     """Where the vertical lines of a lattice meet triangles.
 
-    Lines stand at ((i + .5) spacing, (j + .5) spacing) for i < shape[0] and j < shape[1]; spacing is in metres. A line through an edge meets exactly one of the two triangles beside it, so lines never slip between them.
+    Lines stand at ((i + .5) spacing, (j + .5) spacing) for i < shape[0] and j < shape[1]; spacing is in metres. One
+    through an edge meets exactly one of the two triangles beside it, so lines never slip between them.
     """
     corners = triangles.points[triangles.index]
     xy, z = corners[..., :2] / spacing - 0.5, corners[..., 2]

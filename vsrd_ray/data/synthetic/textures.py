@@ -114,13 +114,13 @@ class RichTexture:
         level = np.rint(np.log2(np.maximum(footprint * np.float32(1 / _METRES), 1))).astype(np.intp)
         level = np.minimum(level, _LEVELS - 1)
         side = self._sides[level]
-        turns = np.float32(1 / (_SIDE * _METRES))
+        turns, half = np.float32(1 / (_SIDE * _METRES)), np.float32(0.5) / side
         # The centre of a copy's texel i lies at (i + .5) / side; so do those of all copies.
-        places = []
-        for metres, corner in zip((s, t), self._corners, strict=True):
-            share = metres * turns - np.float32(0.5) / side
-            places.append((share - np.floor(share)) * side + corner[level])
-        return cv2.remap(self._atlas, *places, cv2.INTER_LINEAR)
+        x, y = (
+            (share - np.floor(share)) * side + corner[level]
+            for share, corner in zip((s * turns - half, t * turns - half), self._corners, strict=True)
+        )
+        return cv2.remap(self._atlas, x, y, cv2.INTER_LINEAR)
 
 
 def _enlarged(layer: np.ndarray, factor: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from vsrd_ray.data.synthetic.views import LEFT
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 
-_ONE_THREAD = dict[str, str].fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ONE_THREAD: dict[str, str] = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)

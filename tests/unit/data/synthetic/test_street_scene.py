@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from vsrd_ray.data.synthetic.rasterizer import rasterize
 from vsrd_ray.data.synthetic.settings import StreetSettings
 from vsrd_ray.data.synthetic.street import Street, build_street, camera_matrix
+from vsrd_ray.data.synthetic.views import LEFT, Cameras
 
 SMALL = StreetSettings(frames=30, image_size=(352, 94))
 
