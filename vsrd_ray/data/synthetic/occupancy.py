@@ -1,11 +1,12 @@
 """Voxel truth: what fills the boxes of a grid around the car, and which of them its sensors look into.
 
-A voxel is occupied if a vertical line of its lattice runs inside a body there, however short, or meets the ground
-there. Lattices are as fine as what they have to catch. The class is that of the id whose bodies fill most of the
-voxel; that of ground only where no body is. Shapes: X x Y x Z voxels.
+A voxel is occupied if a vertical line of its lattice runs inside a body there, however short, or a line along another
+axis meets a body's surface there, or a vertical line meets the ground there. Lattices are as fine as what they have to
+catch. The class is that of the id whose bodies fill most of the voxel; that of ground only where no body is. Shapes:
+X x Y x Z voxels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from vsrd_ray.geometry import rigid
 _GROUND = (ROAD, SIDEWALK, TERRAIN)
 _SPACINGS = {0.1: (VEGETATION,), 0.2: (BUILDING,)}  # m between a lattice's lines, for bodies of some ids
 _SPACING, _GROUND_SPACING = 0.05, 0.2  # m, for all other bodies, and for the ground
+_SIDE_SPACING = 0.1  # m between the lines along x and y, for all bodies
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def _filled(triangles: Triangles, grid: Grid) -> tuple[np.ndarray, np.ndarray, n
         rest &= ~which
         parts.append(_stretches(triangles.where(which), spacing, grid))
     parts.append(_stretches(triangles.where(rest), _SPACING, grid))
+    parts += [_touched(triangles, axis, grid) for axis in (0, 1)]
     voxel, ids, volume = (np.concatenate(values) for values in zip(*parts, strict=True))
     keys, index = np.unique(voxel * np.int64(1 << 16) + ids, return_inverse=True)
     return keys >> 16, keys & 0xFFFF, np.bincount(index, volume, minlength=len(keys))
@@ -135,6 +138,20 @@ def _stretches(triangles: Triangles, spacing: float, grid: Grid) -> tuple[np.nda
     length = np.minimum(intervals.high[index], (level + 1) * size) - np.maximum(intervals.low[index], level * size)
     voxel = _voxel(intervals.line[index], columns, per_voxel, level, grid)
     return voxel, intervals.ids[index], np.maximum(length, 0) * spacing**2
+
+
+def _touched(triangles: Triangles, axis: int, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Voxels, ids and no volume, each [P], where lines along an axis (0: x, 1: y) meet bodies."""
+    order = [(axis + 1) % 3, (axis + 2) % 3, axis]
+    per_voxel = round(grid.voxel_size / _SIDE_SPACING)
+    columns, rows = (grid.shape[i] * per_voxel for i in order[:2])
+    hits = meet(replace(triangles, points=triangles.points[:, order]), _SIDE_SPACING, (columns, rows))
+    index = np.empty((3, len(hits.line)), dtype=np.int64)
+    index[order[0]], index[order[1]] = (hits.line % columns) // per_voxel, (hits.line // columns) // per_voxel
+    index[axis] = np.floor(hits.z / grid.voxel_size)
+    within = (index[axis] >= 0) & (index[axis] < grid.shape[axis])
+    voxel = np.asarray(np.ravel_multi_index(tuple(index[:, within]), grid.shape))
+    return voxel, hits.ids[within], np.zeros(len(voxel))
 
 
 def _ground_voxels(triangles: Triangles, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
