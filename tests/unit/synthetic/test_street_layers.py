@@ -200,7 +200,7 @@ def test_labelled_points_lie_in_their_boxes(root: Path) -> None:
     for index in np.flatnonzero(boxes.in_frame(1)):
         own = world[truth.instance == boxes.instance_ids[index]]
         offset = own - boxes.boxes.centers[index]
-        cos, sin = np.cos(boxes.boxes.yaws[index]), np.sin(boxes.yaws_world[index])
+        cos, sin = np.cos(boxes.boxes.yaws[index]), np.sin(boxes.boxes.yaws[index])
         local = np.stack([offset @ [cos, sin, 0], offset @ [-sin, cos, 0], offset[:, 2]], axis=1)
         assert (np.abs(local) <= boxes.boxes.dimensions_lwh[index] / 2 + 0.05).all()
         checked += len(own)
