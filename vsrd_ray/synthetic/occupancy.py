@@ -14,15 +14,15 @@ from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.geometry import rigid
 from vsrd_ray.synthetic.lidar import Sensor
 from vsrd_ray.synthetic.rig import T_EGO_VELO
-from vsrd_ray.synthetic.scenery import BUILDING, ROAD, SIDEWALK, TERRAIN, VEGETATION
+from vsrd_ray.synthetic.scenery import BUILDING, POLE, ROAD, SIDEWALK, TERRAIN, TRAFFIC_SIGN
 from vsrd_ray.synthetic.solids import Triangles, closed, inside, meet, together, triangulated
 from vsrd_ray.synthetic.spans import expand, low_and_high
 from vsrd_ray.synthetic.street import Street
 from vsrd_ray.synthetic.turns import Turn, directions
 
 _GROUND = (ROAD, SIDEWALK, TERRAIN)
-_SPACINGS = {0.1: (VEGETATION,), 0.2: (BUILDING,)}  # m between a lattice's lines, for bodies of some ids
-_SPACING, _GROUND_SPACING = 0.05, 0.2  # m, for all other bodies, and for the ground
+_SPACINGS = {0.05: (POLE, TRAFFIC_SIGN), 0.2: (BUILDING,)}  # m between a lattice's lines, for bodies of some ids
+_SPACING, _GROUND_SPACING = 0.1, 0.2  # m, for all other bodies, and for the ground
 _SIDE_SPACING = 0.1  # m between the lines along x and y, for all bodies
 
 

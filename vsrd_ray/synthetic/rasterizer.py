@@ -57,9 +57,8 @@ def rasterize(
     """The nearest face that turns its outside to the camera, for every pixel."""
     width, height = image_size
     raster = Raster(np.full((height, width), -1, dtype=np.int32), np.zeros((height, width), dtype=np.float32))
-    normals = np.cross(faces_cam[:, 2] - faces_cam[:, 0], faces_cam[:, 3] - faces_cam[:, 1])
-    distances = np.einsum("fi,fi->f", normals, faces_cam[:, 0])
-    front = np.flatnonzero((distances < 0) & (low_and_high(faces_cam[..., 2])[1] > NEAR))
+    first, last = -K[:2, 2] - 1, np.array([width, height]) - K[:2, 2]  # a pixel farther than the outermost ones
+    front, normals, distances = facing(faces_cam, first / np.diag(K)[:2], last / np.diag(K)[:2])
     corners = polygons.clip(faces_cam[front], faces_cam[front, :, 2] - NEAR)
     uv = corners @ K.T
     uv = uv[..., :2] / uv[..., 2:]
@@ -69,10 +68,32 @@ def rasterize(
     inside = (low[:, 0] < high[:, 0]) & (low[:, 1] < high[:, 1])
     front, uv, low, high = front[inside], uv[inside], low[inside], high[inside]
     # A plane's inverse depth is an affine function of the pixel.
-    planes = (normals[front] / distances[front, None]) @ np.linalg.inv(K)
+    planes = (normals[inside] / distances[inside, None]) @ np.linalg.inv(K)
     left, right = edge_lines(uv)
     _fill(raster, _Projected(front, planes, left, right, low, high))
     return raster
+
+
+def facing(
+    faces: np.ndarray,  # [F, 4, 3] metres, camera
+    first: np.ndarray,  # [2] lowest x / z and y / z of the view
+    last: np.ndarray,  # [2] and highest
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces that turn their outside to the camera and may reach into its view.
+
+    Their indices [N], their normals [N, 3], of any length, and the normals' products [N] with their points.
+    """
+    z = faces[..., 2]
+    may = low_and_high(z)[1] > NEAR
+    for axis in (0, 1):
+        may &= low_and_high(faces[..., axis] - first[axis] * z)[1] >= 0
+        may &= low_and_high(faces[..., axis] - last[axis] * z)[0] <= 0
+    index = np.flatnonzero(may)
+    some = faces[index]
+    normals = np.cross(some[:, 2] - some[:, 0], some[:, 3] - some[:, 1])
+    distances = np.einsum("fi,fi->f", normals, some[:, 0])
+    front = distances < 0
+    return index[front], normals[front], distances[front]
 
 
 def edge_lines(

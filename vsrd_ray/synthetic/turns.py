@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsrd_ray.geometry import polygons
-from vsrd_ray.synthetic.rasterizer import NEAR, crossings, edge_lines
+from vsrd_ray.synthetic.rasterizer import NEAR, crossings, edge_lines, facing
 from vsrd_ray.synthetic.spans import expand, low_and_high
 
 # Rows: up, right and forward of four views that look ahead, right, back and left; the sensor has x forward, y left.
@@ -22,6 +22,8 @@ _VIEWS = np.array(
     ],
     dtype=np.float64,
 )
+
+_MARGIN = 1e-6  # tangents, by which views are widened before faces are left out
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,16 @@ def _in_view(
     heights: np.ndarray,  # [C, E] of the rays
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The faces that turn to the sensor within a view: index [N], planes [N, 3] of inverse depth, corners [N, M, 2]."""
-    normals = np.cross(faces[:, 2] - faces[:, 0], faces[:, 3] - faces[:, 1])
-    distances = np.einsum("fi,fi->f", normals, faces[:, 0])
-    front = np.flatnonzero((distances < 0) & (low_and_high(faces[..., 2])[1] > NEAR))
+    lowest, highest = float(heights.min()), float(heights.max())
+    front, normals, distances = facing(
+        faces, np.array([lowest, breadth[0]]) - _MARGIN, np.array([highest, breadth[1]]) + _MARGIN
+    )
     corners = polygons.clip(faces[front], faces[front, :, 2] - NEAR)
     uv = corners[..., :2] / corners[..., 2:]
     low, high = low_and_high(uv)
     inside = (low[:, 1] <= breadth[1]) & (high[:, 1] >= breadth[0])
-    inside &= (low[:, 0] <= heights.max()) & (high[:, 0] >= heights.min())
-    front = front[inside]
-    return front, normals[front] / distances[front, None], uv[inside]
+    inside &= (low[:, 0] <= highest) & (high[:, 0] >= lowest)
+    return front[inside], normals[inside] / distances[inside, None], uv[inside]
 
 
 def _nearest(
