@@ -6,8 +6,9 @@ SEED ?= 1
 DEMO := demo/seed$(SEED)
 # Tests that start a Ray wait about as long as they compute; with more at a time its processes give up on each other.
 TESTS_AT_ONCE ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-fast lint style imports types format clean
 
 # The environment is made anew only when what it is made of changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,12 +29,23 @@ demo: $(VENV)/.installed
 	@echo "Report: $(DEMO)/labels/report.html, for a browser"
 
 test: lint
-	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# For the hours of work: what starts no Ray and no browser, and takes no test many seconds.
+test-fast: lint
+	$(PYTEST) -m "not ray and not slow" tests/unit tests/reference
 
 lint: $(VENV)/.installed
+	@$(MAKE) --no-print-directory --jobs --output-sync=target types imports style
+
+style: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+imports: $(VENV)/.installed
 	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.installed
 	$(BIN)/pyright
 
 format: $(VENV)/.installed

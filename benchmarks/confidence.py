@@ -22,12 +22,12 @@ from scipy.optimize import minimize
 
 from vsrd_ray.data.groups import FrameGroup, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes, read_boxes
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
 from vsrd_ray.synthetic import StreetSettings, synthesize
@@ -96,8 +96,7 @@ def overlap(fit, truth: TruthBoxes) -> float:
     box = int(np.flatnonzero(truth.instance_ids == fit.instance_id)[0])
     if truth.timestamps[box] != STATIC:
         return 0.0
-    true_box = truth.centers_world[box], truth.dimensions_lwh[box], truth.yaws_world[box]
-    return float(box_iou_3d(fit.center_world, fit.dimensions_lwh, fit.yaw_world, *true_box)[0])
+    return float(fit.box.iou(truth.boxes[box])[0])
 
 
 def regress(features: np.ndarray, is_good: np.ndarray) -> np.ndarray:

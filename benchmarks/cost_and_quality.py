@@ -24,8 +24,8 @@ from benchmarks.datasets import (
     spread,
 )
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labels.boxes.evaluation.confidence import confidence_auc
 from vsrd_ray.labels.boxes.evaluation.quality import Quality, summarise
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA

@@ -20,6 +20,7 @@ from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
 from vsrd_ray.labelers.vsrd.scene import plan_scene
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.synthetic import StreetSettings, synthesize
@@ -27,7 +28,6 @@ from vsrd_ray.synthetic import StreetSettings, synthesize
 PUBLISHED = "kitti360_vsrd"
 FAST = "fast"
 CLASSES = ("car",)
-MAX_RANGE = 40.0  # m, from the camera to the true centre
 
 
 @dataclass(frozen=True)

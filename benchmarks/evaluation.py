@@ -21,10 +21,11 @@ import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import INDEX_SCHEMA, write_index
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import box_columns
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -76,11 +77,13 @@ def main() -> None:
 def seconds_of_pairs(count: int) -> float:
     """Seconds that the IoU of so many pairs of cars takes; all of them overlap, or come near."""
     rng = np.random.default_rng(0)
-    centers = rng.uniform(-2, 2, (2, count, 3))
-    sizes = rng.uniform(0.8, 1.2, (2, count, 3)) * CAR_LWH
-    yaws = rng.uniform(-np.pi, np.pi, (2, count))
+    cars = UprightBoxes(
+        rng.uniform(-2, 2, (2, count, 3)),
+        rng.uniform(0.8, 1.2, (2, count, 3)) * CAR_LWH,
+        rng.uniform(-np.pi, np.pi, (2, count)),
+    )
     started = time.perf_counter()
-    box_iou_3d(centers[0], sizes[0], yaws[0], centers[1], sizes[1], yaws[1])
+    cars[0].iou(cars[1])
     return time.perf_counter() - started
 
 
@@ -110,7 +113,7 @@ def write_sequence(output: Path, root: Path, name: str, *, frames: int, boxes: i
     write_text(paths.mask_file(root, name, CAMERA, 0), "")  # its name alone is read
     truth = parked_cars(spacing, rng)
     write_text(paths.boxes_file(root, name), boxes_xml(truth))
-    ahead = truth.centers_world[:, 0] - poses[:, 0, 3][:, None]  # [frames, cars]
+    ahead = truth.boxes.centers[:, 0] - poses[:, 0, 3][:, None]  # [frames, cars]
     frame_of_row, car_of_row = np.nonzero((ahead > NEAR) & (ahead <= FAR))
     areas = MASK_AREA / ahead[frame_of_row, car_of_row] ** 2
     write_index(index_of(truth, frame_of_row, car_of_row, areas), output / "index" / f"{name}.parquet", "x")
@@ -130,9 +133,7 @@ def parked_cars(spacing: float, rng: np.random.Generator) -> TruthBoxes:
     return TruthBoxes(
         instance_ids=FIRST_CAR + np.arange(MOST_CARS, dtype=np.int32),
         class_names=("car",) * MOST_CARS,
-        centers_world=centers,
-        dimensions_lwh=CAR_LWH * rng.uniform(0.9, 1.1, (MOST_CARS, 3)),
-        yaws_world=rng.normal(0, 0.05, MOST_CARS),
+        boxes=UprightBoxes(centers, CAR_LWH * rng.uniform(0.9, 1.1, (MOST_CARS, 3)), rng.normal(0, 0.05, MOST_CARS)),
         timestamps=np.full(MOST_CARS, STATIC, dtype=np.int32),
         num_skipped=0,
     )
@@ -160,21 +161,21 @@ def labels_of(
     """Label rows that stray from the truth, the more the lower their confidence."""
     strays = rng.uniform(0, 0.5, len(frames))  # metres
     away = rng.normal(size=(len(frames), 3))
-    centers = truth.centers_world[cars] + strays[:, None] * away / np.linalg.norm(away, axis=1, keepdims=True)
-    sizes = truth.dimensions_lwh[cars] * rng.normal(1, 0.03, (len(frames), 3))
-    yaws = truth.yaws_world[cars] + rng.normal(0, 0.05, len(frames))
+    true = truth.boxes[cars]
+    boxes = UprightBoxes(
+        true.centers + strays[:, None] * away / np.linalg.norm(away, axis=1, keepdims=True),
+        true.dimensions_lwh * rng.normal(1, 0.03, (len(frames), 3)),
+        true.yaws + rng.normal(0, 0.05, len(frames)),
+    )
     columns = columns_in_cameras(
         frame_poses(sequence, frames),
+        boxes,
         K=sequence.K,
         image_size=sequence.image_size,
-        centers_world=centers,
-        dimensions_lwh=sizes,
-        yaws_world=yaws,
         mask_areas=np.ones(len(frames)),  # for the label's occlusion, which nothing here reads
     )
-    columns |= dict(zip(("x_world", "y_world", "z_world"), centers.T, strict=True))
-    columns |= dict(zip(("length", "width", "height"), sizes.T, strict=True))
-    columns |= {"frame": frames, "instance_id": truth.instance_ids[cars], "yaw_world": yaws}
+    columns |= box_columns(boxes)
+    columns |= {"frame": frames, "instance_id": truth.instance_ids[cars]}
     columns |= {"confidence": 1 - strays, "is_moving": np.zeros(len(frames), dtype=bool)}
     columns |= {name: [text] * len(frames) for name, text in {"camera": CAMERA, "class_name": "car"}.items()}
     columns["source"] = ["auto"] * len(frames)
@@ -187,10 +188,11 @@ def boxes_xml(truth: TruthBoxes) -> str:
     vertices = " ".join(str(int(word) / 2) for word in _UNIT_VERTICES.split())
     entries = []
     for number, instance in enumerate(truth.instance_ids % 1000):
-        cos, sin = np.cos(truth.yaws_world[number]), np.sin(truth.yaws_world[number])
+        box = truth.boxes[number]
+        cos, sin = np.cos(box.yaws), np.sin(box.yaws)
         transform = np.eye(4)
-        transform[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) * truth.dimensions_lwh[number]
-        transform[:3, 3] = truth.centers_world[number]
+        transform[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) * box.dimensions_lwh
+        transform[:3, 3] = box.centers
         numbers = " ".join(map(repr, transform.ravel().tolist()))
         entries.append(
             f"<object{number}><semanticId>13</semanticId><instanceId>{instance}</instanceId><timestamp>-1</timestamp>"

@@ -20,6 +20,7 @@ import numpy as np
 
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.fits import BoxFit
@@ -135,9 +136,7 @@ def _box(group: PreparedGroup, instance_id: int) -> BoxFit:
     return BoxFit(
         instance_id=instance_id,
         class_name="car",
-        center_world=(view.T_world_cam @ [0.0, 0.5, 10.0, 1.0])[:3],
-        dimensions_lwh=np.array([4.0, 1.8, 1.5]),
-        yaw_world=1.5,
+        box=UprightBoxes((view.T_world_cam @ [0.0, 0.5, 10.0, 1.0])[:3], np.array([4.0, 1.8, 1.5]), np.array(1.5)),
         confidence=0.5,
         mean_iou_2d=0.5,
         num_views=len(group.views),

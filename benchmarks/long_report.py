@@ -29,7 +29,8 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
+from vsrd_ray.labels.boxes.columns import YAW_WORLD, box_columns, boxes_of
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.report import write_report
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -41,7 +42,6 @@ from vsrd_ray.storage.atomic import write_parquet
 
 _GAP = 60.0  # metres between the last camera of a street and the first of the next, and between parallel streets
 _STREETS_IN_A_ROW = 13
-_CENTER = ("x_world", "y_world", "z_world")
 _CLASSES = ("car", "truck", "bus", "caravan", "trailer")
 
 
@@ -159,10 +159,10 @@ def _moved(table: pa.Table, turn: _Turn) -> pa.Table:
         if name in table.column_names
     }
     changed["class_name"] = [name and turn.class_name for name in table["class_name"].to_pylist()]
-    if "x_world" in table.column_names:
-        centers = np.stack([table[name].to_numpy() for name in _CENTER], axis=-1)
-        changed |= dict(zip(_CENTER, rigid.apply(turn.T_world_street, centers).T, strict=True))
-        changed["yaw_world"] = wrap_angle(table["yaw_world"].to_numpy() + turn.yaw)
+    if YAW_WORLD in table.column_names:
+        boxes = boxes_of(table)
+        centers = rigid.apply(turn.T_world_street, boxes.centers)
+        changed |= box_columns(UprightBoxes(centers, boxes.dimensions_lwh, wrap_angle(boxes.yaws + turn.yaw)))
         changed["group_id"] = [_group_id(name, turn) for name in table["group_id"].to_pylist()]
     for name, values in changed.items():
         place = table.schema.get_field_index(name)

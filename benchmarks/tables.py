@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from benchmarks.cost_and_quality import TIMED_STEPS, Measurement
-from benchmarks.datasets import MAX_RANGE, PUBLISHED
+from benchmarks.datasets import PUBLISHED
 from benchmarks.throughput import COMPARED_GROUPS, Throughput
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE, MIN_MASK_AREA
 
 NOTES = f"""\
 One process, one thread. (of n): mean instances of a group. !k: k groups failed, and their labels are missing.
@@ -14,7 +15,7 @@ s a frame: everything from opening the sequence to its last label row (index, pl
   starting Python), by the frames that get labels. ratio: of s a frame, to the published on the same data set.
 Where groups were left out, s a frame scales the others' seconds up by instances, and quality is over the others'
   frames, less what those left out would have labelled there.
-Quality: static truths of at least 128 px within {MAX_RANGE:g} m, n of them; a missing label counts 0.
+Quality: static truths of at least {MIN_MASK_AREA} px within {MAX_RANGE:g} m, n of them; a missing label counts 0.
   AUC: of confidence against IoU3D > .5.
 * timed on {TIMED_STEPS} steps of each phase in a group of median size and extrapolated to all steps; not judged"""
 THROUGHPUT_NOTES = f"""\

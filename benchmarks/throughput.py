@@ -27,9 +27,8 @@ from benchmarks.datasets import (
     rows_of,
 )
 from vsrd_ray.data.groups import GroupPlan
-from vsrd_ray.geometry.boxes import corners_world
-from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labels.boxes.evaluation.quality import summarise
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -172,13 +171,9 @@ def _differences(planned: PlannedSequence, config: VSRDConfig, labelled: list[_L
         fits = labeler.label(labeler.prepare(planned.load(plan)), seed=config.seed)
         expected = {fit.instance_id: fit for fit in fits}
         for fit in [] if one is None else one.fits:
-            apart = np.linalg.norm(_corners(fit) - _corners(expected[fit.instance_id]), axis=-1)
+            apart = np.linalg.norm(fit.box.corners() - expected[fit.instance_id].box.corners(), axis=-1)
             differences.append(float(apart.max()))
     return differences
-
-
-def _corners(fit: BoxFit) -> np.ndarray:
-    return corners_world(fit.center_world, fit.dimensions_lwh, np.array(fit.yaw_world))
 
 
 def _mean_iou(dataset: Dataset, planned: PlannedSequence, labelled: list[_Labelled | None]) -> float:

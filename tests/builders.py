@@ -16,8 +16,9 @@ from vsrd_ray import storage
 from vsrd_ray.data.drive import MASKS, Camera, Drive, View
 from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, InstanceGroupPlan, LabelFrame
 from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.kitti360.classes import CLASSES
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
@@ -231,8 +232,10 @@ def make_fit(instance_id: int = 26001, center_world: Any = (12.0, 0.0, 0.0), **v
         "is_moving": False,
     }
     fit |= values
-    arrays = {name: np.array(fit[name], np.float64) for name in ("center_world", "dimensions_lwh")}
-    return BoxFit(**(fit | arrays))
+    box = UprightBoxes(
+        *(np.array(fit.pop(name), np.float64) for name in ("center_world", "dimensions_lwh", "yaw_world"))
+    )
+    return BoxFit(box=box, **fit)
 
 
 def make_truth(
@@ -251,9 +254,11 @@ def make_truth(
     return TruthBoxes(
         instance_ids=26000 + np.arange(count) if instance_ids is None else np.array(instance_ids),
         class_names=("car",) * count if class_names is None else tuple(class_names),
-        centers_world=centers,
-        dimensions_lwh=np.broadcast_to(np.array(dimensions_lwh, np.float64), (count, 3)).copy(),
-        yaws_world=np.broadcast_to(np.array(yaws_world, np.float64), count).copy(),
+        boxes=UprightBoxes(
+            centers,
+            np.broadcast_to(np.array(dimensions_lwh, np.float64), (count, 3)).copy(),
+            np.broadcast_to(np.array(yaws_world, np.float64), count).copy(),
+        ),
         timestamps=np.broadcast_to(np.array(timestamps), count).copy(),
         num_skipped=num_skipped,
     )

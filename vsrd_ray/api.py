@@ -20,10 +20,10 @@ from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets import base as datasets
 from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world
 from vsrd_ray.labelers import configs as configuration
 from vsrd_ray.labelers.base import Labeler, Provenance, Wanted, build_labeler, spec_of
 from vsrd_ray.labels.boxes import parquet
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, box_of
 from vsrd_ray.labels.boxes.pictures.annotated import read_image
 from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.settings import LabelerSettings
@@ -150,14 +150,10 @@ def draw_frame(sequence: Drive, frame: int, labels: "pa.Table | DataFrame") -> n
             image, sequence.read(MASKS, sequence.camera.name, frame), np.array([row["instance_id"] for row in rows])
         )
     T_cam_world = rigid.inverse(view.T_world_cam)
-    for row in sorted(rows, key=lambda row: -row["z_cam"]):
-        center, size = ([row[name] for name in names] for names in (_CENTER, _SIZE))
-        corners = corners_world(np.array(center), np.array(size), np.array(row["yaw_world"]))
-        draw_box(image, rigid.apply(T_cam_world, corners), view.K, color=instance_color(row["instance_id"]))
+    for row in sorted(rows, key=lambda row: -row[BOTTOM_CAM[2]]):
+        corners_cam = rigid.apply(T_cam_world, box_of(row).corners())
+        draw_box(image, corners_cam, view.K, color=instance_color(row["instance_id"]))
     return np.ascontiguousarray(image[..., ::-1])
-
-
-_CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
 
 
 def _rows_in(sequence: Drive, frame: int, labels: pa.Table) -> list[dict[str, Any]]:

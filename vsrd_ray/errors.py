@@ -2,7 +2,7 @@
 
 
 class VSRDRayError(Exception):
-    """Base of every error whose message is written for the user: what, where, and the mend."""
+    """Base of every error whose message is written for the user: what, where, and the fix."""
 
 
 class InputError(VSRDRayError):

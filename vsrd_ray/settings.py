@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -60,9 +60,10 @@ def parse_yaml(text: str, *, source: str, overrides: Iterable[str] = ()) -> dict
         raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: expected keys and values, got {type(values).__name__}")
+    settings = cast("dict[str, Any]", values)
     for override in overrides:
-        _override(values, override)
-    return values
+        _override(settings, override)
+    return settings
 
 
 def validated(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
@@ -83,7 +84,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     for key in sorted(old.keys() | new.keys()):
         a, b, name = old.get(key), new.get(key), f"{prefix}{key}"
         if isinstance(a, dict) and isinstance(b, dict):
-            lines += differences(a, b, f"{name}.")
+            lines += differences(cast("dict[str, Any]", a), cast("dict[str, Any]", b), f"{name}.")
         elif a != b:
             lines.append(f"{name}: {a} -> {b}")
     return lines
@@ -95,9 +96,10 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: expected KEY=VALUE, such as schedule.steps=200")
     *parents, leaf = path.strip().split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
+        section: Any = values.setdefault(parent, {})
+        if not isinstance(section, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a section")
+        values = cast("dict[str, Any]", section)
     try:
         values[leaf] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -113,5 +115,6 @@ def _explain(model: type[Settings], error: Any) -> str:
     inner: Any = model
     for parent in parents:
         inner = get_args(inner)[1] if get_origin(inner) is dict else inner.model_fields[parent].annotation
-    nearest = get_close_matches(key, inner.model_fields, n=1, cutoff=0.0)
+    names: Iterable[str] = inner.model_fields
+    nearest = get_close_matches(key, list(names), n=1, cutoff=0.0)
     return f"unknown key {location!r}; did you mean {'.'.join([*parents, *nearest])!r}?"

@@ -132,11 +132,11 @@ def test_train_prior_makes_the_prior_that_ships(command, tmp_path):
 
 
 @pytest.mark.ray
-def test_labels_by_a_prior_of_ones_own(command, street, local_ray, tmp_path):
+def test_labels_by_a_prior_of_ones_own(command, street, tmp_path):
     out = tmp_path / "mine.npz"
     assert command("train-prior", "car", out, "--samples", 100, "--latents", 2).exit_code == 0
     arguments = ["label", "--root", street, "--sequence", SEQUENCE, "--output", tmp_path / "output", "--limit", 1]
     settings = ("grouping.min_area=32", "grouping.min_box_side=4", f"box.sizes.car.body={out}")
-    result = command(*arguments, "--num-actors", 1, *(word for one in settings for word in ("--set", one)))
+    result = command(*arguments, "--serial", *(word for one in settings for word in ("--set", one)))
     assert result.exit_code == 0, result.output
     assert read_labels(tmp_path / "output").num_rows > 0

@@ -160,4 +160,4 @@ def test_labeler_that_cannot_be_set_up_makes_it_exit_with_1(label_street, tmp_pa
     manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
     assert manifest["status"] == "failed"
     assert manifest["error"] == said.removeprefix("Error: ")
-    assert label_street(tmp_path / "output", "--limit", "1").exit_code == 0
+    assert label_street(tmp_path / "output", "--limit", "1", "--serial").exit_code == 0

@@ -137,7 +137,7 @@ def check_rest_is_labelled(started: Started, labelled, label_street, files_in, *
 
 def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_in):
     assert killed.process.returncode == -signal.SIGKILL
-    check_rest_is_labelled(killed, labelled, label_street, files_in)
+    check_rest_is_labelled(killed, labelled, label_street, files_in, "--serial")
 
 
 def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, label_street, files_in, tmp_path):

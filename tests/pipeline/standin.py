@@ -10,6 +10,7 @@ import plain_labeler
 from plain_labeler import PlainLabeler
 
 from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labelers.base import PreparedGroup, TraceSink
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.fits import BoxFit
@@ -59,9 +60,7 @@ class StandIn(PlainLabeler):
                 BoxFit(
                     instance_id=instance_id,
                     class_name=prepared.class_names[n],
-                    center_world=center_world,
-                    dimensions_lwh=np.array([4.0, 1.8, 1.5]) + rng.uniform(0, 0.1, 3),
-                    yaw_world=0.5,
+                    box=UprightBoxes(center_world, np.array([4.0, 1.8, 1.5]) + rng.uniform(0, 0.1, 3), 0.5),
                     confidence=0.5,
                     mean_iou_2d=0.5,
                     num_views=len(prepared.views),

@@ -142,7 +142,7 @@ def test_bad_groups_fail_alone_and_however_they_fail(cluster, options, undisturb
     assert manifest["counts"]["groups_failed"] == 3
     labelled = set(read_labels(tmp_path / "output")["group_id"].to_pylist())
     assert labelled == rows.keys() - errors.keys()
-    code, said = ended(drive(options, output=tmp_path / "output", address=cluster.address))
+    code, said = ended(drive(options, output=tmp_path / "output", serial=True))
     assert code == 0, said
     check_same(tmp_path / "output", undisturbed, files_in)
 
@@ -182,7 +182,7 @@ def test_driver_that_is_killed_again_and_again_ends_with_the_same_bytes(options,
     rows = {row["group_id"]: row for row in read_groups(output).to_pylist()}
     assert {group_id: row["attempts"] for group_id, row in rows.items() if row["status"] == "failed"} == {bad: 3}
     assert not (output / ".attempts.json").exists()
-    code, said = ended(drive(options, output=output))
+    code, said = ended(drive(options, output=output, serial=True))
     assert code == 0, said
     check_same(output, undisturbed, files_in)
 

@@ -151,7 +151,7 @@ def test_group_that_kills_its_workers_fails_alone(finished, request_for, files_i
     assert len(whole) - len(written) == len(read_groups(finished[0]).to_pylist()[0]["frames"])
     others = pc.field("group_id") != fatal
     assert read_labels(request.output).equals(read_labels(finished[0]).filter(others))
-    label(request, labeler_factory=StandIn)
+    label(replace(request, serial=True), labeler_factory=StandIn)
     assert files_in(request.output, *LABELS) == files_in(finished[0], *LABELS)
 
 

@@ -155,14 +155,16 @@ def test_dashboard_shows_what_the_run_and_its_parts_do(watched):
     actors = watched.asked("/api/v0/actors?detail=1")["data"]["result"]["result"]
     names = [actor["class_name"] for actor in actors]
     assert names.count("MapWorker(Map(LabelGroups))") == 1
-    assert {"Feed", "Attempts"} <= set(names)
+    assert {"Feed", "AttemptLedger"} <= set(names)
     tasks = watched.asked("/api/v0/tasks?limit=1000")["data"]["result"]["result"]
     assert f"index {SEQUENCE}" in {task["name"] for task in tasks}
 
 
 def test_actors_of_a_run_that_has_ended_are_gone(watched):
     actors = watched.asked("/api/v0/actors?detail=1")["data"]["result"]["result"]
-    ours = [actor for actor in actors if actor["class_name"] in ("Feed", "Attempts", "MapWorker(Map(LabelGroups))")]
+    ours = [
+        actor for actor in actors if actor["class_name"] in ("Feed", "AttemptLedger", "MapWorker(Map(LabelGroups))")
+    ]
     assert {actor["state"] for actor in ours} == {"DEAD"}
 
 

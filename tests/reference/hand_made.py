@@ -12,8 +12,7 @@ from scipy.spatial import ConvexHull
 
 from vsrd_ray.data.masks import mask_box
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.geometry.boxes import CORNER_SIGNS_RDF, UprightBoxes
 from vsrd_ray.labelers.vsrd.bodies import Body
 
 ROAD = 7000
@@ -31,6 +30,11 @@ class Thing:
     yaw_world: float = 0.0
     dimensions_lwh: tuple[float, float, float] = SEDAN_LWH
     body: Body | None = None  # the box itself by default
+
+    @property
+    def box(self):
+        """The one box in the world."""
+        return UprightBoxes(self.center_world, self.dimensions_lwh, self.yaw_world)
 
     def solids_world(self):
         """Vertices [P, 3] of each convex solid."""
@@ -104,17 +108,15 @@ def _label_frame(view, instance_map, instance_ids):
 
 
 def boxes_world(boxes, T_world_ref):
-    """Centres, dimensions_lwh and yaws in the world of `parameters.Boxes` in a levelled frame."""
+    """The boxes in the world of `parameters.Boxes` in a levelled frame."""
     locations, half_extents, R_ref_obj = (
         tensor.detach().double().cpu().numpy() for tensor in (boxes.locations, boxes.half_extents, boxes.R_ref_obj)
     )
     forward = R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
-    return rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], np.arctan2(forward[:, 1], forward[:, 0])
+    yaws = np.arctan2(forward[:, 1], forward[:, 0])
+    return UprightBoxes(rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws)
 
 
 def ious_3d(boxes, things, T_world_ref):
     """IoU3D [N] of boxes in a levelled frame with things."""
-    centers, dimensions, yaws = (
-        np.array([getattr(thing, name) for thing in things]) for name in ("center_world", "dimensions_lwh", "yaw_world")
-    )
-    return box_iou_3d(*boxes_world(boxes, T_world_ref), centers, dimensions, yaws)[0]
+    return boxes_world(boxes, T_world_ref).iou(UprightBoxes.stack([thing.box for thing in things]))[0]

@@ -1,4 +1,4 @@
-"""Slow and obvious twin of `vsrd_ray.geometry.iou.box_iou_3d`: one pair, one vertex at a time."""
+"""Slow and obvious twin of `UprightBoxes.iou` of vsrd_ray.geometry.boxes: one pair, one vertex at a time."""
 
 import math
 

@@ -1,6 +1,12 @@
 """The `vsrd-ray` command. Each command parses its options, calls one function and prints what it returns.
 
-Imports of the package are inside the commands, so that `vsrd-ray --help` need not wait for torch and Ray.
+Imports of the package are inside the commands, so that `vsrd-ray --help` need not wait for torch and Ray. Labelers and
+kinds of label bring commands and options of their own; here are the ones that do not depend on what is installed:
+`labelling` labels and asks how far a run is, `kinds` measures, exports and reports runs of any kind, `dataset` writes
+the built-in street, `installed` lists datasets and labelers.
+
+Owns: options, exit codes, what is printed.
+Does not own: anything that a notebook might want as well (`vsrd_ray.api`).
 """
 
 import logging

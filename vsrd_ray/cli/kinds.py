@@ -45,7 +45,7 @@ class _Formats(click.Choice[str]):
         super().__init__([])
 
     @property
-    def choices(self) -> tuple[str, ...]:
+    def choices(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - looked up late
         """Their names."""
         from vsrd_ray.labels.base import installed_kinds
 

@@ -49,6 +49,17 @@ class InstanceGroupPlan(GroupPlan):
     best_frames: tuple[int, ...]  # [N] the frame with the best view of each instance
 
 
+def of_instances(plan: GroupPlan) -> InstanceGroupPlan:
+    """The same plan, which is one of instances.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(plan, InstanceGroupPlan):
+        raise TypeError(f"group {plan.group_id} is not planned around instances of masks: expected InstanceGroupPlan")
+    return plan
+
+
 Plan = TypeVar("Plan", bound=GroupPlan)
 
 

@@ -1,3 +1,39 @@
-"""Ground truth as datasets give it. Evaluation and pictures read it; nothing that labels does."""
+"""Ground truth as datasets give it. Evaluation and pictures read it; nothing that labels does.
+
+Shapes: N boxes, R rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsrd_ray.data.lookup import instance_keys, positions
+from vsrd_ray.geometry.boxes import UprightBoxes
 
 BOXES = "boxes"  # the kind of label that true boxes are of
+STATIC = -1  # timestamp of a box that holds for every frame
+
+
+@dataclass(frozen=True)
+class TruthBoxes:
+    """The upright boxes of a sequence."""
+
+    instance_ids: np.ndarray  # [N] int32, semantic id * 1000 + instance id, numbered as in the masks
+    class_names: tuple[str, ...]  # [N]
+    boxes: UprightBoxes  # [N], in the world; yaws are in [-pi, pi)
+    timestamps: np.ndarray  # [N] int32, frame, or STATIC
+    num_skipped: int  # objects that are no upright box, or of no class that masks have
+
+    def in_frame(self, frame: int) -> np.ndarray:
+        """Which boxes [N] bool hold for a frame."""
+        return (self.timestamps == STATIC) | (self.timestamps == frame)
+
+    def find(
+        self,
+        instance_ids: np.ndarray,  # [R]
+        frames: np.ndarray,  # [R]
+    ) -> np.ndarray:
+        """Position [R] of each instance's box in a frame: that frame's own, else the static one, else -1."""
+        keys = instance_keys(self.instance_ids, self.timestamps)
+        own, static = (positions(keys, instance_keys(instance_ids, times)) for times in (frames, STATIC))
+        return np.where(own >= 0, own, static)

@@ -6,6 +6,7 @@ Shapes: ... any batch axes. Pixels (u, v) name pixel centres.
 import numpy as np
 
 from vsrd_ray.geometry.boxes import EDGES
+from vsrd_ray.geometry.iou import over_union
 
 # A point in the camera's own plane is given this depth, so that its projection is finite (public code of VSRD).
 MIN_DEPTH = 1e-6
@@ -46,15 +47,28 @@ def clip_boxes(
 
 
 def box_iou(
-    boxes_a: np.ndarray,  # [..., 4] x1, y1, x2, y2
-    boxes_b: np.ndarray,  # [..., 4], broadcast against boxes_a
+    boxes_a: np.ndarray,  # [..., 4] x1, y1, x2, y2 px
+    boxes_b: np.ndarray,  # [..., 4] px, broadcast against boxes_a
 ) -> np.ndarray:
-    """Intersection over union [...] of 2D boxes, 0 where both are empty."""
+    """Intersection over union [...] of 2D boxes, 0 where both are empty, NaN where one is NaN.
+
+    Boxes reach from x1 to x2 and from y1 to y2. Those of masks end at their last pixel and count as they are, a pixel
+    less than they show: so do VSRD's and KITTI's programs.
+    """
+    return over_union(shared_areas(boxes_a, boxes_b), box_areas(boxes_a), box_areas(boxes_b))
+
+
+def shared_areas(
+    boxes_a: np.ndarray,  # [..., 4] x1, y1, x2, y2 px
+    boxes_b: np.ndarray,  # [..., 4] px, broadcast against boxes_a
+) -> np.ndarray:
+    """Areas [...], square pixels, that lie in both of two 2D boxes."""
     low, high = np.maximum(boxes_a[..., :2], boxes_b[..., :2]), np.minimum(boxes_a[..., 2:], boxes_b[..., 2:])
-    intersection = _areas(low, high)
-    union = _areas(boxes_a[..., :2], boxes_a[..., 2:]) + _areas(boxes_b[..., :2], boxes_b[..., 2:]) - intersection
-    return intersection / np.where(union > 0, union, 1.0)
-
-
-def _areas(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.maximum(high - low, 0).prod(axis=-1)
+
+
+def box_areas(
+    boxes_xyxy: np.ndarray,  # [..., 4] px
+) -> np.ndarray:
+    """Areas [...], square pixels, of 2D boxes."""
+    return np.maximum(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], 0).prod(axis=-1)

@@ -80,7 +80,7 @@ def format_summary(summary: Summary) -> str:
     if counts.groups_failed:
         rows.append(("Note", "The same command tries the failed groups again."))
     if summary.unusable_sequences:
-        rows.append(("Note", "The same command labels what was left out, once it is mended."))
+        rows.append(("Note", "The same command labels what was left out, once it is fixed."))
     if any(counts.rows.values()):
         rows += zip(["Next", ""], _next_commands(summary), strict=False)
     return "\n".join(f"{name:10}{text}" for name, text in rows)

@@ -17,7 +17,7 @@ def cast_rays(
     Batch axes of K and T_ref_cam broadcast against those of the pixels.
     """
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-    directions_cam = torch.linalg.solve(K, homogeneous[..., None])
+    directions_cam: Tensor = torch.linalg.solve(K, homogeneous[..., None])  # pyright: ignore[reportUnknownMemberType]
     directions = torch.nn.functional.normalize((T_ref_cam[..., :3, :3] @ directions_cam)[..., 0], dim=-1)
     return T_ref_cam[..., :3, 3].expand_as(directions), directions
 

@@ -100,10 +100,10 @@ def hierarchical_distances(
     rendered = render_sections(
         field, origins, directions, coarse, sigma=sigma, cosine_ratio=cosine_ratio, differentiable=False
     )
-    shape, like = (len(near), fine_samples), {"dtype": near.dtype, "device": near.device}
+    shape = (len(near), fine_samples)
     if generator is None:
-        quantiles = torch.linspace(0, 1, fine_samples, **like).expand(shape)
+        quantiles = torch.linspace(0, 1, fine_samples, dtype=near.dtype, device=near.device).expand(shape)
     else:
-        quantiles = torch.rand(shape, generator=generator, **like)
+        quantiles = torch.rand(shape, generator=generator, dtype=near.dtype, device=near.device)
     fine = importance_distances(coarse, rendered.weights, quantiles=quantiles)
     return torch.cat([coarse, fine], dim=-1).sort(dim=-1).values

@@ -49,7 +49,7 @@ def _locked_folder(output: Path) -> Iterator[Callable[[], None]]:
     The file stays and means nothing by itself. On file systems without locks there is none.
     """
     output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(RunPaths(output).lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(str(RunPaths(output).lock), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -98,7 +98,7 @@ def read_inputs(output: Location) -> RunInputs:
         return RunInputs(
             sequences=tuple(plain_name(name, what=f"{path}: sequence") for name in sequences),
             camera=plain_name(camera, what=f"{path}: camera"),
-            classes=_some_names(inputs["classes"], "classes"),
+            classes=_classes(inputs),
             has_ended=manifest["status"] != "running",
             num_groups=_num_groups(manifest["counts"]),
             dataset=_names([inputs.get("dataset", _FIRST_DATASET)], "dataset")[0],
@@ -147,6 +147,12 @@ def _some_names(names: Any, key: str) -> tuple[str, ...]:
     if names == []:
         raise ValueError(f"inputs.{key}: expected one name at least, got none")
     return _names(names, key)
+
+
+def _classes(inputs: dict[str, Any]) -> tuple[str, ...]:
+    """The classes that were labelled; labelers of frames as a whole have none."""
+    names = _some_names if tuple(inputs.get("kinds", _FIRST_KINDS)) == _FIRST_KINDS else _names
+    return names(inputs["classes"], "classes")
 
 
 def _num_groups(counts: Any) -> int | None:

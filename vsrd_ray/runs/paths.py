@@ -12,7 +12,7 @@ trace/, corrections/, pictures/, evaluation.json, report.html, sheet.png
 import re
 from dataclasses import dataclass
 
-from vsrd_ray.storage import Location
+from vsrd_ray.storage import Location, relative
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
 _SEQUENCE = "sequence="  # hive partitioning, by which readers of datasets know the column
@@ -104,7 +104,7 @@ class RunPaths:
 
     def relative(self, path: Location) -> str:
         """A path below the output folder as a text that does not depend on where the folder is."""
-        return path.relative_to(self.output).as_posix()
+        return relative(path, self.output)
 
 
 def is_brought_in(name: str, sequence: str = "") -> bool:

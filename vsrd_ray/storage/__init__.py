@@ -63,6 +63,11 @@ def absolute(location: Location) -> Location:
     return location.absolute() if isinstance(location, Path) else location
 
 
+def relative(path: Location, folder: Location) -> str:
+    """The way from a folder to a place below it, as a text with slashes."""
+    return cast(Path, path).relative_to(cast(Path, folder)).as_posix()  # both are of one kind, and object stores' too
+
+
 def plain_name(name: str, *, what: str) -> str:
     """The name itself, which is one part of a path and stays below the folder that it is joined to.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.geometry.boxes import corners_world
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.synthetic.meshes import Mesh, joined
 from vsrd_ray.synthetic.road import Road
 from vsrd_ray.synthetic.scenery import (
@@ -76,7 +76,7 @@ class Street:
         patches = [np.empty((0, 4, 3))]
         for vehicle in self.vehicles:
             center, yaw = vehicle.pose_at(frame)
-            corners = corners_world(center, vehicle.dimensions_lwh * _SHADOW_SIZE, np.array(yaw))
+            corners = UprightBoxes(center, vehicle.dimensions_lwh * _SHADOW_SIZE, np.array(yaw)).corners()
             roof = corners[:4] + (center - corners[:4]) * [0.2, 0.2, 0.0]
             roof[:, :2] -= sun[:2] / sun[2] * 0.8 * vehicle.dimensions_lwh[2]
             patches.append(np.stack([self.road.dropped(corners[4:]), self.road.dropped(roof)]))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
-from vsrd_ray.datasets.kitti360.boxes import STATIC, XML_CLASSES
+from vsrd_ray.data.truth import STATIC
+from vsrd_ray.datasets.kitti360.boxes import XML_CLASSES
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.synthetic.street import Street
 from vsrd_ray.synthetic.traffic import Vehicle

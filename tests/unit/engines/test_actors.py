@@ -1,6 +1,6 @@
 """The workers' side of the stream without a Ray: what becomes of batches, and of those over which workers die.
 
-A worker that dies leaves an attempt that has begun and not ended: that is all that the next one can know of it.
+A worker that dies leaves an attempt that has attempt and not ended: that is all that the next one can know of it.
 """
 
 import pickle
@@ -13,8 +13,8 @@ import pytest
 from builders import make_group_frames, make_label, make_labels, make_loaded, make_plan, make_prepared, make_result
 
 from vsrd_ray.engines.ray_data import actors
-from vsrd_ray.engines.ray_data.actors import FIT, LOAD, SETUP, Care, LabelGroups, load_groups
-from vsrd_ray.engines.ray_data.attempts import Attempts, Begun
+from vsrd_ray.engines.ray_data.actors import FIT, LOAD, SETUP, LabelGroups, RetryPolicy, load_groups
+from vsrd_ray.engines.ray_data.attempts import Attempt, AttemptLedger
 from vsrd_ray.pipeline.work import Loaded
 from vsrd_ray.runs.results import GroupResult
 
@@ -84,8 +84,8 @@ class Worker:
 
     def __init__(self, pretended: Any, folder: Any) -> None:
         self._pretended, self._file = pretended, folder / "attempts.json"
-        self.attempts = Attempts(self._file, max_attempts=MAX_ATTEMPTS)
-        self.care = Care(pretended.actor(self.attempts), MAX_ATTEMPTS, 0.0)
+        self.attempts = AttemptLedger(self._file, max_attempts=MAX_ATTEMPTS)
+        self.policy = RetryPolicy(pretended.actor(self.attempts), MAX_ATTEMPTS, 0.0)
         self.work = Labelling()
         self.slept: list[float] = []
         self.titles: list[str] = []
@@ -94,21 +94,21 @@ class Worker:
     def dies(self, stage: str, *names: str, times: int = 1) -> None:
         """Workers die over a batch."""
         for _ in range(times):
-            self.care.begin(stage, names)
+            self.policy.begin(stage, names)
 
     def begins(self, stage: str, *names: str) -> int:
         """What the next attempt at a batch counts as."""
-        return self.care.begin(stage, names).count
+        return self.policy.begin(stage, names).count
 
     def load(self, *names: str, number: int = 7) -> list[Loaded]:
         tasks = [SimpleNamespace(plan=make_plan(name)) for name in names]
         row = {"number": number, "tasks": pickle.dumps(tasks) if names else b""}
-        row = load_groups(row, self.work, self.care)  # pyright: ignore[reportArgumentType]
+        row = load_groups(row, self.work, self.policy)  # pyright: ignore[reportArgumentType]
         assert row["number"] == number
         return pickle.loads(row["loaded"])
 
     def labeler(self) -> LabelGroups:
-        return LabelGroups(work=self.work, care=self.care)  # pyright: ignore[reportArgumentType]
+        return LabelGroups(work=self.work, policy=self.policy)  # pyright: ignore[reportArgumentType]
 
     def label(self, labeler: LabelGroups, *loaded: Loaded, number: int = 7) -> list[GroupResult]:
         row = labeler({"number": number, "loaded": pickle.dumps(list(loaded))})
@@ -194,7 +194,7 @@ def test_group_that_kills_its_worker_again_and_again_is_given_up(worker, deaths)
 
 
 def test_group_that_is_given_up_since_it_took_too_long_says_so(worker):
-    worker.care = Care(worker.care.attempts, MAX_ATTEMPTS, 5.0)
+    worker.policy = RetryPolicy(worker.policy.attempts, MAX_ATTEMPTS, 5.0)
     worker.dies(LOAD, "a", times=3)
     worker.attempts.overdue("load a")
     (loaded,) = worker.load("a")
@@ -395,19 +395,19 @@ def test_each_stage_has_its_limit_and_tells_what_is_overdue(worker, monkeypatch,
         yield
 
     monkeypatch.setattr(actors, "deadline", limited)
-    worker.care = Care(worker.care.attempts, MAX_ATTEMPTS, seconds)
+    worker.policy = RetryPolicy(worker.policy.attempts, MAX_ATTEMPTS, seconds)
     worker.load("a", "b")
     worker.label(worker.labeler(), ready("a"))
     assert [limit for limit, _ in limits] == [seconds] * 3
     names = [(LOAD, ["a", "b"]), (SETUP, ["worker"]), (FIT, ["a"])]
     for (_, tell), (stage, group_ids) in zip(limits, names, strict=True):
         tell()
-        assert worker.care.begin(stage, group_ids).was_overdue
+        assert worker.policy.begin(stage, group_ids).was_overdue
 
 
 def test_attempt_is_begun_for_its_worker_and_its_node(worker, pretended, monkeypatch):
     asked = []
-    monkeypatch.setattr(Attempts, "begin", lambda self, *names: asked.append(names) or Begun(1, False))
+    monkeypatch.setattr(AttemptLedger, "begin", lambda self, *names: asked.append(names) or Attempt(1, False))
     pretended.worker, pretended.node = "w", "n"
     worker.load("a", "b")
     pretended.worker = None  # a task is no actor

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from upath import UPath
 
-from vsrd_ray.engines.ray_data.attempts import Attempts, Begun, read_attempts
+from vsrd_ray.engines.ray_data.attempts import Attempt, AttemptLedger, read_attempts
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -14,55 +14,55 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path | UPath:
 
 
 def test_what_begins_is_counted_and_failures_alone_are_kept(file):
-    attempts = Attempts(file, max_attempts=3)
-    assert [attempts.begin("fit a"), attempts.begin("fit b")] == [Begun(1, was_overdue=False)] * 2
+    attempts = AttemptLedger(file, max_attempts=3)
+    assert [attempts.begin("fit a"), attempts.begin("fit b")] == [Attempt(1, was_overdue=False)] * 2
     assert not file.exists()
-    assert attempts.begin("fit a") == Begun(2, was_overdue=False)
+    assert attempts.begin("fit a") == Attempt(2, was_overdue=False)
     assert read_attempts(file) == {"fit a": 1}
     assert attempts.begin("fit a").count == 3
     assert read_attempts(file) == {"fit a": 2}
 
 
 def test_what_ends_is_forgotten(file):
-    attempts = Attempts(file, max_attempts=3)
+    attempts = AttemptLedger(file, max_attempts=3)
     for what in ("fit a", "fit a", "fit b", "fit b", "load a"):
         attempts.begin(what)
     attempts.end(["load a", "fit a", "fit c"])
     assert read_attempts(file) == {"fit b": 1}
-    assert attempts.begin("fit a") == Begun(1, was_overdue=False)
+    assert attempts.begin("fit a") == Attempt(1, was_overdue=False)
     attempts.end(["fit b"])
     assert read_attempts(file) == {}
 
 
 def test_end_of_what_never_failed_writes_nothing(file):
-    attempts = Attempts(file, max_attempts=3)
+    attempts = AttemptLedger(file, max_attempts=3)
     attempts.begin("fit a")
     attempts.end(["fit a"])
     assert not file.exists()
 
 
 def test_counts_of_a_killed_run_go_on(file):
-    Attempts(file, max_attempts=3).begin("load a")
-    first = Attempts(file, max_attempts=3)
+    AttemptLedger(file, max_attempts=3).begin("load a")
+    first = AttemptLedger(file, max_attempts=3)
     first.begin("fit a")
     first.begin("fit a")
-    second = Attempts(file, max_attempts=3)
+    second = AttemptLedger(file, max_attempts=3)
     assert second.begin("fit a").count == 2
     assert second.begin("load a").count == 1
 
 
 def test_of_a_killed_runs_attempts_one_is_left(file):
     file.write_text(json.dumps({"fit a": 9}))
-    assert Attempts(file, max_attempts=3).begin("fit a").count == 3
+    assert AttemptLedger(file, max_attempts=3).begin("fit a").count == 3
 
 
 def test_only_the_next_attempt_learns_that_one_was_overdue(file):
-    attempts = Attempts(file, max_attempts=3)
+    attempts = AttemptLedger(file, max_attempts=3)
     attempts.begin("fit a")
     attempts.overdue("fit a")
-    assert attempts.begin("fit b") == Begun(1, was_overdue=False)
-    assert attempts.begin("fit a") == Begun(2, was_overdue=True)
-    assert attempts.begin("fit a") == Begun(3, was_overdue=False)
+    assert attempts.begin("fit b") == Attempt(1, was_overdue=False)
+    assert attempts.begin("fit a") == Attempt(2, was_overdue=True)
+    assert attempts.begin("fit a") == Attempt(3, was_overdue=False)
 
 
 @pytest.mark.parametrize("text", ["", "{half", "[]", "3", "null", '{"fit a": "often"}', '{"fit a": null}', '{"a": {}}'])
@@ -72,7 +72,7 @@ def test_file_that_no_run_has_written_counts_nothing(tmp_path, text):
 
 
 def test_kept_attempts_are_plain_json(tmp_path):
-    attempts = Attempts(tmp_path / "file", max_attempts=3)
+    attempts = AttemptLedger(tmp_path / "file", max_attempts=3)
     for _ in range(3):
         attempts.begin("fit a")
     assert json.loads((tmp_path / "file").read_text()) == {"fit a": 2}
@@ -81,7 +81,7 @@ def test_kept_attempts_are_plain_json(tmp_path):
 
 def test_attempt_that_ended_with_its_node_is_none(tmp_path):
     alive = {"a", "b"}
-    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=alive.__contains__)
+    attempts = AttemptLedger(tmp_path / "attempts.json", max_attempts=3, lives=alive.__contains__)
     assert attempts.begin("fit g", "a").count == 1
     alive.remove("a")
     assert attempts.begin("fit g", "b").count == 1
@@ -90,7 +90,7 @@ def test_attempt_that_ended_with_its_node_is_none(tmp_path):
 
 
 def test_labelers_that_are_set_up_elsewhere_are_known(tmp_path):
-    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: node != "gone")
+    attempts = AttemptLedger(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: node != "gone")
     assert not attempts.is_set_up_elsewhere("a")
     attempts.set_up("a", "here")
     assert attempts.is_set_up_elsewhere("b")
@@ -101,20 +101,20 @@ def test_labelers_that_are_set_up_elsewhere_are_known(tmp_path):
 
 
 def test_what_is_lost_with_node_after_node_is_to_blame(tmp_path):
-    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: False)
+    attempts = AttemptLedger(tmp_path / "attempts.json", max_attempts=3, lives=lambda node: False)
     assert [attempts.begin("fit g", f"node {n}").count for n in range(8)] == [1, 1, 1, 1, 1, 2, 3, 4]
     attempts.end(["fit g"])
     assert [attempts.begin("fit g", f"node {n}").count for n in range(3)] == [1, 1, 1]
 
 
 def test_a_worker_that_fails_again_and_again_rests_the_longer_the_better_others_do(tmp_path):
-    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3)
+    attempts = AttemptLedger(tmp_path / "attempts.json", max_attempts=3)
 
     def rest_after_failure(worker: str) -> float:
-        is_to_rest = attempts.outcome(worker, is_good=False)
-        rest = attempts.rest(worker)
-        assert is_to_rest == (rest > 0)
-        assert attempts.rest(worker) == 0
+        is_to_back_off = attempts.outcome(worker, is_good=False)
+        rest = attempts.back_off(worker)
+        assert is_to_back_off == (rest > 0)
+        assert attempts.back_off(worker) == 0
         return rest
 
     assert not attempts.outcome("b", is_good=True)
@@ -127,18 +127,18 @@ def test_a_worker_that_fails_again_and_again_rests_the_longer_the_better_others_
 
 
 def test_what_failed_with_a_worker_is_for_another_while_there_is_any(tmp_path):
-    attempts = Attempts(tmp_path / "attempts.json", max_attempts=3)
+    attempts = AttemptLedger(tmp_path / "attempts.json", max_attempts=3)
     attempts.set_up("a", "here")
-    assert attempts.begin("fit g", "here", "a") == Begun(1, was_overdue=False)
+    assert attempts.begin("fit g", "here", "a") == Attempt(1, was_overdue=False)
     attempts.outcome("a", is_good=False, failed=["fit g"])
-    assert attempts.begin("fit g", "here", "a") == Begun(2, was_overdue=False)  # there is no other
+    assert attempts.begin("fit g", "here", "a") == Attempt(2, was_overdue=False)  # there is no other
     attempts.outcome("a", is_good=False, failed=["fit g"])
     attempts.set_up("b", "here")
-    assert [attempts.begin("fit g", "here", "a") for _ in range(5)] == [Begun(2, False, is_for_others=True)] * 5
-    assert attempts.begin("fit h", "here", "a") == Begun(1, was_overdue=False)
-    assert attempts.begin("fit g", "here", "b") == Begun(3, was_overdue=False)
+    assert [attempts.begin("fit g", "here", "a") for _ in range(5)] == [Attempt(2, False, is_for_others=True)] * 5
+    assert attempts.begin("fit h", "here", "a") == Attempt(1, was_overdue=False)
+    assert attempts.begin("fit g", "here", "b") == Attempt(3, was_overdue=False)
     attempts.outcome("b", is_good=False, failed=["fit g"])
-    assert attempts.begin("fit g", "here", "a") == Begun(4, was_overdue=False)
+    assert attempts.begin("fit g", "here", "a") == Attempt(4, was_overdue=False)
     attempts.outcome("a", is_good=False, failed=["fit g"])
     # none of the others comes by
     assert [attempts.begin("fit g", "here", "a").is_for_others for _ in range(6)] == [True] * 5 + [False]

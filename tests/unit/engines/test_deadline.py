@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from vsrd_ray.engines.ray_data import deadline
 from vsrd_ray.engines.ray_data.deadline import EXIT_OVERDUE
 
+# The module alone, without its package, which takes seconds to import.
 PROCESS = """
-import contextlib, ctypes, os, time
-from vsrd_ray.engines.ray_data import deadline as module
+import contextlib, ctypes, os, sys, time
+sys.path.insert(0, {folder!r})
+import deadline as module
 
 module._GRACE = {grace}
 
@@ -31,7 +35,8 @@ HOLDING_THE_GIL = "ctypes.PyDLL(None).usleep(60_000_000)"
 def run(
     *, block: str, seconds: float = 0.3, grace: float = 20.0, tell: str = "pass", after: float = 0.0
 ) -> subprocess.CompletedProcess:
-    program = PROCESS.format(block=block, seconds=seconds, grace=grace, tell=tell, after=after)
+    folder = str(Path(deadline.__file__).parent)
+    program = PROCESS.format(folder=folder, block=block, seconds=seconds, grace=grace, tell=tell, after=after)
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
 
 

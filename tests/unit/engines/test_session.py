@@ -28,15 +28,10 @@ def test_ray_starts_once_when_it_is_asked_for(told):
         assert told == []
         on_demand.start()
         on_demand.start()
-        options = {"address": None, "dashboard": True, "verbose": False, "store_bytes": 512 * 2**20}
-        assert told == [("begin", options)]
+        assert told == [
+            ("begin", {"address": None, "dashboard": True, "verbose": False, "store_bytes": session._STORE_BYTES})
+        ]
     assert told[1:] == ["end"]
-
-
-def test_object_store_holds_many_of_the_largest_groups(told):
-    with session.RayOnDemand(address=None, dashboard=False, verbose=False) as on_demand:
-        on_demand.start(payload_bytes=2**30)
-    assert told[0][1]["store_bytes"] == 32 * 2**30
 
 
 @pytest.mark.parametrize(("verbose", "heard"), [(False, "before after"), (True, "before during after")])

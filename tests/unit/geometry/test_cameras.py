@@ -3,8 +3,8 @@ import pytest
 import slow_projection
 import torch
 
-from vsrd_ray.geometry.boxes import corners_world
-from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.geometry.cameras import box_areas, box_iou, clip_boxes, project_boxes, shared_areas
 from vsrd_ray.rendering import projection
 
 K = np.array([[500.0, 0, 320], [0, 450, 240], [0, 0, 1]])
@@ -17,7 +17,7 @@ def corners(seed, *, depths, shape=()):
     rng = np.random.default_rng(seed)
     centers = np.stack([rng.uniform(*depths, shape), rng.uniform(-6, 6, shape), rng.uniform(-2, 1, shape)], axis=-1)
     sizes = rng.uniform([3, 1.5, 1.3], [5, 2, 2], (*shape, 3))
-    return corners_world(centers, sizes, rng.uniform(-3, 3, shape)) @ RDF.T
+    return UprightBoxes(centers, sizes, rng.uniform(-3, 3, shape)).corners() @ RDF.T
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,5 +47,8 @@ def test_clipping_and_iou_by_hand():
     a = np.array([[0.0, 0, 2, 2]])
     b = np.array([[0.0, 0, 2, 2], [1, 1, 3, 3], [5, 5, 6, 6], [1, 1, 1, 1]])
     assert box_iou(a, b).tolist() == pytest.approx([1, 1 / 7, 0, 0])
+    assert shared_areas(a, b).tolist() == [4, 1, 0, 0] and box_areas(b).tolist() == [4, 4, 1, 0]
     empty = np.zeros((1, 4))
     assert box_iou(empty, empty).tolist() == [0]
+    unknown = np.full((1, 4), np.nan)
+    assert np.isnan(box_iou(np.concatenate([a, unknown]), unknown)).all()

@@ -48,7 +48,7 @@ def test_sequence_that_was_left_out_is_a_failure_with_its_mend():
     assert summary.has_failures
     assert format_summary(summary).splitlines()[5:] == [
         "Left out  b: b/poses.txt: no pose",
-        "Note      The same command labels what was left out, once it is mended.",
+        "Note      The same command labels what was left out, once it is fixed.",
     ]
 
 

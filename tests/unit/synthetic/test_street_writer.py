@@ -15,7 +15,7 @@ from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.drives import list_drives
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world, wrap_angle
+from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.synthetic import StreetSettings, synthesize
 from vsrd_ray.synthetic.street import build_street
 
@@ -90,9 +90,9 @@ def test_the_box_file_is_the_truth_of_the_scene(root: Path) -> None:
     assert boxes.timestamps.tolist() == [frame if car.is_moving else -1 for car, frame in expected]
     assert set(boxes.class_names) == {"car"}
     poses = [car.pose_at(frame) for car, frame in expected]
-    assert boxes.centers_world == pytest.approx(np.stack([c for c, _ in poses]) + street.origin_world, abs=2e-5)
-    assert boxes.dimensions_lwh == pytest.approx(np.stack([car.dimensions_lwh for car, _ in expected]), abs=1e-6)
-    assert wrap_angle(boxes.yaws_world - [yaw for _, yaw in poses]) == pytest.approx(0, abs=1e-7)
+    assert boxes.boxes.centers == pytest.approx(np.stack([c for c, _ in poses]) + street.origin_world, abs=2e-5)
+    assert boxes.boxes.dimensions_lwh == pytest.approx(np.stack([car.dimensions_lwh for car, _ in expected]), abs=1e-6)
+    assert wrap_angle(boxes.boxes.yaws - [yaw for _, yaw in poses]) == pytest.approx(0, abs=1e-7)
 
 
 def test_the_boxes_triangles_look_outward(root: Path) -> None:
@@ -109,7 +109,7 @@ def test_masks_lie_within_their_projected_boxes(root: Path) -> None:
     seen = 0
     for frame in sequence.mask_frames:
         mask = cv2.imread(str(paths.mask_file(root, SEQUENCE, CAMERA, frame)), cv2.IMREAD_UNCHANGED)
-        corners = corners_world(boxes.centers_world, boxes.dimensions_lwh, boxes.yaws_world)
+        corners = boxes.boxes.corners()
         corners_cam = rigid.apply(rigid.inverse(sequence.T_world_cam[frame]), corners.reshape(-1, 3)).reshape(-1, 8, 3)
         for index in np.flatnonzero(boxes.in_frame(frame)):
             rows, columns = np.nonzero(mask == boxes.instance_ids[index])
@@ -144,7 +144,7 @@ def test_the_box_file_names_the_class_of_every_vehicle(mixed_root: Path) -> None
     assert boxes.class_names == ("car",) * 3 + ("truck", "bus", "bus", "caravan", "trailer")
     assert boxes.instance_ids.tolist() == [26001, 26002, 26003, 27001, 28001, 28002, 29001, 30001]
     dimensions = np.stack([vehicle.dimensions_lwh for vehicle in street.vehicles])
-    assert boxes.dimensions_lwh == pytest.approx(dimensions, abs=1e-6)
+    assert boxes.boxes.dimensions_lwh == pytest.approx(dimensions, abs=1e-6)
     labels = [entry.findtext("label") for entry in ElementTree.parse(paths.boxes_file(mixed_root, SEQUENCE)).getroot()]
     assert labels == list(boxes.class_names)
 

@@ -10,15 +10,14 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
-from vsrd_ray.data.lookup import instance_keys, positions
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.storage import Location, read_bytes
 
-STATIC = -1  # timestamp of a box that holds for every frame
 # The XML numbers classes in its own way.
 XML_CLASSES = {
     1: "road",
@@ -82,33 +81,6 @@ class TruthObject:
         return rigid.apply(self.T_world_obj, _UNIT_VERTICES[_CORNER_ORDER])
 
 
-@dataclass(frozen=True)
-class TruthBoxes:
-    """The upright boxes of a sequence."""
-
-    instance_ids: np.ndarray  # [N] int32, semantic id * 1000 + instance id, numbered as in the masks
-    class_names: tuple[str, ...]  # [N]
-    centers_world: np.ndarray  # [N, 3] float64, metres
-    dimensions_lwh: np.ndarray  # [N, 3] float64, metres, full extents
-    yaws_world: np.ndarray  # [N] float64, radians about the world's z, in [-pi, pi)
-    timestamps: np.ndarray  # [N] int32, frame, or STATIC
-    num_skipped: int  # objects that are no upright box, or of no class that masks have
-
-    def in_frame(self, frame: int) -> np.ndarray:
-        """Which boxes [N] bool hold for a frame."""
-        return (self.timestamps == STATIC) | (self.timestamps == frame)
-
-    def find(
-        self,
-        instance_ids: np.ndarray,  # [R]
-        frames: np.ndarray,  # [R]
-    ) -> np.ndarray:
-        """Position [R] of each instance's box in a frame: that frame's own, else the static one, else -1."""
-        keys = instance_keys(self.instance_ids, self.timestamps)
-        own, static = (positions(keys, instance_keys(instance_ids, times)) for times in (frames, STATIC))
-        return np.where(own >= 0, own, static)
-
-
 def read_boxes(root: Location, sequence: str) -> TruthBoxes:
     """The upright boxes of a sequence, in the order of the file.
 
@@ -125,9 +97,11 @@ def read_boxes(root: Location, sequence: str) -> TruthBoxes:
     return TruthBoxes(
         instance_ids=np.array(ids, dtype=np.int32),
         class_names=tuple(CLASSES.name_of(instance_id) for instance_id in ids),
-        centers_world=transforms[:, :3, 3],
-        dimensions_lwh=np.linalg.norm(transforms[:, :3, :3], axis=1),
-        yaws_world=wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
+        boxes=UprightBoxes(
+            transforms[:, :3, 3],
+            np.linalg.norm(transforms[:, :3, :3], axis=1),
+            wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
+        ),
         timestamps=np.array([entry.timestamp for entry in upright], dtype=np.int32),
         num_skipped=num_skipped + len(objects) - len(upright),
     )

@@ -16,11 +16,10 @@ from typing import Any, cast
 
 import ray
 from ray._raylet import setproctitle  # pyright: ignore[reportAttributeAccessIssue] - compiled; Ray itself sets titles so
-from ray.actor import ActorProxy
 from ray.util.metrics import Gauge
 
 from vsrd_ray.data.groups import GroupTask
-from vsrd_ray.engines.ray_data.attempts import Attempts, Begun
+from vsrd_ray.engines.ray_data.attempts import Attempt
 from vsrd_ray.engines.ray_data.deadline import deadline
 from vsrd_ray.errors import one_line
 from vsrd_ray.labelers.base import Labeler
@@ -31,34 +30,34 @@ logger = logging.getLogger(__name__)
 
 LOAD, FIT, SETUP = "load", "fit", "setup"
 _MAX_SETUPS = 3  # of an actor; when its worker dies over each of them, the labeler or the machine is what it dies of
-_LONGEST_REST = 60.0  # seconds
+_LONGEST_BACK_OFF = 60.0  # seconds
 _PARTING = 0.5  # seconds for a result to leave the process
 _EXIT_ANEW = 1  # of a worker that is to be replaced by a new one
 
 
 @dataclass(frozen=True)
-class Care:
+class RetryPolicy:
     """How often workers try a batch, and for how long."""
 
-    attempts: ActorProxy[Attempts]
+    attempts: Any  # handle of an actor of `AttemptLedger`
     max_attempts: int
     seconds: float  # that a batch may take, at loading and at labelling; 0: any time
 
-    def begin(self, stage: str, group_ids: Sequence[str]) -> Begun:
+    def begin(self, stage: str, group_ids: Sequence[str]) -> Attempt:
         """Count that this worker begins a batch."""
         context = ray.get_runtime_context()
         name, worker = self.name(stage, group_ids), context.get_actor_id() or ""
-        return cast(Begun, ray.get(self.attempts.begin.remote(name, context.get_node_id(), worker)))
+        return cast(Attempt, ray.get(self.attempts.begin.remote(name, context.get_node_id(), worker)))
 
     def limited(self, stage: str, group_ids: Sequence[str]) -> AbstractContextManager[None]:
         """A block that ends with this process, should it take too long."""
         name = self.name(stage, group_ids)
         return deadline(self.seconds, tell=lambda: ray.get(self.attempts.overdue.remote(name)))
 
-    def why_given_up(self, stage: str, begun: Begun) -> str:
+    def why_given_up(self, stage: str, attempt: Attempt) -> str:
         """The error of a group that has been tried often enough."""
-        tries = f"{begun.count - 1} attempts to {stage} this group ended with their worker"
-        return f"{tries}; the last one took longer than {self.seconds:g} s" if begun.was_overdue else tries
+        tries = f"{attempt.count - 1} attempts to {stage} this group ended with their worker"
+        return f"{tries}; the last one took longer than {self.seconds:g} s" if attempt.was_overdue else tries
 
     @staticmethod
     def name(stage: str, group_ids: Sequence[str]) -> str:
@@ -66,35 +65,35 @@ class Care:
         return " ".join([stage, *group_ids])
 
 
-def load_groups(row: dict[str, Any], work: Work, care: Care) -> dict[str, Any]:
+def load_groups(row: dict[str, Any], work: Work, policy: RetryPolicy) -> dict[str, Any]:
     """Load a batch of groups.
 
     Args:
         row: its `number`, and pickled `tasks` (a list of `GroupTask`); none if it is done with.
         work: how groups are loaded.
-        care: how often and for how long.
+        policy: how often and for how long.
 
     Returns:
         Its `number`, and pickled `loaded` (a list of `Loaded`).
     """
     tasks: list[GroupTask] = pickle.loads(row["tasks"]) if row["tasks"] else []
 
-    def load(begun: Begun) -> list[Loaded]:
+    def load(attempt: Attempt) -> list[Loaded]:
         preparer = work.preparer()
-        return [replace(work.load(preparer, task), attempts=begun.count) for task in tasks]
+        return [replace(work.load(preparer, task), attempts=attempt.count) for task in tasks]
 
-    loaded = _carefully(
+    loaded = _within_policy(
         LOAD,
         [task.plan.group_id for task in tasks],
-        care,
+        policy,
         load,
         lambda group_id, attempts, error: Loaded(group_id, error=error, attempts=attempts),
     )
     # To be loaded again, as when a node is lost, is then no sign of a failure.
     done = [one.group_id for one in loaded if one.prepared is not None]
-    care.attempts.end.remote([care.name(LOAD, [group_id]) for group_id in done])
+    policy.attempts.end.remote([policy.name(LOAD, [group_id]) for group_id in done])
     if len(loaded) > 1 and len(done) == len(loaded):
-        care.attempts.end.remote([care.name(LOAD, done)])
+        policy.attempts.end.remote([policy.name(LOAD, done)])
     return {"number": row["number"], "loaded": pickle.dumps(loaded)}
 
 
@@ -105,29 +104,29 @@ class LabelGroups:
     it labelled before, nor, but for rounding on a GPU, on the batch.
     """
 
-    def __init__(self, *, work: Work, care: Care) -> None:
+    def __init__(self, *, work: Work, policy: RetryPolicy) -> None:
         """Set up the labeler.
 
         Args:
             work: how groups are labelled.
-            care: how often and for how long.
+            policy: how often and for how long.
         """
-        self._work, self._care = work, care
+        self._work, self._policy = work, policy
         self._labeler: Labeler | None = None
         self._defect = ""
         self._is_leaving = False
         actor = self._actor = ray.get_runtime_context().get_actor_id() or ""
-        time.sleep(cast(float, ray.get(care.attempts.rest.remote(actor))))
-        begun = care.begin(SETUP, [actor])
-        others_go_on = ray.get(care.attempts.is_set_up_elsewhere.remote(actor))
-        if begun.count > _MAX_SETUPS and not others_go_on:
+        time.sleep(cast(float, ray.get(policy.attempts.back_off.remote(actor))))
+        attempt = policy.begin(SETUP, [actor])
+        others_go_on = ray.get(policy.attempts.is_set_up_elsewhere.remote(actor))
+        if attempt.count > _MAX_SETUPS and not others_go_on:
             self._defect = f"{_MAX_SETUPS} workers ended while they set it up"
         else:
-            if begun.count > _MAX_SETUPS:  # this machine may recover
-                time.sleep(min(2.0 ** (begun.count - _MAX_SETUPS), _LONGEST_REST))
-            with care.limited(SETUP, [actor]):
+            if attempt.count > _MAX_SETUPS:  # this machine may recover
+                time.sleep(min(2.0 ** (attempt.count - _MAX_SETUPS), _LONGEST_BACK_OFF))
+            with policy.limited(SETUP, [actor]):
                 self._set_up()
-            ray.get(care.attempts.end.remote([care.name(SETUP, [actor])]))
+            ray.get(policy.attempts.end.remote([policy.name(SETUP, [actor])]))
         self._memory = Gauge("vsrd_gpu_memory_bytes", "Most memory that an actor had of its GPU.", ("actor",))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -149,17 +148,18 @@ class LabelGroups:
             results += [GroupResult(one.group_id, attempts=0) for one in ready]
             return {"number": row["number"], "results": pickle.dumps(results), "defect": ""}
         before = {one.group_id: one.attempts - 1 for one in ready}
-        results += _carefully(
+        results += _within_policy(
             FIT,
             list(before),
-            self._care,
-            lambda begun: [
-                replace(result, attempts=before[result.group_id] + begun.count) for result in self._fit(labeler, ready)
+            self._policy,
+            lambda attempt: [
+                replace(result, attempts=before[result.group_id] + attempt.count)
+                for result in self._fit(labeler, ready)
             ],
             lambda group_id, attempts, error: GroupResult(group_id, error=error, attempts=attempts),
         )
         if len(ready) > 1 and all(result.attempts for result in results):
-            self._care.attempts.end.remote([self._care.name(FIT, list(before))])
+            self._policy.attempts.end.remote([self._policy.name(FIT, list(before))])
         if len(ready) == 1 and not results[-1].attempts:  # it is for others, and Ray would send it here again
             self._leave()
         self._tell_memory()
@@ -173,9 +173,9 @@ class LabelGroups:
             is_good = len(failed) < len(ready)
             return results
         finally:
-            names = [self._care.name(FIT, [group_id]) for group_id in failed]
-            is_to_rest = self._care.attempts.outcome.remote(self._actor, is_good=is_good, failed=names)
-            if not is_good and ray.get(is_to_rest):
+            names = [self._policy.name(FIT, [group_id]) for group_id in failed]
+            is_to_back_off = self._policy.attempts.outcome.remote(self._actor, is_good=is_good, failed=names)
+            if not is_good and ray.get(is_to_back_off):
                 self._leave()
 
     def _leave(self) -> None:
@@ -188,11 +188,11 @@ class LabelGroups:
             labeler = self._work.labeler()
             labeler.setup()
             self._labeler = labeler
-            ray.get(self._care.attempts.set_up.remote(self._actor, ray.get_runtime_context().get_node_id()))
+            ray.get(self._policy.attempts.set_up.remote(self._actor, ray.get_runtime_context().get_node_id()))
         except Exception as error:  # Ray would tell of it at length and on the terminal; the driver tells it in a line
             logger.exception("the labeler cannot be set up")
             self._defect = one_line(error)
-            if ray.get(self._care.attempts.is_set_up_elsewhere.remote(self._actor)):  # this machine is to blame
+            if ray.get(self._policy.attempts.is_set_up_elsewhere.remote(self._actor)):  # this machine is to blame
                 os._exit(_EXIT_ANEW)
 
     def _tell_memory(self) -> None:
@@ -208,28 +208,28 @@ def _show(stage: str, group_ids: Sequence[str]) -> None:
     setproctitle(f"ray::{stage} {group_ids[0]}{more}")
 
 
-def _carefully(
+def _within_policy(
     stage: str,
     group_ids: Sequence[str],
-    care: Care,
-    do: Callable[[Begun], list],
+    policy: RetryPolicy,
+    do: Callable[[Attempt], list],
     fail: Callable[[str, int, str | None], Any],
 ) -> list:
     """What comes of a batch, unless earlier workers died over it, or it fails as a whole."""
     if not group_ids:
         return []
     _show(stage, group_ids)
-    begun = care.begin(stage, group_ids)
+    attempt = policy.begin(stage, group_ids)
     is_single = len(group_ids) == 1
-    if begun.is_for_others or (begun.count > 1 and not is_single):
+    if attempt.is_for_others or (attempt.count > 1 and not is_single):
         return [fail(group_id, 0, None) for group_id in group_ids]
-    if begun.count > care.max_attempts:
-        return [fail(group_ids[0], begun.count - 1, care.why_given_up(stage, begun))]
+    if attempt.count > policy.max_attempts:
+        return [fail(group_ids[0], attempt.count - 1, policy.why_given_up(stage, attempt))]
     try:
-        with care.limited(stage, group_ids):
-            return do(begun)
+        with policy.limited(stage, group_ids):
+            return do(attempt)
     except Exception as error:
         logger.exception("%d groups failed together", len(group_ids))
         if is_single:
-            return [fail(group_ids[0], begun.count, one_line(error))]
+            return [fail(group_ids[0], attempt.count, one_line(error))]
         return [fail(group_id, 0, None) for group_id in group_ids]

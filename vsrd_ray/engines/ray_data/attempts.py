@@ -12,13 +12,13 @@ from vsrd_ray.storage.atomic import atomic_write
 
 _PASSES = 5  # of a group that a worker failed at, before the same worker may try it again
 _NODES_TO_BLAME_NO_GROUP = 5  # that something may be lost with; from then on it is what they died of
-_FAILURES_TO_REST_AFTER = 2  # of a worker, one after the other
+_FAILURES_TO_BACK_OFF_AFTER = 2  # of a worker, one after the other
 _DOUBLINGS = 16  # of a rest
-_SHORT_REST, _LONG_REST = 2.0, 600.0  # seconds, at most; the latter where other workers do better
+_SHORT_BACK_OFF, _LONG_BACK_OFF = 2.0, 600.0  # seconds, at most; the latter where other workers do better
 
 
 @dataclass(frozen=True)
-class Begun:
+class Attempt:
     """An attempt that begins."""
 
     count: int  # attempts so far, this one included
@@ -26,11 +26,11 @@ class Begun:
     is_for_others: bool = False  # not to be made here: this worker has failed at it, and others are there
 
 
-class Attempts:
+class AttemptLedger:
     """Run as an actor, it outlives the workers that a group kills: by a crash of native code, or for want of memory.
 
     A worker tells when it begins something, and an attempt that fails ends with the worker or with an error: so what is
-    begun again had failed. These counts are kept in a file, for the next run should this one be killed, and for this
+    attempt again had failed. These counts are kept in a file, for the next run should this one be killed, and for this
     actor itself should it be started anew.
     """
 
@@ -52,10 +52,10 @@ class Attempts:
         self._passes: Counter[str] = Counter()  # of something, since it failed with that worker
         self._failures: Counter[str] = Counter()  # of a worker, since its last success
         self._successes: Counter[str] = Counter()  # of a worker
-        self._rests: dict[str, float] = {}  # seconds that workers are to rest when they begin anew
+        self._back_offs: dict[str, float] = {}  # seconds that workers are to rest when they begin anew
         self._successes_before: dict[str, int] = {}  # of the others, when a worker's failures began
 
-    def begin(self, what: str, node: str = "", worker: str = "") -> Begun:
+    def begin(self, what: str, node: str = "", worker: str = "") -> Attempt:
         """Count that a worker on a node begins something, such as a group.
 
         An attempt that ended with its node is none: not the group was to blame, unless it happens again and again.
@@ -64,18 +64,18 @@ class Attempts:
         if self._failed_at.get(what, "") == worker != "" and self._others_are_ready(worker):
             self._passes[what] += 1
             if self._passes[what] <= _PASSES:
-                return Begun(self._counts[what], was_overdue=False, is_for_others=True)
+                return Attempt(self._counts[what], was_overdue=False, is_for_others=True)
         if what in self._nodes and not self._lives(self._nodes[what]):
             self._lost[what] += 1
             self._counts[what] += self._lost[what] >= _NODES_TO_BLAME_NO_GROUP
         else:
             self._counts[what] += 1
         self._nodes[what] = node
-        begun = Begun(self._counts[what], was_overdue=what in self._overdue)
+        attempt = Attempt(self._counts[what], was_overdue=what in self._overdue)
         self._overdue.discard(what)
-        if begun.count > 1:
+        if attempt.count > 1:
             self._keep()
-        return begun
+        return attempt
 
     def overdue(self, what: str) -> None:
         """A worker takes too long for something, and is about to end."""
@@ -126,15 +126,15 @@ class Attempts:
         if not self._failures[worker]:
             self._successes_before[worker] = others
         self._failures[worker] += 1
-        if (more := self._failures[worker] - _FAILURES_TO_REST_AFTER) < 0:
+        if (more := self._failures[worker] - _FAILURES_TO_BACK_OFF_AFTER) < 0:
             return False
-        most = _LONG_REST if others > self._successes_before[worker] else _SHORT_REST
-        self._rests[worker] = min(2.0 ** min(more, _DOUBLINGS), most)
+        most = _LONG_BACK_OFF if others > self._successes_before[worker] else _SHORT_BACK_OFF
+        self._back_offs[worker] = min(2.0 ** min(more, _DOUBLINGS), most)
         return True
 
-    def rest(self, worker: str) -> float:
+    def back_off(self, worker: str) -> float:
         """Seconds that a worker is to wait before it begins."""
-        return self._rests.pop(worker, 0.0)
+        return self._back_offs.pop(worker, 0.0)
 
     def _keep(self) -> None:
         failed = {what: count - 1 for what, count in self._counts.items() if count > 1}

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray.actor import ActorProxy
 
 
 class Feed:
@@ -46,8 +45,8 @@ class Feed:
         return self._rows.get(number, b"") if number < self._count else None
 
 
-def drawn(_: dict[str, Any], feed: ActorProxy[Feed]) -> Iterator[dict[str, Any]]:
-    """The rows of a feed, `number` and `tasks` (bytes), from the first to the last."""
+def drawn(_: dict[str, Any], feed: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a feed (a handle of its actor), `number` and `tasks` (bytes), from the first to the last."""
     number = 0
     while (tasks := ray.get(feed.get.remote(number))) is not None:
         yield {"number": number, "tasks": tasks}

@@ -16,7 +16,7 @@ class RunMetrics:
     def __init__(self) -> None:
         self._done = Counter("vsrd_groups_done", "Frame groups labelled.")
         self._failed = Counter("vsrd_groups_failed", "Frame groups given up.")
-        self._retried = Counter("vsrd_groups_retried", "Attempts at frame groups that failed and were repeated.")
+        self._retried = Counter("vsrd_groups_retried", "AttemptLedger at frame groups that failed and were repeated.")
         self._labels = Counter("vsrd_labels_written", "Boxes written, one a frame and instance.")
         self._total = Gauge("vsrd_groups_total", "Frame groups of the sequences planned so far.")
         self._seconds = Histogram(

@@ -20,8 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames
-from vsrd_ray.engines.ray_data.actors import FIT, LOAD, Care, LabelGroups, load_groups
-from vsrd_ray.engines.ray_data.attempts import Attempts, is_alive
+from vsrd_ray.engines.ray_data.actors import FIT, LOAD, LabelGroups, RetryPolicy, load_groups
+from vsrd_ray.engines.ray_data.attempts import AttemptLedger, is_alive
 from vsrd_ray.engines.ray_data.feed import Feed, drawn
 from vsrd_ray.engines.ray_data.indexing import index_chunk
 from vsrd_ray.engines.ray_data.metrics import RunMetrics
@@ -83,7 +83,7 @@ class RayEngine:
         Raises:
             WorkerError: no labeler can be set up, or the workers cannot go on.
         """
-        attempts = _on_this_node(Attempts, restarts=True).remote(
+        attempts = _on_this_node(AttemptLedger, restarts=True).remote(
             self.attempts_file, max_attempts=self.max_attempts, lives=is_alive
         )
         fruitless = 0  # streams, one after the other
@@ -95,7 +95,7 @@ class RayEngine:
                         count += 1
                         yield result
                         if result.attempts and (result.error is None or result.attempts >= self.max_attempts):
-                            attempts.end.remote([Care.name(stage, [result.group_id]) for stage in (LOAD, FIT)])
+                            attempts.end.remote([RetryPolicy.name(stage, [result.group_id]) for stage in (LOAD, FIT)])
                 except (RayError, ExecutionTimeoutError) as error:
                     fruitless = 0 if count else fruitless + 1
                     if fruitless and (fruitless == _FRUITLESS_STREAMS or isinstance(error, ExecutionTimeoutError)):
@@ -126,15 +126,15 @@ class RayEngine:
         return max(min(4 * self.pool.max_size + 16, fitting), 2 * self.pool.max_size)
 
     def _dataset(self, feed: ActorHandle, attempts: ActorHandle, *, num_batches: int | None) -> Dataset:
-        care = Care(cast(Any, attempts), self.max_attempts, self.seconds)
+        policy = RetryPolicy(cast(Any, attempts), self.max_attempts, self.seconds)
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         dataset = (
             ray.data.range(1, override_num_blocks=1)
             .flat_map(partial(drawn, feed=cast(Any, feed)), num_cpus=0, label_selector=here)
-            .map(partial(load_groups, work=self.work, care=care), num_cpus=1, max_calls=_LOADS_A_PROCESS)
+            .map(partial(load_groups, work=self.work, policy=policy), num_cpus=1, max_calls=_LOADS_A_PROCESS)
             .map(
                 LabelGroups,  # pyright: ignore[reportArgumentType] - Ray makes an instance in every actor
-                fn_constructor_kwargs={"work": self.work, "care": care},
+                fn_constructor_kwargs={"work": self.work, "policy": policy},
                 compute=_strategy(self.pool, num_batches),
                 num_cpus=self.pool.num_cpus,
                 num_gpus=self.pool.num_gpus,

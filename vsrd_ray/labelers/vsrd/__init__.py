@@ -1,5 +1,11 @@
-"""VSRD: boxes by volumetric silhouette rendering."""
+"""VSRD: boxes from instance masks, by volumetric silhouette rendering or by bodies fitted to outlines.
 
-from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
+The published method (CVPR 2024) optimises the boxes of a group of frames through rendered silhouettes. The default
+here fits a body with a learned shape prior to each instance's contours over the whole drive, which is better and a
+tiny share of the work; docs/method.md tells how. `grouping` and `scene` plan groups, `observations` and `outlines`
+prepare what masks say, `bodyfit` and `comparisons` fit bodies, `optimise`, `targets` and `residual` are the volumetric
+steps. `published` reads and writes the files of VSRD's own tools.
 
-__all__ = ["VSRDLabeler"]
+Owns: these methods, `shape_priors/`, `configs/`, the commands `train-prior`, `sample` and `annotate`.
+Does not own: the rows of boxes, KITTI text, evaluation: they belong to the kind `boxes`.
+"""

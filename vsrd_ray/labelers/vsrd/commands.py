@@ -53,7 +53,7 @@ def sample(
     """
     from vsrd_ray.labelers.configs import load_config
     from vsrd_ray.labelers.vsrd.config import VSRDConfig
-    from vsrd_ray.labelers.vsrd.filenames import sample as run
+    from vsrd_ray.labelers.vsrd.published.filenames import sample as run
 
     loaded = load_config(config, overrides)
     if not isinstance(loaded, VSRDConfig):

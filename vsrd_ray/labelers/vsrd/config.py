@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.settings import (
     Count,
     LabelerSettings,
@@ -22,7 +23,7 @@ class GroupingSettings(Settings):
     kind: Literal["vsrd", "scene"] = "vsrd"  # groups around target frames (published), or each instance fitted once
     min_shared: Share = 0.5  # share of the target's instances that a source frame must show
     num_sources: PositiveCount = 16  # source frames of a group; fewer candidates make no target
-    min_area: PositiveCount = 128  # px of mask for an instance to count in a frame
+    min_area: PositiveCount = MIN_MASK_AREA  # px of mask for an instance to count in a frame
     min_box_side: Count = 16  # px of the smaller side of its mask box
     num_views: PositiveCount = 24  # scene: views of an instance at most
     window_instances: PositiveCount = 6  # scene: instances that are fitted together at most
@@ -40,7 +41,7 @@ class MaskSettings(Settings):
 
     refine: bool = True  # keep the largest outer contour, filled
     min_source_area: PositiveCount = 1  # px of refined mask for an instance to be visible in a source frame
-    min_target_area: PositiveCount = 128  # px of refined mask for an instance of the target frame to be fitted
+    min_target_area: PositiveCount = MIN_MASK_AREA  # px of refined mask to be fitted, of the target frame's instances
     min_target_side: Count = 16  # px of the smaller side of its box
     softness: Positive = 10.0  # px of signed distance over which the soft mask changes by one logistic unit
     distance: Literal["exact", "transform"] = "exact"  # to the contour's polyline, or by a distance transform
@@ -208,7 +209,7 @@ class LabelSettings(Settings):
 class VSRDConfig(LabelerSettings):
     """Everything that decides what a labelling run finds. Its hash names the run."""
 
-    labeler: Literal["vsrd"] = "vsrd"
+    labeler: Literal["vsrd"] = "vsrd"  # pyright: ignore[reportIncompatibleVariableOverride] - settings are frozen
     grouping: GroupingSettings = GroupingSettings()
     masks: MaskSettings = MaskSettings()
     box: BoxSettings = BoxSettings()

@@ -10,9 +10,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vsrd_ray.data.groups import FrameGroup, GroupFrames
+from vsrd_ray.data.groups import FrameGroup, GroupFrames, of_instances
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world, wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
@@ -188,25 +188,23 @@ class VSRDLabeler:
         if not all(np.isfinite(values).all() for values in found.arrays()):
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
-        centers, dimensions_lwh, yaws = found.in_world(T_world_ref)
-        ious, order = self._match(group, found.rows, corners_world(centers, dimensions_lwh, yaws))
+        boxes = found.in_world(T_world_ref)
+        ious, order = self._match(group, found.rows, boxes.corners())
         confidences = body_confidences(bodies.fit).numpy()
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         fits = []
         for row, iou, box in zip(found.rows, ious, order, strict=True):
-            views = np.stack([cameras[frame] for frame in group.plan.instance_views[row]])
+            views = np.stack([cameras[frame] for frame in of_instances(group.plan).instance_views[row]])
             is_moving = bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
             fits.append(
                 BoxFit(
                     instance_id=group.plan.instance_ids[row],
                     class_name=group.class_names[row],
-                    center_world=centers[box],
-                    dimensions_lwh=dimensions_lwh[box],
-                    yaw_world=float(yaws[box]),
+                    box=boxes[box],
                     confidence=self._confidence(iou, confidences[row], is_moving=is_moving),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),
-                    bearing_spread_deg=bearing_spread_deg(centers[box], views[bodies.seen[row][: len(views)]]),
+                    bearing_spread_deg=bearing_spread_deg(boxes.centers[box], views[bodies.seen[row][: len(views)]]),
                     silhouette_loss=float(found.silhouette_losses[box]),
                     is_moving=is_moving,
                     shape=self._shape(bodies.fit, row),
@@ -301,11 +299,11 @@ class _Found:
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.locations, self.half_extents, self.R_ref_obj, self.silhouette_losses
 
-    def in_world(self, T_world_ref: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centres [N, 3], dimensions_lwh [N, 3] and yaws [N] in the world."""
+    def in_world(self, T_world_ref: np.ndarray) -> UprightBoxes:
+        """The boxes [N] in the world."""
         forward = self.R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
         yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
-        return rigid.apply(T_world_ref, self.locations), 2 * self.half_extents[:, [2, 0, 1]], yaws
+        return UprightBoxes(rigid.apply(T_world_ref, self.locations), 2 * self.half_extents[:, [2, 0, 1]], yaws)
 
 
 def bearing_spread_deg(

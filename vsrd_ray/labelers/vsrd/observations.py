@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.data.groups import FrameGroup, of_instances
 from vsrd_ray.data.masks import without_specks
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.vsrd.config import SizeSettings, StartSettings
@@ -94,7 +94,7 @@ def observe(
     """
     plan = group.plan
     places = {view.frame: index for index, view in enumerate(group.views)}
-    frames = [plan.instance_views[plan.instance_ids.index(instance_id)] for instance_id in instance_ids]
+    frames = [of_instances(plan).instance_views[plan.instance_ids.index(instance_id)] for instance_id in instance_ids]
     shape = len(instance_ids), max(map(len, frames), default=1)
     arrays = _blank(shape, num_points=settings.contour_points)
     units = directions(NUM_DIRECTIONS)

@@ -11,6 +11,7 @@ import numpy as np
 from vsrd_ray.labelers.vsrd.bodies import Body
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.priors import load_prior
+from vsrd_ray.labels.boxes.columns import box_of
 
 # From a body's axes (x right, y down, z forward) to those of boxes (x forward, y left, z up).
 _R_FLU_RDF = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -40,9 +41,8 @@ class LabelBodies:
             return []
         latents = np.array(row["shape"], dtype=np.float64)[: len(prior.basis)]
         vertices = prior.mean + np.tensordot(latents, prior.basis[: len(latents)], axes=1)
-        half = np.array([row["length"], row["width"], row["height"]]) / 2
-        local = vertices @ _R_FLU_RDF.T * half
-        cos, sin = np.cos(row["yaw_world"]), np.sin(row["yaw_world"])
+        box = box_of(row)
+        local = vertices @ _R_FLU_RDF.T * (box.dimensions_lwh / 2)
+        cos, sin = np.cos(box.yaws), np.sin(box.yaws)
         R_world_obj = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-        center = np.array([row["x_world"], row["y_world"], row["z_world"]])
-        return Body(local @ R_world_obj.T + center).solids
+        return Body(local @ R_world_obj.T + box.centers).solids

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsrd_ray.labels.boxes.evaluation.run import DEFAULT_RANGE
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.options import (
     PATH,
     camera_option,
@@ -39,7 +39,7 @@ def options() -> Mapping[str, Sequence[click.Option]]:
         "evaluate": (
             click.Option(
                 ["--max-range"],
-                default=DEFAULT_RANGE,
+                default=MAX_RANGE,
                 show_default=True,
                 help="Farthest true box that counts, metres; not for AP.",
             ),

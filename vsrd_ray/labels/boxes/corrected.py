@@ -10,6 +10,7 @@ import numpy as np
 
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.errors import InputError
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.kitti import kitti_type
 
 _MAX_EXTENT = 200.0  # metres
@@ -23,9 +24,7 @@ class CorrectedFrame:
     sequence: str
     frame: int
     class_names: tuple[str, ...]  # [N]
-    centers_world: np.ndarray  # [N, 3] metres
-    dimensions_lwh: np.ndarray  # [N, 3] metres
-    yaws_world: np.ndarray  # [N] radians
+    boxes: UprightBoxes  # [N], in the world
     given_ids: tuple[int | None, ...]  # [N] instance ids that the file gives with its boxes
     exported_ids: tuple[int, ...] | None  # instance ids of the lines as they were exported, where that is known
     rounding: float  # metres and radians by which the file may differ from what was exported

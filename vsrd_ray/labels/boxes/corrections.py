@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.drive import Drive, View
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import SIDES, is_any_of
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou
+from vsrd_ray.labels.boxes.columns import BOX_2D, box_columns, box_of, boxes_of
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame
 from vsrd_ray.labels.boxes.formats import cvat, kitti
 from vsrd_ray.labels.boxes.formats.folder import UNCORRECTED, exported, mark_imported
@@ -31,7 +32,7 @@ from vsrd_ray.labels.boxes.identities import Identities, Sight
 from vsrd_ray.labels.boxes.parquet import HUMAN, REVIEW_SCHEMA, corrected_rows, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
-from vsrd_ray.labels.boxes.selection import boxes_world, is_in_image, labelled_frames
+from vsrd_ray.labels.boxes.selection import is_in_image, labelled_frames
 from vsrd_ray.runs.folder import read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths
@@ -231,10 +232,10 @@ class _SequenceImport:
     def _look(self, frame: CorrectedFrame) -> Sight:
         """Where the boxes and the masks of a frame are in its image."""
         nothing = np.zeros(len(frame.class_names))
-        columns = _columns(self.drive.view(frame.frame), *_boxes_of(frame), areas=nothing)
+        columns = camera_columns(self.drive.view(frame.frame), frame.boxes, mask_areas=nothing)
         masks = self._masks[frame.frame]
         return Sight(
-            boxes_xyxy=np.array([columns[f"bbox_{side}"] for side in SIDES]).T,
+            boxes_xyxy=np.stack([columns[name] for name in BOX_2D], axis=-1),
             mask_ids=tuple(masks),
             mask_boxes_xyxy=np.array([mask.box_xyxy for mask in masks.values()], dtype=np.float64).reshape(-1, 4),
         )
@@ -252,15 +253,13 @@ class _SequenceImport:
     ) -> list[dict[str, Any]]:
         """Rows of `LABEL_SCHEMA`; a box that is where the run has it keeps every digit."""
         exact = {n: row for n, row in enumerate(same) if row is not None}
-        centers, sizes, yaws = (values.copy() for values in _boxes_of(frame))
-        for n, row in exact.items():
-            centers[n] = [row[name] for name in ("x_world", "y_world", "z_world")]
-            sizes[n] = [row[name] for name in ("length", "width", "height")]
-            yaws[n] = row["yaw_world"]
+        boxes = UprightBoxes.stack([box_of(exact[n]) if n in exact else box for n, box in enumerate(frame.boxes)])
         view = self.drive.view(frame.frame)
         masks = [self._masks[frame.frame].get(instance_id) for instance_id in ids]
-        columns = _columns(view, centers, sizes, yaws, areas=np.array([mask.area if mask else 0 for mask in masks]))
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        areas = np.array([mask.area if mask else 0 for mask in masks])
+        columns = box_columns(boxes) | camera_columns(view, boxes, mask_areas=areas)
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        rows: list[dict[str, Any]] = [dict(zip(columns, numbers, strict=True)) for numbers in values]
         for n, row in enumerate(rows):
             row |= {
                 "camera": self.drive.camera.name,
@@ -290,14 +289,11 @@ def _with_unseen(frame: CorrectedFrame, ids: list[int], rows: pa.Table) -> tuple
         return frame, ids
     is_there = is_any_of(rows["instance_id"], [*ids, *frame.exported_ids]).to_numpy()
     unseen = rows.filter(pa.array(~is_in_image(rows) & ~is_there))
-    centers, sizes, yaws = boxes_world(unseen)
     more = unseen["instance_id"].to_pylist()
     frame = replace(
         frame,
         class_names=(*frame.class_names, *unseen["class_name"].to_pylist()),
-        centers_world=np.concatenate([frame.centers_world, centers]),
-        dimensions_lwh=np.concatenate([frame.dimensions_lwh, sizes]),
-        yaws_world=np.concatenate([frame.yaws_world, yaws]),
+        boxes=UprightBoxes.concatenate([frame.boxes, boxes_of(unseen)]),
         given_ids=(*frame.given_ids, *more),
     )
     return frame, [*ids, *more]
@@ -305,38 +301,25 @@ def _with_unseen(frame: CorrectedFrame, ids: list[int], rows: pa.Table) -> tuple
 
 def _same_rows(frame: CorrectedFrame, rows: pa.Table, positions: Sequence[int]) -> list[dict[str, Any] | None]:
     """For each box [N] the row at its position, -1 for none, if it is the same box of the same class; None if not."""
-    centers, sizes, yaws = boxes_world(rows)
+    boxes = boxes_of(rows)
     names = rows["class_name"].to_pylist()
     same: list[dict[str, Any] | None] = []
     for n, position in enumerate(positions):
         is_same = position >= 0 and names[position] == frame.class_names[n]
         if is_same:
-            differences = [frame.centers_world[n] - centers[position], frame.dimensions_lwh[n] - sizes[position]]
-            turn = wrap_angle(frame.yaws_world[n] - yaws[position])
-            is_same = np.abs(np.append(np.concatenate(differences), turn)).max() <= frame.rounding
+            a, b = frame.boxes[n], boxes[position]
+            turn = wrap_angle(a.yaws - b.yaws)
+            differences = np.concatenate([a.centers - b.centers, a.dimensions_lwh - b.dimensions_lwh, turn[None]])
+            is_same = np.abs(differences).max() <= frame.rounding
         same.append(rows.slice(position, 1).to_pylist()[0] if is_same else None)
     return same
-
-
-def _boxes_of(frame: CorrectedFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return frame.centers_world, frame.dimensions_lwh, frame.yaws_world
-
-
-def _columns(
-    view: View, centers: np.ndarray, sizes: np.ndarray, yaws: np.ndarray, *, areas: np.ndarray
-) -> dict[str, list[float]]:
-    """The columns [N] of a box itself, in the world and in the camera."""
-    columns = {"x_world": centers[:, 0], "y_world": centers[:, 1], "z_world": centers[:, 2]}
-    columns |= {"length": sizes[:, 0], "width": sizes[:, 1], "height": sizes[:, 2], "yaw_world": yaws}
-    columns |= camera_columns(view, centers_world=centers, dimensions_lwh=sizes, yaws_world=yaws, mask_areas=areas)
-    return {name: values.tolist() for name, values in columns.items()}
 
 
 def _mask_overlap(row: dict[str, Any], mask: _Mask | None) -> float | None:
     """IoU of the projected box and the box of the mask in this frame, None without a mask."""
     if mask is None:
         return None
-    projected = np.array([row[f"bbox_{side}"] for side in SIDES])
+    projected = np.array([row[name] for name in BOX_2D])
     return float(box_iou(projected, np.asarray(mask.box_xyxy)))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+from vsrd_ray.geometry.boxes import UprightBoxes
 
 
 @dataclass(frozen=True)
@@ -11,9 +11,7 @@ class BoxFit:
 
     instance_id: int
     class_name: str
-    center_world: np.ndarray  # [3] float64, metres
-    dimensions_lwh: np.ndarray  # [3] float64, metres
-    yaw_world: float  # radians about the world's z, in [-pi, pi)
+    box: UprightBoxes  # one, without batch axes, in the world; its yaw is in [-pi, pi)
     confidence: float  # 0..1
     mean_iou_2d: float  # mean over the labelled frames of the IoU of projected box and mask box
     num_views: int  # views of the group that show the instance

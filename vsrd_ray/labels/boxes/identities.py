@@ -13,10 +13,10 @@ from scipy.optimize import linear_sum_assignment
 
 from vsrd_ray.data.classes import IDS_PER_CLASS, ClassTable
 from vsrd_ray.errors import InputError
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_iou
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame
-from vsrd_ray.labels.boxes.selection import boxes_world
 
 MIN_OVERLAP = 0.1  # IoU seen from above, over which a box can be the same instance as another
 MIN_COVER = 0.5  # IoU in the image, over which a box can be the instance of a mask
@@ -44,11 +44,11 @@ class Identities:
     labels: pa.Table  # rows of the sequence
     used_ids: set[int]  # in labels or masks of the sequence
     classes: ClassTable  # of the dataset
-    _standing: dict[int, "_Box"] = field(default_factory=dict, init=False)
+    _standing: dict[int, UprightBoxes] = field(default_factory=dict, init=False)  # one box each
 
     def __post_init__(self) -> None:
         rows = self.labels.filter(~pc.field("is_moving"))
-        self._standing = dict(zip(rows["instance_id"].to_pylist(), zip(*boxes_world(rows), strict=True), strict=True))
+        self._standing = dict(zip(rows["instance_id"].to_pylist(), boxes_of(rows), strict=True))
         self.used_ids = {*self.used_ids, *self.labels["instance_id"].to_pylist()}
 
     def assign(self, frame: CorrectedFrame, rows: pa.Table, look: Callable[[], Sight]) -> list[int]:
@@ -63,11 +63,11 @@ class Identities:
             InputError: a class has no number left for a new instance.
         """
         ids: list[int | None] = [self._given(frame, n) for n in range(len(frame.class_names))]
-        self._overlapping(frame, ids, rows["instance_id"].to_pylist(), boxes_world(rows))
+        self._overlapping(frame, ids, rows["instance_id"].to_pylist(), boxes_of(rows))
         self._in_line(frame, ids)
         here = set(rows["instance_id"].to_pylist())
         elsewhere = {instance_id: box for instance_id, box in self._standing.items() if instance_id not in here}
-        self._overlapping(frame, ids, list(elsewhere), tuple(map(np.array, zip(*elsewhere.values(), strict=True))))
+        self._overlapping(frame, ids, list(elsewhere), UprightBoxes.stack(list(elsewhere.values())))
         if None in ids:
             self._covering(frame, ids, look())
         return [self._new(frame, n) if known is None else known for n, known in enumerate(ids)]
@@ -82,17 +82,14 @@ class Identities:
         frame: CorrectedFrame,
         ids: list[int | None],
         candidates: Sequence[int],  # [M] instance ids
-        boxes: tuple[np.ndarray, ...],  # centres [M, 3], dimensions [M, 3], yaws [M]
+        boxes: UprightBoxes,  # [M]
     ) -> None:
         """Give boxes without an id the free candidates whose boxes they overlap, the sum of overlaps being largest."""
         open_boxes = [n for n, known in enumerate(ids) if known is None]
         free = [m for m, candidate in enumerate(candidates) if candidate not in ids]
         if not open_boxes or not free:
             return
-        centers, sizes, yaws = (values[free][None] for values in boxes)
-        mine = (frame.centers_world, frame.dimensions_lwh, frame.yaws_world)
-        my_centers, my_sizes, my_yaws = (values[open_boxes][:, None] for values in mine)
-        _, overlaps = box_iou_3d(my_centers, my_sizes, my_yaws, centers, sizes, yaws)
+        _, overlaps = frame.boxes[open_boxes][:, None].iou(boxes[free])
         for row, column in _pairs(overlaps, MIN_OVERLAP):
             ids[open_boxes[row]] = candidates[free[column]]
 
@@ -124,7 +121,7 @@ class Identities:
                 "import fewer new boxes"
             )
         self.used_ids.add(new)
-        self._standing[new] = (frame.centers_world[n], frame.dimensions_lwh[n], frame.yaws_world[n])
+        self._standing[new] = frame.boxes[n]
         return new
 
 
@@ -133,6 +130,3 @@ def _pairs(overlaps: np.ndarray, least: float) -> list[tuple[int, int]]:
     overlaps = np.where(overlaps > least, overlaps, 0.0)
     rows, columns = linear_sum_assignment(overlaps, maximize=True)
     return [(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if overlaps[r, c] > 0]
-
-
-_Box = tuple[np.ndarray, np.ndarray, np.ndarray]  # centre [3], dimensions [3], yaw []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import ALPHA, BOTTOM_CAM, BOX_2D, ROTATION_Y, SIZE_LWH
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 
@@ -110,10 +111,10 @@ def read_lines(path: Location) -> list[str]:
 
 
 def _line(row: dict) -> str:
-    columns = [kitti_type(row["class_name"]), f"{row['truncation']:.2f}", str(row["occlusion"]), _angle(row["alpha"])]
-    columns += [_fixed(row[f"bbox_{side}"], 2) for side in ("left", "top", "right", "bottom")]
-    columns += [_fixed(row[name], 4) for name in ("height", "width", "length", "x_cam", "y_cam", "z_cam")]
-    columns.append(_angle(row["rotation_y"]))
+    columns = [kitti_type(row["class_name"]), f"{row['truncation']:.2f}", str(row["occlusion"]), _angle(row[ALPHA])]
+    columns += [_fixed(row[name], 2) for name in BOX_2D]
+    columns += [_fixed(row[name], 4) for name in (*reversed(SIZE_LWH), *BOTTOM_CAM)]
+    columns.append(_angle(row[ROTATION_Y]))
     if "confidence" in row:
         columns.append(_fixed(row["confidence"], 4))
     return " ".join(columns)

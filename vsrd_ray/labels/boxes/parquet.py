@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, BOX_WORLD, ROTATION_Y
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs.paths import RunPaths, is_brought_in
 from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
@@ -23,10 +24,8 @@ REVIEW_SCHEMA = pa.schema([("camera", pa.string()), ("frame", pa.int32())])
 
 # Columns of labels and groups without which a row means nothing.
 _NEEDED = {
-    *("sequence", "camera", "frame", "instance_id", "class_name", "confidence"),
-    *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
-    *("x_cam", "y_cam", "z_cam", "rotation_y", "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
-    *("truncation", "occlusion"),
+    *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
+    *(*BOX_WORLD, *BOTTOM_CAM, ROTATION_Y, *BOX_2D, "truncation", "occlusion"),
 }
 
 

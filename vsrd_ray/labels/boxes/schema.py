@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
+
 SCHEMA_VERSION = "1"
 
 # The sequence is not a column: it lives in the path (hive partition `sequence=<seq>`).
@@ -11,25 +13,10 @@ LABEL_SCHEMA = pa.schema(
         ("frame", pa.int32()),
         ("instance_id", pa.int32()),
         ("class_name", pa.string()),
-        # box in the world: centre, full extents, heading about z (0 = facing +x)
-        ("x_world", pa.float64()),
-        ("y_world", pa.float64()),
-        ("z_world", pa.float64()),
-        ("length", pa.float64()),
-        ("width", pa.float64()),
-        ("height", pa.float64()),
-        ("yaw_world", pa.float64()),
-        # box in the rectified camera, as KITTI has it: bottom centre, rotation_y and alpha in [-pi, pi)
-        ("x_cam", pa.float64()),
-        ("y_cam", pa.float64()),
-        ("z_cam", pa.float64()),
-        ("rotation_y", pa.float64()),
-        ("alpha", pa.float64()),
-        # projected box, clipped to [0, W - 1] x [0, H - 1], and the share of its area that the image cuts off
-        ("bbox_left", pa.float64()),
-        ("bbox_top", pa.float64()),
-        ("bbox_right", pa.float64()),
-        ("bbox_bottom", pa.float64()),
+        *((name, pa.float64()) for name in BOX_WORLD),
+        *((name, pa.float64()) for name in BOX_CAM),
+        *((name, pa.float64()) for name in BOX_2D),
+        # share of the projected box's area that the image cuts off
         ("truncation", pa.float64()),
         ("occlusion", pa.int8()),  # KITTI: 0 visible, 1 partly, 2 largely occluded, 3 unknown
         ("confidence", pa.float64()),

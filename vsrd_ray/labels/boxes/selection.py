@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive, View
-from vsrd_ray.data.index import SIDES, empty_frames, is_any_of
+from vsrd_ray.data.index import empty_frames, is_any_of
 from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import BOX_2D, centers_cam, numbers
 from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
 from vsrd_ray.runs.folder import check_files, group_frames, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
@@ -24,7 +25,7 @@ from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
 
-LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the mend of failed groups
+LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the fix of failed groups
 _MIN_SIDE = 0.01  # px of a projected box that has an area: less is 0 in KITTI text
 
 
@@ -134,30 +135,13 @@ def check_poses(sequence: Drive, frames: Iterable[int]) -> None:
         )
 
 
-def boxes_world(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres [N, 3] metres, dimensions_lwh [N, 3] metres and yaws [N] radians of label rows, in the world."""
-    centers, sizes = (
-        np.stack([rows[name].to_numpy() for name in names], axis=-1)
-        for names in (("x_world", "y_world", "z_world"), ("length", "width", "height"))
-    )
-    return centers, sizes, rows["yaw_world"].to_numpy()
-
-
-def centers_cam(rows: pa.Table) -> np.ndarray:
-    """Centres [N, 3] metres of label rows in their camera."""
-    height = rows["height"].to_numpy()
-    return np.stack(
-        [rows["x_cam"].to_numpy(), rows["y_cam"].to_numpy() - height / 2, rows["z_cam"].to_numpy()], axis=-1
-    )
-
-
 def is_in_image(rows: pa.Table) -> np.ndarray:
     """Which label rows [N] bool are in the image; not those that a human put behind the camera or beside the image.
 
     A labeler's box stands for a mask that the image shows, wherever the box is.
     """
-    left, top, right, bottom = (rows[f"bbox_{side}"].to_numpy() for side in SIDES)
-    has_area = (right - left >= _MIN_SIDE) & (bottom - top >= _MIN_SIDE)
+    boxes_xyxy = numbers(rows, BOX_2D)
+    has_area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE).all(axis=1)
     return has_area | ~is_any_of(rows["source"], [HUMAN]).to_numpy()
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.data.truth import STATIC, TruthBoxes
+from vsrd_ray.labels.boxes.columns import box_columns
 from vsrd_ray.labels.boxes.rows import columns_in_cameras
 
 _CHUNK = 1 << 15  # rows that are projected at a time: their corners and outlines take some hundreds of MB
@@ -21,7 +22,7 @@ def true_rows(
     mask_areas: np.ndarray,  # [N] px that the box's mask has in its frame
     sequence: Drive,
 ) -> pa.Table:
-    """Frame, instance, class, motion, size and camera columns of `LABEL_SCHEMA` of true boxes, and `mask_area`.
+    """Frame, instance, class, motion, box and camera columns of `LABEL_SCHEMA` of true boxes, and `mask_area`.
 
     Truncation and occlusion are estimated as they are for labels; there is no confidence.
     """
@@ -30,19 +31,16 @@ def true_rows(
     for start in range(0, max(len(boxes), 1), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         chosen = boxes[chunk]
-        sizes = truth.dimensions_lwh[chosen]
-        columns = columns_in_cameras(
+        columns = box_columns(truth.boxes[chosen])
+        columns |= columns_in_cameras(
             poses[chunk],
+            truth.boxes[chosen],
             K=sequence.K,
             image_size=sequence.image_size,
-            centers_world=truth.centers_world[chosen],
-            dimensions_lwh=sizes,
-            yaws_world=truth.yaws_world[chosen],
             mask_areas=mask_areas[chunk],
         )
         columns |= {"frame": frames[chunk], "instance_id": truth.instance_ids[chosen]}
         columns |= {"mask_area": mask_areas[chunk], "is_moving": truth.timestamps[chosen] != STATIC}
-        columns |= {"length": sizes[:, 0], "width": sizes[:, 1], "height": sizes[:, 2]}
         names = [truth.class_names[box] for box in chosen.tolist()]
         parts.append(pa.table(columns | {"class_name": pa.array(names, pa.string())}))
     return pa.concat_tables(parts)

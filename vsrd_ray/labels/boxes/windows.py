@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import BOX_WORLD, numbers
 from vsrd_ray.storage import names_in
 
 WINDOW_LENGTH = 200.0  # metres driven in a window, about
 WINDOW_OVERLAP = 10.0  # metres driven that neighbouring windows share
 _ROUNDING = 1e-6  # metres that sums of steps may be off
 _PUBLISHED = re.compile(r"([0-9]{6,10})_([0-9]{6,10})\.ply")
-BOX_COLUMNS = ("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world")
 
 
 @dataclass(frozen=True, order=True)
@@ -72,12 +72,13 @@ def window_file_name(sequence: Drive, window: Window) -> str:
 
 
 def window_boxes(labels: pa.Table, window: Window, classes: ClassTable) -> np.ndarray:
-    """The boxes [N, 9] float64 of `window_rows`, as KITTI-360 keeps them; its dataset has these classes."""
+    """The boxes [N, 9] float64 of `window_rows`, as KITTI-360 keeps them."""
     rows = window_rows(labels, window)
-    boxes = [rows[name].to_numpy() for name in BOX_COLUMNS]
-    names = rows["class_name"].to_pylist()
-    semantic_ids = [classes.by_name.get(name, classes.classes[0]).number for name in names]
-    return np.stack([*boxes, np.array(semantic_ids, dtype=np.float64), rows["confidence"].to_numpy()], axis=-1)
+    first = next(iter(classes)).number  # of classes that the dataset does not have
+    numbers_of = {one.name: one.number for one in classes}
+    semantic_ids = [numbers_of.get(name, first) for name in rows["class_name"].to_pylist()]
+    others = [np.array(semantic_ids, dtype=np.float64), rows["confidence"].to_numpy()]
+    return np.concatenate([numbers(rows, BOX_WORLD), np.stack(others, axis=-1)], axis=1)
 
 
 def window_rows(labels: pa.Table, window: Window) -> pa.Table:

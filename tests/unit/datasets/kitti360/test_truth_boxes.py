@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vsrd_ray.data.truth import STATIC
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.boxes import STATIC, XML_CLASSES, read_boxes, read_objects
+from vsrd_ray.datasets.kitti360.boxes import XML_CLASSES, read_boxes, read_objects
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
-from vsrd_ray.geometry.boxes import corners_world, wrap_angle
+from vsrd_ray.geometry.boxes import wrap_angle
 
 SEQUENCE = "drive"
 VERTICES = "1 1 1 1 1 -1 1 -1 1 1 -1 -1 -1 1 -1 -1 1 1 -1 -1 -1 -1 -1 1".replace("1", ".5")
@@ -48,16 +49,16 @@ SHEAR[0, 1] = 0.3
 
 def test_a_box_by_hand(tmp_path: Path) -> None:
     write(tmp_path, entry(CAR), entry(transform([1, 2, 3], [4, 2, 1], yaw=np.pi / 2), semantic_id=34, timestamp=17))
-    boxes = read_boxes(tmp_path, SEQUENCE)
-    assert boxes.instance_ids.tolist() == [26007, 28007]
-    assert boxes.class_names == ("car", "bus")
-    np.testing.assert_allclose(boxes.centers_world, [[1, 2, 3]] * 2)
-    np.testing.assert_allclose(boxes.dimensions_lwh, [[4.5, 1.8, 1.5], [4, 2, 1]])
-    np.testing.assert_allclose(boxes.yaws_world, [0, np.pi / 2])
-    assert boxes.timestamps.tolist() == [STATIC, 17]
-    assert boxes.in_frame(17).tolist() == [True, True]
-    assert boxes.in_frame(18).tolist() == [True, False]
-    assert boxes.num_skipped == 0
+    truth = read_boxes(tmp_path, SEQUENCE)
+    assert truth.instance_ids.tolist() == [26007, 28007]
+    assert truth.class_names == ("car", "bus")
+    np.testing.assert_allclose(truth.boxes.centers, [[1, 2, 3]] * 2)
+    np.testing.assert_allclose(truth.boxes.dimensions_lwh, [[4.5, 1.8, 1.5], [4, 2, 1]])
+    np.testing.assert_allclose(truth.boxes.yaws, [0, np.pi / 2])
+    assert truth.timestamps.tolist() == [STATIC, 17]
+    assert truth.in_frame(17).tolist() == [True, True]
+    assert truth.in_frame(18).tolist() == [True, False]
+    assert truth.num_skipped == 0
 
 
 @given(
@@ -68,12 +69,12 @@ def test_a_box_by_hand(tmp_path: Path) -> None:
 def test_boxes_kilometres_away(tmp_path_factory: pytest.TempPathFactory, yaw: float, x: float, size) -> None:
     root = tmp_path_factory.mktemp("root")
     write(root, entry(transform([x, 3800.123456789, 115.1], size, yaw=yaw)))
-    boxes = read_boxes(root, SEQUENCE)
-    assert boxes.centers_world.tolist() == [[x, 3800.123456789, 115.1]]
-    np.testing.assert_allclose(boxes.dimensions_lwh[0], size, rtol=1e-12)
-    assert abs(wrap_angle(boxes.yaws_world[0] - yaw)) < 1e-12
+    truth = read_boxes(root, SEQUENCE)
+    assert truth.boxes.centers.tolist() == [[x, 3800.123456789, 115.1]]
+    np.testing.assert_allclose(truth.boxes.dimensions_lwh[0], size, rtol=1e-12)
+    assert abs(wrap_angle(truth.boxes.yaws[0] - yaw)) < 1e-12
     (entries, _) = read_objects(root, SEQUENCE)
-    expected = corners_world(boxes.centers_world, boxes.dimensions_lwh, boxes.yaws_world)[0]
+    expected = truth.boxes[0].corners()
     np.testing.assert_allclose(entries[0].corners_world, expected, rtol=0, atol=1e-9)
 
 
@@ -96,9 +97,9 @@ def test_boxes_kilometres_away(tmp_path_factory: pytest.TempPathFactory, yaw: fl
 )
 def test_what_is_no_upright_box_is_skipped_and_counted(tmp_path: Path, bad: str) -> None:
     write(tmp_path, bad, entry(CAR))
-    boxes = read_boxes(tmp_path, SEQUENCE)
-    assert boxes.instance_ids.tolist() == [26007]
-    assert boxes.num_skipped == 1
+    truth = read_boxes(tmp_path, SEQUENCE)
+    assert truth.instance_ids.tolist() == [26007]
+    assert truth.num_skipped == 1
 
 
 def test_a_tilt_by_rounding_is_no_tilt(tmp_path: Path) -> None:
@@ -108,9 +109,9 @@ def test_a_tilt_by_rounding_is_no_tilt(tmp_path: Path) -> None:
 
 def test_no_objects(tmp_path: Path) -> None:
     write(tmp_path)
-    boxes = read_boxes(tmp_path, SEQUENCE)
-    assert boxes.centers_world.shape == boxes.dimensions_lwh.shape == (0, 3)
-    assert boxes.yaws_world.shape == boxes.timestamps.shape == (0,)
+    truth = read_boxes(tmp_path, SEQUENCE)
+    assert truth.boxes.centers.shape == truth.boxes.dimensions_lwh.shape == (0, 3)
+    assert truth.boxes.yaws.shape == truth.timestamps.shape == (0,)
 
 
 def test_every_class_of_the_xml_has_a_number_in_the_masks() -> None:
@@ -137,13 +138,13 @@ def test_a_file_that_defines_entities_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("drive", ["drive_0001", "drive_0011"])
 def test_real_boxes_are_those_of_truth_json(shared: Path, drive: str) -> None:
     root = shared / "data" / "kitti_geometry" / drive
-    boxes = read_boxes(root, f"2013_05_28_{drive}_sync")
-    assert boxes.num_skipped == 0
+    truth = read_boxes(root, f"2013_05_28_{drive}_sync")
+    assert truth.num_skipped == 0
     parked = [car for car in json.loads((root / "truth.json").read_text()) if car["speed"] == 0]
     assert len(parked) > 20
     for car in parked:
-        (n,) = np.flatnonzero(boxes.instance_ids == car["id"])
-        assert boxes.timestamps[n] == STATIC
-        np.testing.assert_allclose(boxes.centers_world[n], car["pos"], rtol=0, atol=1e-6)
-        np.testing.assert_allclose(boxes.dimensions_lwh[n], car["lwh"], rtol=0, atol=1e-6)
-        assert abs(wrap_angle(boxes.yaws_world[n] - car["yaw"])) < 1e-6
+        (n,) = np.flatnonzero(truth.instance_ids == car["id"])
+        assert truth.timestamps[n] == STATIC
+        np.testing.assert_allclose(truth.boxes.centers[n], car["pos"], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(truth.boxes.dimensions_lwh[n], car["lwh"], rtol=0, atol=1e-6)
+        assert abs(wrap_angle(truth.boxes.yaws[n] - car["yaw"])) < 1e-6

@@ -32,9 +32,9 @@ from vsrd_ray.labelers.vsrd.observations import observe, stacked
 
 def errors(fitted, things, T_world_ref):
     """Distances in metres and turns in degrees between fits and things."""
-    centers, _, yaws = boxes_world(fitted.boxes, T_world_ref)
-    distances = np.linalg.norm(centers - [thing.center_world for thing in things], axis=-1)
-    return distances, np.rad2deg(np.abs(wrap_angle(yaws - [thing.yaw_world for thing in things])))
+    boxes = boxes_world(fitted.boxes, T_world_ref)
+    distances = np.linalg.norm(boxes.centers - [thing.center_world for thing in things], axis=-1)
+    return distances, np.rad2deg(np.abs(wrap_angle(boxes.yaws - [thing.yaw_world for thing in things])))
 
 
 def assert_same(fitted, other, *, rows=slice(None), tolerance=1e-4):
@@ -50,7 +50,7 @@ def test_cars_come_back_from_their_outlines():
     assert distances.max() < 0.25
     assert turns.max() < 4  # over the full circle: front and rear are told apart
     assert ious_3d(fitted.boxes, CARS, T_world_ref).min() > 0.8
-    _, dimensions, _ = boxes_world(fitted.boxes, T_world_ref)
+    dimensions = boxes_world(fitted.boxes, T_world_ref).dimensions_lwh
     np.testing.assert_allclose(dimensions, [car.dimensions_lwh for car in CARS], atol=0.3)
     np.testing.assert_allclose(fitted.yaws.sin(), fitted.boxes.R_ref_obj[:, 0, 2], atol=1e-6)
 
@@ -77,7 +77,7 @@ def test_other_classes_come_back_with_their_own_sizes(instance_id, body, dimensi
     thing = Thing(instance_id, center, 0.3, dimensions_lwh, body=random_box_body(np.random.default_rng(body)))
     fitted, T_world_ref = fit([thing])
     assert ious_3d(fitted.boxes, [thing], T_world_ref).item() > 0.7
-    _, dimensions, _ = boxes_world(fitted.boxes, T_world_ref)
+    dimensions = boxes_world(fitted.boxes, T_world_ref).dimensions_lwh
     np.testing.assert_allclose(dimensions[0], dimensions_lwh, rtol=0.15)
 
 

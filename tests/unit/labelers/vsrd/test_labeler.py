@@ -12,13 +12,11 @@ from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
-from vsrd_ray.geometry.iou import box_iou_3d
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd import VSRDLabeler
 from vsrd_ray.labelers.vsrd.bodies import random_box_body, random_car
-from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, bearing_spread_deg
+from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, VSRDLabeler, bearing_spread_deg
 from vsrd_ray.labelers.vsrd.optimise import optimise
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.synthetic import StreetSettings, synthesize
@@ -41,7 +39,7 @@ CARS = tuple(
     Thing(instance_id, center_world, yaw_world, body=random_car(np.random.default_rng(instance_id)))
     for instance_id, center_world, yaw_world in ((26001, (14.0, 2.6, 0.75), 0.3), (26002, (12.0, -3.2, 0.75), 2.0))
 )
-TRUTH = {car.instance_id: (np.array(car.center_world), np.array(car.dimensions_lwh), car.yaw_world) for car in CARS}
+TRUTH = {car.instance_id: car.box for car in CARS}
 POSES = [camera_pose(2, 0, pitch=0.02), camera_pose(0, 0.5), camera_pose(4, -0.3, roll=0.02), camera_pose(5, 0)]
 
 
@@ -98,26 +96,22 @@ def street(tmp_path_factory):
     index = index_frames(sequence, all_frames(sequence))
     plans = plan_scene(index, sequence=sequence.name, camera="image_00", settings=FAST.grouping, classes=("car",))
     truth = read_boxes(root, settings.sequence)
-    boxes = zip(truth.centers_world, truth.dimensions_lwh, truth.yaws_world, strict=True)
     tasks = GroupTasks(sequence, index)
     groups = [tasks.task(plan).group() for plan in plans]
-    return groups, dict(zip(truth.instance_ids.tolist(), boxes, strict=True))
+    return groups, dict(zip(truth.instance_ids.tolist(), truth.boxes, strict=True))
 
 
 def assert_same(fits, others, tolerance=0.0):
     assert [fit.instance_id for fit in fits] == [fit.instance_id for fit in others]
     for fit, other in zip(fits, others, strict=True):
-        np.testing.assert_allclose(fit.center_world, other.center_world, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(fit.dimensions_lwh, other.dimensions_lwh, rtol=0, atol=tolerance)
-        for name in ("yaw_world", "confidence", "silhouette_loss", "bearing_spread_deg"):
+        for name in ("centers", "dimensions_lwh", "yaws"):
+            np.testing.assert_allclose(getattr(fit.box, name), getattr(other.box, name), rtol=0, atol=tolerance)
+        for name in ("confidence", "silhouette_loss", "bearing_spread_deg"):
             assert getattr(fit, name) == pytest.approx(getattr(other, name), rel=0, abs=tolerance), name
 
 
 def ious_3d(fits, truth):
-    return [
-        float(box_iou_3d(fit.center_world, fit.dimensions_lwh, fit.yaw_world, *truth[fit.instance_id])[0])
-        for fit in fits
-    ]
+    return [float(fit.box.iou(truth[fit.instance_id])[0]) for fit in fits]
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +127,9 @@ def test_a_synthetic_street(street, street_labels):
     assert [fit.instance_id for fit in fits] == [n for group in groups for n in group.plan.instance_ids]
     size = FAST.box.sizes["car"]
     for fit in fits:
-        assert fit.class_name == "car" and -np.pi <= fit.yaw_world < np.pi
-        assert np.isfinite([*fit.center_world, *fit.dimensions_lwh, fit.silhouette_loss]).all()
-        half_extents = fit.dimensions_lwh[[1, 2, 0]] / 2
+        assert fit.class_name == "car" and -np.pi <= fit.box.yaws < np.pi
+        assert np.isfinite([*fit.box.centers, *fit.box.dimensions_lwh, fit.silhouette_loss]).all()
+        half_extents = fit.box.dimensions_lwh[[1, 2, 0]] / 2
         assert (half_extents > np.array(size.half_extents_min) - 1e-6).all()
         assert (half_extents < np.array(size.half_extents_max) + 1e-6).all()
         assert 0 <= fit.confidence <= 1 and 0 <= fit.mean_iou_2d <= 1 and 1 <= fit.num_views <= 20
@@ -254,8 +248,8 @@ def test_a_gpu_gives_the_boxes_of_the_cpu(labeler, group):
     on_gpu = label_many(set_up(FAST, device="cuda"), groups, seed=0)
     for fits, one in zip(on_gpu, groups, strict=True):
         for fit, other in zip(fits, label(labeler, one, seed=0), strict=True):
-            np.testing.assert_allclose(fit.center_world, other.center_world, rtol=0, atol=0.01)
-            np.testing.assert_allclose(fit.dimensions_lwh, other.dimensions_lwh, rtol=0, atol=0.01)
+            np.testing.assert_allclose(fit.box.centers, other.box.centers, rtol=0, atol=0.01)
+            np.testing.assert_allclose(fit.box.dimensions_lwh, other.box.dimensions_lwh, rtol=0, atol=0.01)
 
 
 def test_kilometres_from_the_origin_labels_are_the_same(labeler, group):
@@ -271,7 +265,8 @@ def test_kilometres_from_the_origin_labels_are_the_same(labeler, group):
         views=tuple(moved(view) for view in group.views),
         label_frames=tuple(replace(frame, view=moved(frame.view)) for frame in group.label_frames),
     )
-    fits = [replace(fit, center_world=fit.center_world - shift) for fit in label(labeler, far, seed=0)]
+    fits = label(labeler, far, seed=0)
+    fits = [replace(fit, box=replace(fit.box, centers=fit.box.centers - shift)) for fit in fits]
     assert_same(fits, label(labeler, group, seed=0), tolerance=1e-3)
 
 
@@ -279,8 +274,8 @@ def test_every_step_of_the_bodies_is_traced_where_there_is_no_other(labeler, gro
     traced = []
     fits = label(labeler, group, seed=0, trace=lambda step, values: traced.append((step, values)))
     assert [step for step, _ in traced] == list(range(FAST.start.extent_steps + FAST.start.contour_steps))
-    half_extents = traced[-1][1]["half_extents"]
-    np.testing.assert_allclose(2 * half_extents[:, [2, 0, 1]], [fit.dimensions_lwh for fit in fits], rtol=0, atol=1e-5)
+    dimensions_lwh = 2 * traced[-1][1]["half_extents"][:, [2, 0, 1]]
+    np.testing.assert_allclose(dimensions_lwh, [fit.box.dimensions_lwh for fit in fits], rtol=0, atol=1e-5)
 
 
 def test_every_volumetric_step_is_traced(volumetric, group):
@@ -295,16 +290,16 @@ def test_the_published_method_from_the_flat_start(group):
     fits = label(set_up(load_config("kitti360_vsrd", overrides)), group, seed=0)
     assert [fit.instance_id for fit in fits] == [26001, 26002]
     for fit in fits:
-        assert np.isfinite([*fit.center_world, *fit.dimensions_lwh, fit.yaw_world, fit.silhouette_loss]).all()
-        assert np.linalg.norm(fit.center_world - [52, 0, 0.9]) < 5  # still about 50 m ahead of the target camera
-    assert fits[0].center_world.tolist() != fits[1].center_world.tolist()
+        assert np.isfinite([*fit.box.centers, *fit.box.dimensions_lwh, fit.box.yaws, fit.silhouette_loss]).all()
+        assert np.linalg.norm(fit.box.centers - [52, 0, 0.9]) < 5  # still about 50 m ahead of the target camera
+    assert fits[0].box.centers.tolist() != fits[1].box.centers.tolist()
 
 
 @pytest.mark.parametrize("matching", ["hungarian", "identity"])
 def test_boxes_are_given_to_the_instances_that_they_overlap(group, matching):
     """The mean IoU over the labelled frames, by hand, of each instance with the box that it gets."""
     matcher = VSRDLabeler(load_config("kitti360_vsrd", [f"losses.matching={matching}", "field.hyper_width=4"]))
-    corners = np.stack([corners_world(car.center_world, car.dimensions_lwh, car.yaw_world) for car in CARS[::-1]])
+    corners = UprightBoxes.stack([car.box for car in CARS[::-1]]).corners()
     ious, order = matcher._match(group, [0, 1], corners)
     assert order.tolist() == ([1, 0] if matching == "hungarian" else [0, 1])
     for n, box in enumerate(order):
@@ -356,7 +351,7 @@ def test_bodies_need_no_target_view_and_volumetric_steps_do(labeler, volumetric,
 def test_one_view_is_enough_for_a_box_that_can_be(labeler):
     fits = label(labeler, make_group(CARS, POSES[:1]), seed=0)
     for fit in fits:
-        assert np.linalg.norm(fit.center_world - TRUTH[fit.instance_id][0]) < 2
+        assert np.linalg.norm(fit.box.centers - TRUTH[fit.instance_id].centers) < 2
         assert fit.num_views == 1 and fit.bearing_spread_deg == 0
 
 
@@ -365,7 +360,7 @@ def test_each_instance_is_fitted_in_its_own_views(labeler, group):
     first, second = label(labeler, own, seed=0)
     assert (first.num_views, second.num_views) == (4, 2)
     cameras = np.stack([group.views[frame].T_world_cam[:3, 3] for frame in (1, 3)])
-    assert second.bearing_spread_deg == pytest.approx(bearing_spread_deg(second.center_world, cameras))
+    assert second.bearing_spread_deg == pytest.approx(bearing_spread_deg(second.box.centers, cameras))
 
 
 def test_numbers_that_are_not_finite_are_an_error(volumetric, group, monkeypatch):

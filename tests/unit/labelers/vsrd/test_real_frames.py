@@ -9,7 +9,7 @@ from vsrd_ray.data.groups import GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labelers.configs import load_config
-from vsrd_ray.labelers.vsrd import VSRDLabeler
+from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 
@@ -27,7 +27,7 @@ def test_car_stands_where_lidar_saw_it(shared):
     (fit,) = [fit for fit in fits if fit.instance_id == 26001]
     boxes = json.loads((root / "derived_boxes.json").read_text())["boxes"]
     (box,) = [box for box in boxes if box["instance_id"] == 26001]
-    assert np.linalg.norm(fit.center_world - box["center_world"]) < 0.3
-    turn = np.rad2deg(abs((fit.yaw_world - box["yaw_world_mod_pi"] + np.pi / 2) % np.pi - np.pi / 2))
+    assert np.linalg.norm(fit.box.centers - box["center_world"]) < 0.3
+    turn = np.rad2deg(abs((fit.box.yaws - box["yaw_world_mod_pi"] + np.pi / 2) % np.pi - np.pi / 2))
     assert turn < 10
     assert not fit.is_moving

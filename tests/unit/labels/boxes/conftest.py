@@ -11,6 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import box_columns
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs.schema import GROUP_SCHEMA
@@ -58,12 +60,9 @@ def label_table(view, mask_areas):
     yaws = np.array([entry[4] for entry in OBJECTS])
     turn = np.array([[np.cos(HEADING), -np.sin(HEADING)], [np.sin(HEADING), np.cos(HEADING)]])
     centers = np.column_stack([places @ turn.T, sizes[:, 2] / 2]) + CORNER
-    columns = camera_columns(
-        view, centers_world=centers, dimensions_lwh=sizes, yaws_world=yaws, mask_areas=np.array(mask_areas)
-    )
-    columns |= dict(zip(("x_world", "y_world", "z_world"), centers.T, strict=True))
-    columns |= dict(zip(("length", "width", "height"), sizes.T, strict=True))
-    columns |= {"yaw_world": yaws, "instance_id": ids, "class_name": [entry[1] for entry in OBJECTS]}
+    boxes = UprightBoxes(centers, sizes, yaws)
+    columns = box_columns(boxes) | camera_columns(view, boxes, mask_areas=np.array(mask_areas))
+    columns |= {"instance_id": ids, "class_name": [entry[1] for entry in OBJECTS]}
     columns |= {"confidence": [entry[5] for entry in OBJECTS], "is_moving": [entry[6] for entry in OBJECTS]}
     columns |= {name: [value] * len(ids) for name, value in (CONFIG | FIT).items()}
     columns |= {"camera": ["image_00"] * len(ids), "frame": [view.frame] * len(ids)}

@@ -230,9 +230,11 @@ def test_mmdet3d_comes_back(run, poses, same_boxes, tmp_path):
     ],
 )
 def test_difficulties_are_kittis(height, occlusion, truncation, difficulty):
+    from vsrd_ray.labels.boxes.columns import BOX_2D
     from vsrd_ray.labels.boxes.formats.mmdet3d import _difficulties
 
-    row = {"bbox_top": 10.0, "bbox_bottom": 10.0 + height, "occlusion": occlusion, "truncation": truncation}
+    row = dict(zip(BOX_2D, (5.0, 10.0, 25.0, 10.0 + height), strict=True))
+    row |= {"occlusion": occlusion, "truncation": truncation}
     assert _difficulties(pa.Table.from_pylist([row])).tolist() == [difficulty]
 
 

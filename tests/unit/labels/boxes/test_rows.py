@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import make_fit, make_group_frames, make_label_frame, make_plan, make_view
+from builders import make_group_frames, make_label_frame, make_plan, make_view
 
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.rows import camera_columns, label_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
@@ -19,27 +21,22 @@ def view(frame=0, position=(0.0, 0, 0)):
 
 
 def columns_of(center, *, yaw=0.0, area=10**6, size=(4.0, 2.0, 1.5)):
-    columns = camera_columns(
-        view(),
-        centers_world=np.array([center], dtype=float),
-        dimensions_lwh=np.array([size]),
-        yaws_world=np.array([yaw]),
-        mask_areas=np.array([area]),
-    )
+    boxes = UprightBoxes(np.array([center]), np.array([size]), np.array([yaw]))
+    columns = camera_columns(view(), boxes, mask_areas=np.array([area]))
     return {name: values[0] for name, values in columns.items()}
 
 
 def fit(instance_id, center=(12.0, 0, 0)):
-    return make_fit(
-        instance_id,
-        center,
-        dimensions_lwh=(4.0, 2.0, 1.5),
-        yaw_world=0.1,
+    return BoxFit(
+        instance_id=instance_id,
+        class_name="car",
+        box=UprightBoxes(np.array(center), np.array([4.0, 2.0, 1.5]), np.array(0.1)),
         confidence=0.9,
         mean_iou_2d=0.8,
         num_views=17,
         bearing_spread_deg=20.0,
         silhouette_loss=0.05,
+        is_moving=False,
         shape=(0.5, -1.0),
     )
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
-from builders import make_drive, make_truth
+from builders import make_drive
 
+from vsrd_ray.data.truth import TruthBoxes
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import box_columns
 from vsrd_ray.labels.boxes.rows import camera_columns
 from vsrd_ray.labels.boxes.truth import frame_poses, true_rows
 
@@ -19,12 +22,14 @@ def sequence(tmp_path):
 
 @pytest.fixture
 def truth():
-    return make_truth(
-        [[12.0, 3, 0.7], [20.0, -2, 0.7], [9.0, 0, 0.7]],
-        instance_ids=[26001, 26002, 27001],
+    centers = np.array([[12.0, 3, 0.7], [20.0, -2, 0.7], [9.0, 0, 0.7]])
+    sizes = np.array([[4.0, 1.8, 1.5], [4.2, 1.7, 1.4], [8.0, 2.5, 3.0]])
+    return TruthBoxes(
+        instance_ids=np.array([26001, 26002, 27001]),
         class_names=("car", "car", "truck"),
-        dimensions_lwh=[[4.0, 1.8, 1.5], [4.2, 1.7, 1.4], [8.0, 2.5, 3.0]],
-        yaws_world=[0.1, -1.2, 3.0],
+        boxes=UprightBoxes(centers, sizes, np.array([0.1, -1.2, 3.0])),
+        timestamps=np.full(3, -1),
+        num_skipped=0,
     )
 
 
@@ -37,18 +42,11 @@ def test_rows_of_many_frames_are_those_of_each(sequence, truth, monkeypatch):
     assert rows["instance_id"].to_pylist() == truth.instance_ids[boxes].tolist()
     assert rows["class_name"].to_pylist() == [truth.class_names[box] for box in boxes]
     for place, (box, frame) in enumerate(zip(boxes, frames, strict=True)):
-        columns = camera_columns(
-            sequence.view(int(frame)),
-            centers_world=truth.centers_world[[box]],
-            dimensions_lwh=truth.dimensions_lwh[[box]],
-            yaws_world=truth.yaws_world[[box]],
-            mask_areas=areas[[place]],
-        )
+        columns = camera_columns(sequence.view(int(frame)), truth.boxes[[box]], mask_areas=areas[[place]])
         for name, values in columns.items():
             assert rows[name][place].as_py() == pytest.approx(values[0], abs=1e-9), name
-        assert [rows[name][place].as_py() for name in ("length", "width", "height")] == pytest.approx(
-            truth.dimensions_lwh[box]
-        )
+    for name, values in box_columns(truth.boxes[boxes]).items():
+        assert rows[name].to_pylist() == values.tolist(), name
 
 
 def test_no_rows(sequence, truth):

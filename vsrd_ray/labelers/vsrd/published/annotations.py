@@ -13,8 +13,9 @@ import numpy as np
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.index import cached_index, readable_frames
 from vsrd_ray.data.masks import encode_rle
+from vsrd_ray.data.truth import STATIC
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthObject, read_objects
+from vsrd_ray.datasets.kitti360.boxes import TruthObject, read_objects
 from vsrd_ray.datasets.kitti360.calibration import read_calibration
 from vsrd_ray.datasets.kitti360.drives import fingerprint, open_drive
 from vsrd_ray.datasets.kitti360.spec import SPEC

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.geometry.boxes import UprightBoxes
 
 _CHUNK = 1 << 16  # detections whose pairs are looked at at a time
 NOTHING = -1
@@ -15,26 +15,24 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class PlacedBoxes:
-    """Upright boxes, z up, each in one of many frames or windows that have nothing to do with each other."""
+    """Boxes, each in one of many frames or windows that have nothing to do with each other."""
 
     places: np.ndarray  # [N] frame or window
-    centers: np.ndarray  # [N, 3] metres
-    sizes_lwh: np.ndarray  # [N, 3] metres
-    yaws: np.ndarray  # [N] radians about z
+    boxes: UprightBoxes  # [N]
 
     def where(self, chosen: np.ndarray) -> "PlacedBoxes":
         """The boxes that a mask or positions choose."""
-        return PlacedBoxes(self.places[chosen], self.centers[chosen], self.sizes_lwh[chosen], self.yaws[chosen])
+        return PlacedBoxes(self.places[chosen], self.boxes[chosen])
 
 
 def touching_pairs(a: PlacedBoxes, b: PlacedBoxes) -> tuple[np.ndarray, np.ndarray]:
     """Positions [P] in a [D] and [P] in b [G], sorted by both, of pairs in one place whose outer circles meet."""
-    radii_a, radii_b = (np.linalg.norm(boxes.sizes_lwh[:, :2], axis=1) / 2 for boxes in (a, b))
+    radii_a, radii_b = (np.linalg.norm(some.boxes.dimensions_lwh[:, :2], axis=1) / 2 for some in (a, b))
     parts = []
     for start in range(0, max(len(radii_a), 1), _CHUNK):
         in_a, in_b = pairs_in_one_place(a.places[start : start + _CHUNK], b.places)
         in_a += start
-        distances = np.linalg.norm(a.centers[in_a, :2] - b.centers[in_b, :2], axis=1)
+        distances = np.linalg.norm(a.boxes.centers[in_a, :2] - b.boxes.centers[in_b, :2], axis=1)
         meets = distances < radii_a[in_a] + radii_b[in_b]
         parts.append((in_a[meets], in_b[meets]))
     in_a, in_b = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -43,8 +41,7 @@ def touching_pairs(a: PlacedBoxes, b: PlacedBoxes) -> tuple[np.ndarray, np.ndarr
 
 def pair_ious(pairs: tuple[np.ndarray, np.ndarray], a: PlacedBoxes, b: PlacedBoxes) -> tuple[np.ndarray, np.ndarray]:
     """Exact IoU of pairs of positions, in 3D [P] and bird's-eye view [P]."""
-    a, b = a.where(pairs[0]), b.where(pairs[1])
-    return box_iou_3d(a.centers, a.sizes_lwh, a.yaws, b.centers, b.sizes_lwh, b.yaws)
+    return a.boxes[pairs[0]].iou(b.boxes[pairs[1]])
 
 
 def pairs_in_one_place(places_a: np.ndarray, places_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

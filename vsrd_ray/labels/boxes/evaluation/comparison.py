@@ -10,8 +10,9 @@ import numpy as np
 
 from vsrd_ray.data.lookup import instance_keys
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.matching import Matches
-from vsrd_ray.labels.boxes.evaluation.run import DEFAULT_RANGE, what_to_evaluate
+from vsrd_ray.labels.boxes.evaluation.run import what_to_evaluate
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, match_sequence
 from vsrd_ray.labels.boxes.parquet import Preference
 from vsrd_ray.labels.spread import Spread, Task, results_of
@@ -66,7 +67,7 @@ def compare_runs(
     output_b: Location,
     root: Location,
     *,
-    max_range: float = DEFAULT_RANGE,
+    max_range: float = MAX_RANGE,
     prefer: Preference = "human",
     seed: int = 0,
     spread: Spread = starmap,

@@ -4,9 +4,9 @@ A run's labels are the detections, with their confidence as score. Objects are t
 the run labelled and whose masks show them. What counts is the protocol's, whatever the range:
 
 - An object ought to be found at a difficulty if its 2D box is tall enough and it is not occluded or truncated more than
-  that difficulty allows. Any other, one whose mask has less than `MIN_AREA` px, so that its occlusion is unknown, and
-  one of a class that is easily taken for the wanted one, need not be found: a label that finds it is neither true nor
-  false.
+  that difficulty allows. Others need not be found, and a label that finds one is neither true nor false: so it is with
+  one whose mask has less than `MIN_MASK_AREA` px, so that its occlusion is unknown, and with one of a class that is
+  easily taken for the wanted one.
 - Labels choose objects by falling confidence. Those whose 2D box is less tall than the difficulty asks come last and
   are neither true nor false. An object that such a label alone finds is not found: the objects that ought to be are
   counted from the truth alone, as in KITTI's own program.
@@ -28,6 +28,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.index import SIDES
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.geometry.cameras import box_areas, shared_areas
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, SIZE_LWH, numbers
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.evaluation.assignment import (
     NOTHING,
     PlacedBoxes,
@@ -36,7 +40,6 @@ from vsrd_ray.labels.boxes.evaluation.assignment import (
     pairs_in_one_place,
     touching_pairs,
 )
-from vsrd_ray.labels.boxes.evaluation.matching import MIN_AREA
 from vsrd_ray.labels.boxes.evaluation.precision import (
     FALSE,
     NEITHER,
@@ -60,6 +63,7 @@ _NEIGHBOURS = {
     "rider": ("person",),
 }
 _DONT_CARE_SHARE = 0.5  # of a label's 2D box
+_REGION = tuple(f"box_{side}" for side in SIDES)  # columns of the index
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def kitti_verdicts(
     scores, found = rows["confidence"].to_numpy(), _objects(rows)
     rows = truth.filter(pc.field("class_name").isin(names))
     objects = _objects(rows)
-    may_be_wanted = (rows["class_name"].to_numpy() == class_name) & (rows["mask_area"].to_numpy() >= MIN_AREA)
+    may_be_wanted = (rows["class_name"].to_numpy() == class_name) & (rows["mask_area"].to_numpy() >= MIN_MASK_AREA)
     if parked_only:
         may_be_wanted &= ~rows["is_moving"].to_numpy()
     is_excused = _in_regions(found, regions.filter(pc.field("class_name").isin(names)))
@@ -155,24 +159,18 @@ def _ought_to_be_found(objects: _Objects, difficulty: Difficulty) -> np.ndarray:
 def _in_regions(found: _Objects, regions: pa.Table) -> np.ndarray:
     """Whether more than `_DONT_CARE_SHARE` of each label's 2D box [D] lies in one of the regions of its frame."""
     label, region = pairs_in_one_place(found.boxes.places, regions["frame"].to_numpy().astype(np.int64))
-    boxes, edges = found.boxes_xyxy[label], _columns(regions, *(f"box_{side}" for side in SIDES))[region]
-    shared = np.minimum(boxes[:, 2:], edges[:, 2:]) - np.maximum(boxes[:, :2], edges[:, :2])
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    is_in = np.clip(shared, 0.0, None).prod(axis=1) > _DONT_CARE_SHARE * areas
+    boxes, edges = found.boxes_xyxy[label], numbers(regions, _REGION)[region]
+    is_in = shared_areas(boxes, edges) > _DONT_CARE_SHARE * box_areas(boxes)
     return np.bincount(label[is_in], minlength=len(found.boxes.places)) > 0
 
 
 def _objects(rows: pa.Table) -> _Objects:
-    sizes, bottoms = _columns(rows, "length", "width", "height"), _columns(rows, "x_cam", "y_cam", "z_cam")
-    centers = np.stack([bottoms[:, 0], bottoms[:, 2], sizes[:, 2] / 2 - bottoms[:, 1]], axis=-1)
-    frames, yaws = rows["frame"].to_numpy().astype(np.int64), -rows["rotation_y"].to_numpy()
+    sizes, (x, y, z) = numbers(rows, SIZE_LWH), numbers(rows, BOTTOM_CAM).T
+    centers = np.stack([x, z, sizes[:, 2] / 2 - y], axis=-1)
+    boxes = UprightBoxes(centers, sizes, -rows[ROTATION_Y].to_numpy())
     return _Objects(
-        boxes=PlacedBoxes(frames, centers, sizes, yaws),
-        boxes_xyxy=_columns(rows, "bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
+        boxes=PlacedBoxes(rows["frame"].to_numpy().astype(np.int64), boxes),
+        boxes_xyxy=numbers(rows, BOX_2D),
         truncations=rows["truncation"].to_numpy(),
         occlusions=rows["occlusion"].to_numpy(),
     )
-
-
-def _columns(rows: pa.Table, *names: str) -> np.ndarray:
-    return np.stack([rows[name].to_numpy().astype(np.float64) for name in names], axis=-1)

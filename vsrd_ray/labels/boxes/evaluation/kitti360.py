@@ -1,10 +1,10 @@
 """KITTI-360's average precision of labels, window by window, by the protocol of its 3D detection benchmark.
 
-An object is one box in each window that shows it; a run's labels give one each too, see `window_boxes`. The benchmark's
+An object is one box in each window that shows it; a run's labels give one each too, see `window_rows`. The benchmark's
 objects are the static ones that its accumulated points hold. Here, where there are no points, they are the static boxes
-of the XML whose mask shows at least `MIN_AREA` px in one of the window's frames that the run labelled. A label that
-overlaps any other static box of its class most is neither true nor false. IoU is exact; the benchmark's own program
-biases it in world coordinates (see `official_iou`).
+of the XML whose mask shows at least `MIN_MASK_AREA` px in one of the window's frames that the run labelled. A label
+that overlaps any other static box of its class most is neither true nor false. IoU is exact; the benchmark's own
+program biases it in world coordinates (see `official_iou`).
 
 Shapes: D boxes of labels in all windows, G static boxes in all windows. Verdicts are [D, IoU], in the order of `IOUS`.
 """
@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.data.truth import STATIC, TruthBoxes
+from vsrd_ray.labels.boxes.columns import boxes_of
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.evaluation.assignment import NOTHING, PlacedBoxes, assign, pair_ious, touching_pairs
-from vsrd_ray.labels.boxes.evaluation.matching import MIN_AREA
 from vsrd_ray.labels.boxes.evaluation.precision import (
     FALSE,
     NEITHER,
@@ -27,7 +28,7 @@ from vsrd_ray.labels.boxes.evaluation.precision import (
     area_under_envelope,
     average_precisions,
 )
-from vsrd_ray.labels.boxes.windows import BOX_COLUMNS, Window, window_rows
+from vsrd_ray.labels.boxes.windows import Window, window_rows
 
 IOUS = (0.25, 0.5)
 
@@ -56,20 +57,16 @@ def window_verdicts(
         class_name: the wanted class.
     """
     labels = labels.filter(pc.field("class_name") == class_name)
-    shown = index.filter((pc.field("class_name") == class_name) & (pc.field("area") >= MIN_AREA))
+    shown = index.filter((pc.field("class_name") == class_name) & (pc.field("area") >= MIN_MASK_AREA))
     is_static = (truth.timestamps == STATIC) & (np.array(truth.class_names, dtype=object) == class_name)
     static = np.flatnonzero(is_static)
     rows_of_window = [window_rows(labels, window) for window in windows]
     is_wanted = [np.isin(truth.instance_ids[static], _instances_in(shown, window)) for window in windows]
     rows = pa.concat_tables(rows_of_window)
     confidences = rows["confidence"].to_numpy()
-    boxes = np.stack([rows[name].to_numpy() for name in BOX_COLUMNS], axis=-1)
-    window_of_box = np.repeat(np.arange(len(windows)), [len(some) for some in rows_of_window])
-    found = PlacedBoxes(window_of_box, boxes[:, :3], boxes[:, 3:6], boxes[:, 6])
+    found = PlacedBoxes(np.repeat(np.arange(len(windows)), [len(some) for some in rows_of_window]), boxes_of(rows))
     window_of_object, static = np.repeat(np.arange(len(windows)), len(static)), np.tile(static, len(windows))
-    objects = PlacedBoxes(
-        window_of_object, truth.centers_world[static], truth.dimensions_lwh[static], truth.yaws_world[static]
-    )
+    objects = PlacedBoxes(window_of_object, truth.boxes[static])
     verdicts = _verdicts(found, objects, confidences=confidences, is_wanted=np.concatenate(is_wanted))
     num_objects = np.full(len(IOUS), sum(map(np.sum, is_wanted)), dtype=np.int64)
     return Verdicts(confidences, verdicts, num_objects)

@@ -13,15 +13,16 @@ import pyarrow.compute as pc
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.data.lookup import instance_keys, positions
-from vsrd_ray.datasets.kitti360.boxes import STATIC, TruthBoxes
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world, wrap_angle
-from vsrd_ray.geometry.iou import box_iou_3d, official_iou
+from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.iou import official_iou
 from vsrd_ray.geometry.outlines import outline_areas
+from vsrd_ray.labels.boxes.columns import boxes_of
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import HUMAN
 from vsrd_ray.labels.boxes.truth import frame_poses
 
-MIN_AREA = 128  # px of visible mask for a truth to count
 _CHUNK = 1 << 15  # boxes whose outlines are cut at a time: they take some hundreds of MB
 
 
@@ -69,8 +70,8 @@ def match(
     """Compare the labels of one sequence with every eligible truth.
 
     A truth is eligible in a frame if the frame is among `frames`, the visible mask of its instance there has at least
-    128 px, and its centre is within `max_range` metres of the camera. Boxes that moved belong to their own frame.
-    Labels are found by frame and instance id.
+    `MIN_MASK_AREA` px, and its centre is within `max_range` metres of the camera. Boxes that moved belong to their own
+    frame. Labels are found by frame and instance id.
 
     Args:
         labels: rows of `LABEL_SCHEMA` of this sequence and camera.
@@ -83,13 +84,13 @@ def match(
         official: compute the IoU of the KITTI-360 evaluation too.
     """
     wanted = pc.field("class_name").isin(list(classes)) & pc.field("frame").isin(list(frames))
-    rows = index.filter(wanted & (pc.field("area") >= MIN_AREA))
+    rows = index.filter(wanted & (pc.field("area") >= MIN_MASK_AREA))
     frame_of_row, ids, areas = (rows[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id", "area"))
     boxes = truth.find(ids, frame_of_row)
     has_box = boxes >= 0
     boxes, frame_of_row, ids, areas = boxes[has_box], frame_of_row[has_box], ids[has_box], areas[has_box]
     T_world_cam = frame_poses(sequence, frame_of_row)
-    ranges = np.linalg.norm(truth.centers_world[boxes] - T_world_cam[:, :3, 3], axis=-1)
+    ranges = np.linalg.norm(truth.boxes.centers[boxes] - T_world_cam[:, :3, 3], axis=-1)
     near = ranges <= max_range
     boxes, T_cam_world = boxes[near], rigid.inverse(T_world_cam[near])
     frame_of_row, ids = frame_of_row[near], ids[near]
@@ -118,7 +119,7 @@ def _outlines(
     areas = np.empty(len(boxes))
     for start in range(0, len(boxes), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        corners_cam = rigid.apply(T_cam_world[chunk], _corners(truth, boxes[chunk]))
+        corners_cam = rigid.apply(T_cam_world[chunk], truth.boxes[boxes[chunk]].corners())
         areas[chunk] = outline_areas(corners_cam, sequence.K, sequence.image_size)
     return areas
 
@@ -134,32 +135,22 @@ def _errors(
 ) -> dict[str, np.ndarray]:
     """The columns of `Matches` that come of the label: its confidence, and how its box compares with the true one."""
     count, hits = len(found), np.flatnonzero(found >= 0)
-    centers, sizes = (
-        np.stack([labels[name].to_numpy()[found[hits]] for name in names], axis=-1)
-        for names in (("x_world", "y_world", "z_world"), ("length", "width", "height"))
-    )
-    yaws = labels["yaw_world"].to_numpy()[found[hits]]
-    boxes = boxes[hits]
-    true_centers, true_sizes, true_yaws = (
-        values[boxes] for values in (truth.centers_world, truth.dimensions_lwh, truth.yaws_world)
-    )
-    iou_3d, iou_bev = box_iou_3d(centers, sizes, yaws, true_centers, true_sizes, true_yaws)
+    labelled, true = boxes_of(labels)[found[hits]], truth.boxes[boxes[hits]]
+    iou_3d, iou_bev = labelled.iou(true)
     missing_official = 0.0 if official else np.nan
     official_3d, official_bev = np.full((2, count), missing_official)
     if official:
-        corners = corners_world(centers, sizes, yaws)
-        official_3d[hits], official_bev[hits] = official_iou(
-            rigid.apply(T_cam_world[hits], corners), rigid.apply(T_cam_world[hits], _corners(truth, boxes))
-        )
+        corners_cam = (rigid.apply(T_cam_world[hits], boxes.corners()) for boxes in (labelled, true))
+        official_3d[hits], official_bev[hits] = official_iou(*corners_cam)
     return {
         "confidences": _scatter(_labeler_confidences(labels)[found[hits]], hits, count, np.nan),
         "iou_3d": _scatter(iou_3d, hits, count, 0.0),
         "iou_bev": _scatter(iou_bev, hits, count, 0.0),
         "official_iou_3d": official_3d,
         "official_iou_bev": official_bev,
-        "center_distances": _scatter(np.linalg.norm(centers - true_centers, axis=-1), hits, count, np.nan),
-        "size_errors_lwh": _scatter(sizes - true_sizes, hits, count, np.nan),
-        "yaw_errors": _scatter(np.abs(wrap_angle(yaws - true_yaws)), hits, count, np.nan),
+        "center_distances": _scatter(np.linalg.norm(labelled.centers - true.centers, axis=-1), hits, count, np.nan),
+        "size_errors_lwh": _scatter(labelled.dimensions_lwh - true.dimensions_lwh, hits, count, np.nan),
+        "yaw_errors": _scatter(np.abs(wrap_angle(labelled.yaws - true.yaws)), hits, count, np.nan),
     }
 
 
@@ -173,7 +164,3 @@ def _scatter(values: np.ndarray, positions: np.ndarray, count: int, missing: flo
     full = np.full((count, *values.shape[1:]), missing)
     full[positions] = values
     return full
-
-
-def _corners(truth: TruthBoxes, boxes: np.ndarray) -> np.ndarray:
-    return corners_world(truth.centers_world[boxes], truth.dimensions_lwh[boxes], truth.yaws_world[boxes])

@@ -7,6 +7,7 @@ from itertools import starmap
 from typing import Any
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.quality import QualityReport, quality_report
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, evaluate_sequence
 from vsrd_ray.labels.boxes.parquet import Preference
@@ -14,14 +15,12 @@ from vsrd_ray.labels.spread import Spread, Task, results_of
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.storage import Location, absolute
 
-DEFAULT_RANGE = 40.0  # metres
-
 
 def evaluate_run(
     output: Location,
     root: Location,
     *,
-    max_range: float = DEFAULT_RANGE,
+    max_range: float = MAX_RANGE,
     classes: Sequence[str] | None = None,
     official: bool = False,
     prefer: Preference = "human",
@@ -72,7 +71,7 @@ def values_of(report: QualityReport, root: Location) -> dict[str, Any]:
 
 def quality_of(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:
     """What the report shows of the evaluation of some sequences, which have ground truth."""
-    _, criteria = what_to_evaluate(output, max_range=DEFAULT_RANGE, classes=None, official=False, prefer=prefer)
+    _, criteria = what_to_evaluate(output, max_range=MAX_RANGE, classes=None, official=False, prefer=prefer)
     results = {name: evaluate_sequence(output, root, name, criteria) for name in sequences}
     return without_nan(asdict(quality_report(results, criteria)))
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.truth import BOXES
+from vsrd_ray.data.truth import BOXES, TruthBoxes
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
@@ -30,7 +30,7 @@ class Criteria:
 
     camera: str
     classes: tuple[str, ...]
-    max_range: float = 40.0  # metres from the camera to the true centre; label quality alone
+    max_range: float = MAX_RANGE  # metres from the camera to the true centre; label quality alone
     official: bool = False  # compute the IoU of the KITTI-360 evaluation too
     prefer: Preference = "human"  # rows where a human has corrected the labeler's
     has_ended: bool = True  # the run; else what is missing may be still to come

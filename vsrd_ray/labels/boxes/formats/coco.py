@@ -11,16 +11,17 @@ import numpy as np
 from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.data.masks import encode_rle, mask_box
 from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
 from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
 from vsrd_ray.labels.boxes.selection import LabelledSequence
+from vsrd_ray.storage import relative
 
 logger = logging.getLogger(__name__)
 
 # Columns of the labels that an annotation repeats under `attributes`.
 _ATTRIBUTES = (
-    *("instance_id", "x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
-    *("x_cam", "y_cam", "z_cam", "rotation_y", "alpha", "truncation", "occlusion"),
-    *("confidence", "is_moving", "source"),
+    *("instance_id", *BOX_WORLD, *BOX_CAM),
+    *("truncation", "occlusion", "confidence", "is_moving", "source"),
 )
 
 
@@ -55,11 +56,11 @@ def _number(samples: Sequence[Sample], class_name: str) -> int:
 
 def _image(sample: Sample) -> dict[str, Any]:
     drive = sample.sequence
-    path = drive.file(IMAGES, drive.camera.name, sample.view.frame).relative_to(drive.root)
+    path = relative(drive.file(IMAGES, drive.camera.name, sample.view.frame), drive.root)
     width, height = sample.view.image_size
     return {
         "id": sample.number,
-        "file_name": path.as_posix(),
+        "file_name": path,
         "width": width,
         "height": height,
         "sequence": drive.name,
@@ -91,7 +92,7 @@ def _annotation(row: dict[str, Any], sample: Sample, instance_map: np.ndarray | 
     """One annotation; a box whose instance has no mask there has an empty one, and the projected 3D box for its box."""
     width, height = sample.view.image_size
     mask = np.zeros((height, width), dtype=bool) if instance_map is None else instance_map == row["instance_id"]
-    projected = [row[f"bbox_{side}"] for side in ("left", "top", "right", "bottom")]
+    projected = [row[name] for name in BOX_2D]
     box = mask_box(mask)
     left, top, right, bottom = projected if box is None else (*box[:2], box[2] + 1, box[3] + 1)
     return {

@@ -20,9 +20,11 @@ import pyarrow as pa
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.errors import InputError
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.levelled import from_level, to_level
-from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world
+from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import Location, is_folder, names_in, read_bytes
 
 logger = logging.getLogger(__name__)
@@ -64,8 +66,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
 
 
 def _item(view: View, rows: pa.Table, names: list[str]) -> dict[str, Any]:
-    centers, sizes, yaws = boxes_world(rows)
-    centers, headings = to_level(centers, yaws, view)
+    boxes = to_level(boxes_of(rows), view)
     annotations = [
         {
             "id": n,
@@ -73,9 +74,9 @@ def _item(view: View, rows: pa.Table, names: list[str]) -> dict[str, Any]:
             "attributes": {"occluded": row["occlusion"] > 0, INSTANCE: row["instance_id"]},
             "group": 0,
             "label_id": names.index(row["class_name"]),
-            "position": centers[n].tolist(),
-            "rotation": [0.0, 0.0, float(headings[n])],
-            "scale": sizes[n].tolist(),
+            "position": boxes.centers[n].tolist(),
+            "rotation": [0.0, 0.0, float(boxes.yaws[n])],
+            "scale": boxes.dimensions_lwh[n].tolist(),
         }
         for n, row in enumerate(rows.to_pylist())
     ]
@@ -174,14 +175,11 @@ def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, 
         check_sizes(size, where)
     if tilted := int((np.abs(rotations[:, :2]) > _MAX_TILT).any(axis=1).sum()):
         logger.warning("%s: %d cuboids are tilted; their boxes stand upright.", place, tilted)
-    centers, yaws = from_level(positions, rotations[:, 2], drive.view(frame))
     return CorrectedFrame(
         drive.name,
         frame,
         tuple(_class(entry, names, drive.classes, where) for where, entry in cuboids),
-        centers,
-        sizes,
-        yaws,
+        from_level(UprightBoxes(positions, sizes, rotations[:, 2]), drive.view(frame)),
         tuple(_instance(entry) for _, entry in cuboids),
         exported_ids=None,
         rounding=_ROUNDING,

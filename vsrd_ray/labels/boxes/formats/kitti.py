@@ -11,7 +11,7 @@ import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.geometry.boxes import from_kitti_camera
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.samples import INDEX, Sample, number_samples, write_image_sets, write_index
 from vsrd_ray.labels.boxes.kitti import frames_of_texts, label_lines, label_path, read_frame, read_lines
@@ -184,18 +184,18 @@ def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int
             sizes.append([length, width, height])
             bottoms.append(entry.bottom_cam)
             rotations.append(entry.rotation_y)
-    dimensions_lwh = np.array(sizes).reshape(-1, 3)
-    centers, yaws = from_kitti_camera(
-        np.array(bottoms).reshape(-1, 3), dimensions_lwh, np.array(rotations), drive.T_world_cam[frame]
+    boxes = UprightBoxes.from_kitti_camera(
+        np.array(bottoms).reshape(-1, 3),
+        np.array(sizes).reshape(-1, 3),
+        np.array(rotations),
+        drive.T_world_cam[frame],
     )
     nothing = (None,) * len(names)
     return CorrectedFrame(
         drive.name,
         frame,
         tuple(names),
-        centers,
-        dimensions_lwh,
-        yaws,
+        boxes,
         nothing,
         exported_ids,
         _ROUNDING,

@@ -8,7 +8,7 @@ import numpy as np
 
 from vsrd_ray.data.drive import View
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 
 
 def T_world_level(view: View) -> np.ndarray:  # noqa: N802 - a transform's name
@@ -22,23 +22,22 @@ def T_world_level(view: View) -> np.ndarray:  # noqa: N802 - a transform's name
 
 
 def to_level(
-    centers_world: np.ndarray,  # [N, 3] metres
-    yaws_world: np.ndarray,  # [N] radians
+    boxes: UprightBoxes,  # [N], in the world
     view: View,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Centres [N, 3] metres and headings [N] radians (about z, 0 ahead) of boxes in the frame of a view."""
+) -> UprightBoxes:
+    """The boxes [N] in the frame of a view: yaws are about its z, 0 ahead."""
     T = T_world_level(view)
-    return rigid.apply(rigid.inverse(T), centers_world), wrap_angle(yaws_world - _turn(T))
+    centers = rigid.apply(rigid.inverse(T), boxes.centers)
+    return UprightBoxes(centers, boxes.dimensions_lwh, wrap_angle(boxes.yaws - _turn(T)))
 
 
 def from_level(
-    centers_level: np.ndarray,  # [N, 3] metres
-    headings: np.ndarray,  # [N] radians
+    boxes: UprightBoxes,  # [N], in the frame of the view
     view: View,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Centres [N, 3] metres and yaws [N] radians in the world: the inverse of `to_level`."""
+) -> UprightBoxes:
+    """The boxes [N] in the world: the inverse of `to_level`."""
     T = T_world_level(view)
-    return rigid.apply(T, centers_level), wrap_angle(headings + _turn(T))
+    return UprightBoxes(rigid.apply(T, boxes.centers), boxes.dimensions_lwh, wrap_angle(boxes.yaws + _turn(T)))
 
 
 def _turn(T: np.ndarray) -> float:

@@ -10,12 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from vsrd_ray.labels.boxes.columns import (
+    ALPHA,
+    BOTTOM_CAM,
+    BOX_2D,
+    HEIGHT,
+    LENGTH,
+    ROTATION_Y,
+    WIDTH,
+    centers_cam,
+    numbers,
+)
 from vsrd_ray.labels.boxes.formats import kitti
 from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
 from vsrd_ray.labels.boxes.kitti import DIFFICULTIES, kitti_type
-from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world, centers_cam
+from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 INFO_VERSION = "1.1"
+# A box as CameraInstance3DBoxes has it.
+_BOX_3D = (*BOTTOM_CAM, LENGTH, HEIGHT, WIDTH, ROTATION_Y)
 # Labels as KittiDataset numbers them; types that KITTI does not have come after these.
 _KITTI_TYPES = ("Pedestrian", "Cyclist", "Car", "Van", "Truck", "Person_sitting", "Tram", "Misc")
 
@@ -73,15 +86,14 @@ def _info(sample: Sample, labels: dict[str, int], T_cam_lidar: np.ndarray) -> di
 
 def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
     rows = sample.rows
-    centers, (_, sizes, _) = centers_cam(rows), boxes_world(rows)
+    centers = centers_cam(rows)
     pixels = centers @ sample.view.K.T
     difficulties = _difficulties(rows)
     return [
         {
-            "bbox": [row[f"bbox_{side}"] for side in ("left", "top", "right", "bottom")],
+            "bbox": [row[name] for name in BOX_2D],
             "bbox_label": labels[kitti_type(row["class_name"])],
-            # Bottom centre in the camera, length, height, width: as CameraInstance3DBoxes has them.
-            "bbox_3d": [row["x_cam"], row["y_cam"], row["z_cam"], *sizes[n, [0, 2, 1]].tolist(), row["rotation_y"]],
+            "bbox_3d": [row[name] for name in _BOX_3D],
             "bbox_3d_isvalid": True,
             "bbox_label_3d": labels[kitti_type(row["class_name"])],
             "depth": float(centers[n, 2]),
@@ -90,7 +102,7 @@ def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
             "difficulty": int(difficulties[n]),
             "truncated": row["truncation"],
             "occluded": row["occlusion"],
-            "alpha": row["alpha"],
+            "alpha": row[ALPHA],
             "score": row["confidence"],
             "index": n,
             "group_id": n,
@@ -102,7 +114,8 @@ def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
 
 def _difficulties(rows: Any) -> np.ndarray:
     """KITTI's difficulty of each box [N]: 0 easy, 1 moderate, 2 hard, -1 none of them."""
-    heights = rows["bbox_bottom"].to_numpy() - rows["bbox_top"].to_numpy()
+    _, tops, _, bottoms = numbers(rows, BOX_2D).T
+    heights = bottoms - tops
     occlusion, truncation = rows["occlusion"].to_numpy(), rows["truncation"].to_numpy()
     difficulties = np.full(len(heights), -1)
     for level, difficulty in reversed(list(enumerate(DIFFICULTIES))):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vsrd_ray.labels.boxes.columns import box_of
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 logger = logging.getLogger(__name__)
@@ -58,11 +59,13 @@ def sample_token(sequence: str, camera: str, frame: int) -> str:
 
 def _box(row: dict[str, Any], token: str) -> dict[str, Any]:
     name, attributes = _CLASSES[row["class_name"]]
-    half_yaw = row["yaw_world"] / 2
+    box = box_of(row)
+    length, width, height = box.dimensions_lwh.tolist()
+    half_yaw = float(box.yaws) / 2
     return {
         "sample_token": token,
-        "translation": [row["x_world"], row["y_world"], row["z_world"]],
-        "size": [row["width"], row["length"], row["height"]],
+        "translation": box.centers.tolist(),
+        "size": [width, length, height],
         "rotation": [math.cos(half_yaw), 0.0, 0.0, math.sin(half_yaw)],  # w, x, y, z
         "velocity": [0.0, 0.0],  # a run knows no times
         "detection_name": name,

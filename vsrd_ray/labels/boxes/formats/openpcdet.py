@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.formats.levelled import T_world_level, to_level
 from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples, write_image_sets, write_index
 from vsrd_ray.labels.boxes.kitti import kitti_type
-from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world
+from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
@@ -35,11 +38,9 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
 
 def _lines(sample: Sample) -> list[str]:
     """`x y z dx dy dz heading class` of each box: its centre, full extents, heading about z."""
-    centers, sizes, yaws = boxes_world(sample.rows)
-    centers, headings = to_level(centers, yaws, sample.view)
+    boxes = to_level(boxes_of(sample.rows), sample.view)
+    values = np.concatenate([boxes.centers, boxes.dimensions_lwh, boxes.yaws[:, None]], axis=1)
     names = map(kitti_type, sample.rows["class_name"].to_pylist())
-    boxes = zip(centers.tolist(), sizes.tolist(), headings.tolist(), names, strict=True)
     return [
-        " ".join([*(f"{value:.6f}" for value in (*center, *size, heading)), name])
-        for center, size, heading, name in boxes
+        " ".join([*(f"{value:.6f}" for value in box), name]) for box, name in zip(values.tolist(), names, strict=True)
     ]

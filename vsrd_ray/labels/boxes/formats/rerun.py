@@ -16,7 +16,8 @@ import pyarrow as pa
 from vsrd_ray.data.classes import IS_INSTANCE
 from vsrd_ray.data.drive import IMAGES, MASKS, Drive, View
 from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.labels.boxes.selection import LabelledSequence, boxes_world
+from vsrd_ray.labels.boxes.columns import boxes_of
+from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import read_bytes
 
 logger = logging.getLogger(__name__)
@@ -111,16 +112,16 @@ def _log_boxes(rr: Any, recording: Any, rows: pa.Table, origin: np.ndarray) -> N
     if not rows.num_rows:
         recording.log("world/boxes", rr.Clear(recursive=False))  # of those of the frame before
         return
-    centers, sizes, yaws = boxes_world(rows)
-    zeros = np.zeros(len(yaws))
+    boxes = boxes_of(rows)
+    half_yaws, zeros = boxes.yaws / 2, np.zeros(len(boxes))
     ids, confidences = rows["instance_id"].to_numpy(), rows["confidence"].to_numpy()
     names = rows["class_name"].to_pylist()
-    boxes = rr.Boxes3D(
-        centers=centers - origin,
-        half_sizes=sizes / 2,
-        quaternions=np.stack([zeros, zeros, np.sin(yaws / 2), np.cos(yaws / 2)], axis=-1),  # x, y, z, w
+    shown = rr.Boxes3D(
+        centers=boxes.centers - origin,
+        half_sizes=boxes.dimensions_lwh / 2,
+        quaternions=np.stack([zeros, zeros, np.sin(half_yaws), np.cos(half_yaws)], axis=-1),  # x, y, z, w
         class_ids=ids,
         labels=[f"{name} {confidence:.2f}" for name, confidence in zip(names, confidences, strict=True)],
         show_labels=False,
     )
-    recording.log("world/boxes", boxes, rr.AnyValues(confidence=confidences, instance_id=ids))
+    recording.log("world/boxes", shown, rr.AnyValues(confidence=confidences, instance_id=ids))

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import IMAGES, Drive
-from vsrd_ray.data.truth import BOXES
+from vsrd_ray.data.truth import BOXES, STATIC
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.datasets.kitti360.boxes import STATIC
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import corners_world
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import boxes_of
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
 from vsrd_ray.runs.folder import read_index, sequence_labels
@@ -28,29 +29,32 @@ from vsrd_ray.visualization.drawing import INK, WHITE, Color, draw_box, instance
 
 logger = logging.getLogger(__name__)
 
-_MIN_AREA = 128  # px of mask for a true box to be drawn
 _NO_IMAGE = 96  # grey of frames without an image
 
 
 @dataclass(frozen=True)
-class Boxes:
+class ShownBoxes:
     """Boxes of one frame, or of many."""
 
     instance_ids: np.ndarray  # [N] int64
     frames: np.ndarray  # [N] int64; STATIC for boxes that hold in every frame
-    corners_world: np.ndarray  # [N, 8, 3] metres
+    boxes: UprightBoxes  # [N], in the world
 
-    def where(self, chosen: np.ndarray) -> "Boxes":
+    def where(self, chosen: np.ndarray) -> "ShownBoxes":
         """The boxes that a mask [N], or positions, choose."""
-        return Boxes(self.instance_ids[chosen], self.frames[chosen], self.corners_world[chosen])
+        return ShownBoxes(self.instance_ids[chosen], self.frames[chosen], self.boxes[chosen])
 
-    def in_frame(self, frame: int) -> "Boxes":
+    def in_frame(self, frame: int) -> "ShownBoxes":
         """The boxes that hold in one frame."""
         return self.where((self.frames == frame) | (self.frames == STATIC))
 
+    def corners(self) -> np.ndarray:
+        """Corners [N, 8, 3] metres, world."""
+        return self.boxes.corners()
+
     def footprints(self) -> np.ndarray:
         """Footprints [N, 4, 2], metres in the world's x and y: front left, front right, rear right, rear left."""
-        return self.corners_world[:, :4, :2]
+        return self.corners()[:, :4, :2]
 
     def colors(self) -> list[Color]:
         """The colour of each box's instance."""
@@ -63,26 +67,26 @@ class Scene:
 
     sequence: Drive
     frames: tuple[int, ...]  # ascending; see `frames_to_show`
-    labels: Boxes
+    labels: ShownBoxes
     best: np.ndarray  # [N] bool: of all labels of an instance, the first of those with the highest confidence
-    truth: Boxes | None  # boxes of the wanted classes
+    truth: ShownBoxes | None  # boxes of the wanted classes
     visible: frozenset[tuple[int, int]]  # (instance, frame) whose mask is large enough for a truth to be drawn
 
-    def truth_in(self, frame: int) -> Boxes | None:
+    def truth_in(self, frame: int) -> ShownBoxes | None:
         """True boxes whose instances can be seen in a frame."""
         if self.truth is None:
             return None
         boxes = self.truth.in_frame(frame)
         return boxes.where(self._is_visible(boxes, [frame]))
 
-    def parked_truth(self) -> Boxes | None:
+    def parked_truth(self) -> ShownBoxes | None:
         """True boxes of parked instances that can be seen in any labelled frame."""
         if self.truth is None:
             return None
         parked = self.truth.where(self.truth.frames == STATIC)
         return parked.where(self._is_visible(parked, self.frames))
 
-    def _is_visible(self, boxes: Boxes, frames: list[int] | tuple[int, ...]) -> np.ndarray:
+    def _is_visible(self, boxes: ShownBoxes, frames: list[int] | tuple[int, ...]) -> np.ndarray:
         wanted = set(frames)
         seen = {instance_id for instance_id, frame in self.visible if frame in wanted}
         return np.isin(boxes.instance_ids, list(seen))
@@ -107,7 +111,7 @@ def open_scene(output: Location, root: Location, *, sequence: str | None = None)
         raise InputError(f"{output} has no labelled frame of {name}, so there is nothing to draw")
     rows = sequence_labels(labels, sequence=name, camera=inputs.camera)
     index = read_index(output, name)
-    large = index.filter(pc.field("area") >= _MIN_AREA)
+    large = index.filter(pc.field("area") >= MIN_MASK_AREA)
     drive = open_drive(root, name, inputs.camera)
     return Scene(
         sequence=drive,
@@ -146,9 +150,9 @@ def _decoded(path: Location) -> np.ndarray | None:
     return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
 
 
-def corners_in_camera(boxes: Boxes, T_world_cam: np.ndarray) -> np.ndarray:
+def corners_in_camera(boxes: ShownBoxes, T_world_cam: np.ndarray) -> np.ndarray:
     """Corners [N, 8, 3] of the boxes in a camera, metres."""
-    return rigid.apply(rigid.inverse(T_world_cam), boxes.corners_world)
+    return rigid.apply(rigid.inverse(T_world_cam), boxes.corners())
 
 
 def draw_labels(image: np.ndarray, scene: Scene, frame: int) -> None:
@@ -168,13 +172,9 @@ def draw_labels(image: np.ndarray, scene: Scene, frame: int) -> None:
         draw_box(image, corners_cam[position], view.K, color=color, thickness=thickness)
 
 
-def _label_boxes(rows: pa.Table) -> Boxes:
-    centers, sizes = (
-        np.stack([rows[name].to_numpy() for name in names], axis=-1)
-        for names in (("x_world", "y_world", "z_world"), ("length", "width", "height"))
-    )
+def _label_boxes(rows: pa.Table) -> ShownBoxes:
     ids, frames = (rows[name].to_numpy().astype(np.int64) for name in ("instance_id", "frame"))
-    return Boxes(ids, frames, corners_world(centers, sizes, rows["yaw_world"].to_numpy()))
+    return ShownBoxes(ids, frames, boxes_of(rows))
 
 
 def _best_of_instance(rows: pa.Table) -> np.ndarray:
@@ -186,10 +186,9 @@ def _best_of_instance(rows: pa.Table) -> np.ndarray:
     return best
 
 
-def _truth_boxes(drive: Drive, *, classes: tuple[str, ...]) -> Boxes | None:
+def _truth_boxes(drive: Drive, *, classes: tuple[str, ...]) -> ShownBoxes | None:
     if not drive.has_truth(BOXES):
         return None
     truth = drive.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
-    corners = corners_world(truth.centers_world[wanted], truth.dimensions_lwh[wanted], truth.yaws_world[wanted])
-    return Boxes(truth.instance_ids[wanted], truth.timestamps[wanted], corners)
+    return ShownBoxes(truth.instance_ids[wanted], truth.timestamps[wanted], truth.boxes[wanted])

@@ -10,7 +10,7 @@ import numpy as np
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.labels.boxes.pictures.annotated import Boxes, Scene, draw_labels, open_scene, read_image
+from vsrd_ray.labels.boxes.pictures.annotated import Scene, ShownBoxes, draw_labels, open_scene, read_image
 from vsrd_ray.storage import Location
 from vsrd_ray.visualization import birdseye
 from vsrd_ray.visualization.drawing import INK, WHITE, draw_masks, draw_text
@@ -85,8 +85,8 @@ def _label_picture(scene: Scene, frame: int) -> np.ndarray:
     return np.concatenate([image, plan.image])
 
 
-def _plan_footprints(boxes: Boxes, T_level_world: np.ndarray) -> np.ndarray:
-    return rigid.apply(T_level_world, boxes.corners_world[:, :4]) @ AXES_AHEAD_LEFT.T
+def _plan_footprints(boxes: ShownBoxes, T_level_world: np.ndarray) -> np.ndarray:
+    return rigid.apply(T_level_world, boxes.corners()[:, :4]) @ AXES_AHEAD_LEFT.T
 
 
 def surroundings(image: np.ndarray, K: np.ndarray) -> birdseye.Plan:

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 
-from vsrd_ray.labels.boxes.pictures.annotated import Boxes, Scene, draw_labels, open_scene, read_image
+from vsrd_ray.labels.boxes.pictures.annotated import Scene, ShownBoxes, draw_labels, open_scene, read_image
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.visualization import birdseye
@@ -103,7 +103,7 @@ def _street(scene: Scene) -> np.ndarray:
     return plan.image
 
 
-def _outlines(boxes: Boxes) -> list[np.ndarray]:
+def _outlines(boxes: ShownBoxes) -> list[np.ndarray]:
     return [boxes.footprints().reshape(-1, 2)]
 
 
@@ -147,7 +147,7 @@ def _legend(scene: Scene) -> np.ndarray:
     block = _paper(_LEGEND_HEIGHT)
     middle, x = 20.0, float(_GAP)
     entries = [("label, most confident of its instance", instance_color(26001), True, 2)]
-    if scene.best.sum() < len(np.unique(np.round(scene.labels.corners_world, 3), axis=0)):
+    if scene.best.sum() < len(np.unique(np.round(scene.labels.corners(), 3), axis=0)):
         entries.append(("its other labels", GREY, False, 1))
     if scene.truth is not None:
         entries.append(("ground truth", INK, False, 1))

@@ -1,7 +1,7 @@
 """A report's bytes: what pictures it can hold, how large, and how well kept.
 
 A few pictures are made at each quality to learn what they cost; the best quality at which everything wanted fits is
-taken, and at the lowest as many as fit. What is then made is paid from a purse that never runs below nothing.
+taken, and at the lowest as many as fit. What is then made is paid from a budget that never runs below nothing.
 """
 
 import json
@@ -41,7 +41,7 @@ class Plan:
         return sorted(self.frames | self.views.keys())
 
 
-class Purse:
+class ByteBudget:
     """Bytes that can be spent."""
 
     def __init__(self, num_bytes: int) -> None:

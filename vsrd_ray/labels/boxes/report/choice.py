@@ -11,11 +11,12 @@ from typing import Literal
 import numpy as np
 
 from vsrd_ray.data.index import is_any_of
+from vsrd_ray.labels.boxes.columns import numbers
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import HUMAN
-from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables, numbers
+from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables
 
 ViewKind = Literal["target", "large", "worst"]
-MIN_AREA = 128  # px of a mask that ought to have a label
 _BEST_VIEWS = 3
 _APART = 8  # best views of an instance are at least 1 / _APART of its rows apart
 
@@ -32,12 +33,12 @@ class ViewChoice:
 def doubt(tables: SequenceTables) -> np.ndarray:
     """How little a row [R] is to be trusted: 1 - IoU with the truth, else 1 - confidence.
 
-    2 where a mask of a fair size has no label, and 0 where only a small one has none.
+    2 where a mask of `MIN_MASK_AREA` px has no label, and 0 where only a smaller one has none.
     """
     rows = tables.rows
     confidences = np.append(numbers(tables.boxes, ("confidence",))[:, 0], np.nan)[rows.boxes]
     known = np.nan_to_num(np.where(np.isnan(rows.iou_3d), confidences, rows.iou_3d), nan=1.0)
-    return np.where(rows.boxes >= 0, 1.0 - known, np.where(rows.mask_areas >= MIN_AREA, 2.0, 0.0))
+    return np.where(rows.boxes >= 0, 1.0 - known, np.where(rows.mask_areas >= MIN_MASK_AREA, 2.0, 0.0))
 
 
 def doubt_of_instances(tables: SequenceTables) -> np.ndarray:

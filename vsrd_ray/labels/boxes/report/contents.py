@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
+from vsrd_ray.data.truth import TruthBoxes
+from vsrd_ray.labels.boxes.columns import SIZE_LWH, YAW_WORLD, boxes_of, numbers
+from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
-from vsrd_ray.labels.boxes.report.choice import MIN_AREA, doubt
-from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables, numbers
+from vsrd_ray.labels.boxes.report.choice import doubt
+from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables
 from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
 _MAX_GROUPS = 2000  # groups without labels that are listed
 _FIT = {  # columns of a label that are shown as they are, and their decimals
-    "length": 3,
-    "width": 3,
-    "height": 3,
-    "yaw_world": 4,
+    **dict.fromkeys(SIZE_LWH, 3),
+    YAW_WORLD: 4,
     "confidence": 4,
     "mean_iou_2d": 3,
     "num_views": 0,
@@ -38,7 +38,7 @@ def sequence_contents(tables: SequenceTables) -> dict[str, Any]:
         "camera": view.camera.name,
         "image_size": list(view.image_size),
         "K": view.K.ravel().tolist(),
-        "min_area": MIN_AREA,
+        "min_area": MIN_MASK_AREA,
         "origin": tables.origin.tolist(),
         "frames": tables.frames.tolist(),
         "rotations": column(poses[:, :, :3].ravel(), 6),
@@ -105,7 +105,7 @@ def column(values: np.ndarray, decimals: int) -> list[Any]:
 
 def _boxes(tables: SequenceTables) -> dict[str, Any]:
     boxes, ids = tables.boxes, tables.instance_ids
-    centers = numbers(boxes, ("x_world", "y_world", "z_world")) - tables.origin
+    centers = boxes_of(boxes).centers - tables.origin
     return {
         "instance": np.searchsorted(ids, boxes["instance_id"].to_numpy()).tolist(),
         "center": column(centers.ravel(), 3),
@@ -132,7 +132,7 @@ def _truth(truth: TruthBoxes, origin: np.ndarray) -> dict[str, Any]:
     return {
         "id": truth.instance_ids.tolist(),
         "frame": truth.timestamps.tolist(),
-        "center": column((truth.centers_world - origin).ravel(), 3),
-        "size": column(truth.dimensions_lwh.ravel(), 3),
-        "yaw_world": column(truth.yaws_world, 4),
+        "center": column((truth.boxes.centers - origin).ravel(), 3),
+        "size": column(truth.boxes.dimensions_lwh.ravel(), 3),
+        YAW_WORLD: column(truth.boxes.yaws, 4),
     }

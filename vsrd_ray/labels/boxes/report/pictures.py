@@ -13,11 +13,11 @@ import numpy as np
 
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.errors import UnreadableFrameError
-from vsrd_ray.geometry.boxes import corners_world
+from vsrd_ray.labels.boxes.columns import BOX_2D, box_of, numbers
 from vsrd_ray.labels.boxes.pictures.annotated import find_image
 from vsrd_ray.labels.boxes.report.choice import ViewChoice
 from vsrd_ray.labels.boxes.report.silhouettes import Window, magnified, outlines, silhouette
-from vsrd_ray.labels.boxes.report.tables import SequenceTables, numbers
+from vsrd_ray.labels.boxes.report.tables import SequenceTables
 
 # From a label row, as a dictionary, to the convex solids that its labeler fitted: each [Q, 3] metres in the world.
 Solids = Callable[[dict[str, Any]], list[np.ndarray]]
@@ -109,8 +109,7 @@ def _window(tables: SequenceTables, row: int) -> Window:
     label = int(tables.rows.labels[row])
     sides = [tables.rows.mask_boxes_xyxy[row]]
     if label >= 0:
-        names = ("bbox_left", "bbox_top", "bbox_right", "bbox_bottom")
-        sides.append(numbers(tables.labels.slice(label, 1), names)[0])
+        sides.append(numbers(tables.labels.slice(label, 1), BOX_2D)[0])
     low, high = np.nanmin(sides, axis=0)[:2], np.nanmax(sides, axis=0)[2:]
     width, height = high - low + 1 + 2 * max(_MIN_MARGIN, _MARGIN * float((high - low).max()))
     size = np.minimum(np.ceil([max(width, _SHAPE * height), max(height, width / _SHAPE)]), tables.sequence.image_size)
@@ -133,14 +132,9 @@ def _body_parts(
     if label < 0:
         return None
     (content,) = tables.labels.slice(label, 1).to_pylist()
-    bodies = (solids(content) if solids is not None else []) or [_corners(content)]
+    bodies = (solids(content) if solids is not None else []) or [box_of(content).corners()]
     view = tables.sequence.view(int(tables.frames[tables.rows.frames[row]]))
     return silhouette(bodies, view, window, zoom)
-
-
-def _corners(row: dict[str, Any]) -> np.ndarray:
-    center = np.array([row["x_world"], row["y_world"], row["z_world"]])
-    return corners_world(center, np.array([row["length"], row["width"], row["height"]]), np.array(row["yaw_world"]))
 
 
 def _mask_outlines(tables: SequenceTables, row: int, instance_map: np.ndarray) -> Sequence[Sequence[float]]:

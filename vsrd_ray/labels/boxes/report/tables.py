@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import SIDES
 from vsrd_ray.data.lookup import instance_keys, positions, split_keys
-from vsrd_ray.data.truth import BOXES
+from vsrd_ray.data.truth import BOXES, TruthBoxes
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.datasets.kitti360.boxes import TruthBoxes
-from vsrd_ray.geometry.iou import box_iou_3d
+from vsrd_ray.geometry.cameras import box_iou
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_WORLD, boxes_of, numbers
 from vsrd_ray.labels.boxes.parquet import FOLDER, Preference
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
 from vsrd_ray.labels.boxes.selection import check_poses
@@ -24,10 +24,9 @@ from vsrd_ray.runs.folder import check_files, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
-_CENTER, _SIZE = ("x_world", "y_world", "z_world"), ("length", "width", "height")
-_SIDES = tuple(f"bbox_{side}" for side in SIDES)
+_MASK_BOX = tuple(f"box_{side}" for side in SIDES)  # columns of the index
 # Rows of the labels that agree in these columns are one box, seen in several frames.
-_IDENTITY = ("instance_id", *_CENTER, *_SIZE, "yaw_world", "confidence", "target_frame")
+_IDENTITY = ("instance_id", *BOX_WORLD, "confidence", "target_frame")
 
 
 @dataclass(frozen=True)
@@ -136,12 +135,6 @@ def keep_instances(
     )
 
 
-def numbers(table: pa.Table, names: tuple[str, ...]) -> np.ndarray:
-    """Columns side by side, [rows, columns] float64, NaN for null."""
-    columns = [pc.cast(table[name], pa.float64()).to_numpy() for name in names]
-    return np.stack(columns, axis=-1) if columns else np.empty((len(table), 0))
-
-
 def _different_boxes(labels: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """A row for each different box [B], in the order of their instances, and the box [rows] of each label."""
     if not len(labels):
@@ -165,7 +158,7 @@ def _join(
     has_mask, has_label = mask_rows >= 0, label_rows >= 0
     areas = np.zeros(len(keys), dtype=np.int64)
     areas[has_mask] = masks["area"].to_numpy()[mask_rows[has_mask]]
-    mask_boxes = _spread(numbers(masks, tuple(f"box_{side}" for side in SIDES)), mask_rows)
+    mask_boxes = _spread(numbers(masks, _MASK_BOX), mask_rows)
     touches_border = np.zeros(len(keys), dtype=bool)
     touches_border[has_mask] = masks["touches_border"].to_numpy(zero_copy_only=False)[mask_rows[has_mask]]
     boxes = np.full(len(keys), -1)
@@ -178,21 +171,10 @@ def _join(
         mask_areas=areas,
         mask_boxes_xyxy=mask_boxes,
         touches_border=touches_border,
-        iou_2d=box_overlaps(mask_boxes, _spread(numbers(labels, _SIDES), label_rows)),
+        iou_2d=box_iou(mask_boxes, _spread(numbers(labels, BOX_2D), label_rows)),
         iou_3d=_truth_overlaps(labels, label_rows, truth, ids=id_of_row, frames=frame_of_row),
     )
     return ids, rows
-
-
-def box_overlaps(
-    boxes_a: np.ndarray,  # [R, 4] x1, y1, x2, y2, px, last pixel included
-    boxes_b: np.ndarray,  # [R, 4]
-) -> np.ndarray:
-    """IoU [R] of 2D boxes whose last pixels belong to them; NaN where one is NaN."""
-    lengths = np.minimum(boxes_a[:, 2:], boxes_b[:, 2:]) - np.maximum(boxes_a[:, :2], boxes_b[:, :2]) + 1
-    overlaps = np.clip(lengths, 0, None).prod(axis=1)
-    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1) for boxes in (boxes_a, boxes_b))
-    return overlaps / (area_a + area_b - overlaps)
 
 
 def _truth_overlaps(
@@ -204,11 +186,7 @@ def _truth_overlaps(
         return ious
     true_rows = truth.find(ids, frames)
     both = np.flatnonzero((true_rows >= 0) & (label_rows >= 0))
-    parts = (numbers(labels, names)[label_rows[both]] for names in (_CENTER, _SIZE, ("yaw_world",)))
-    centers, sizes, yaws = parts
-    boxes = true_rows[both]
-    true_centers, true_sizes = truth.centers_world[boxes], truth.dimensions_lwh[boxes]
-    ious[both], _ = box_iou_3d(centers, sizes, yaws[:, 0], true_centers, true_sizes, truth.yaws_world[boxes])
+    ious[both], _ = boxes_of(labels)[label_rows[both]].iou(truth.boxes[true_rows[both]])
     return ious
 
 
@@ -221,9 +199,7 @@ def _of_instances(truth: TruthBoxes, instance_ids: np.ndarray) -> TruthBoxes:
     return TruthBoxes(
         instance_ids=truth.instance_ids[wanted],
         class_names=tuple(name for name, is_wanted in zip(truth.class_names, wanted, strict=True) if is_wanted),
-        centers_world=truth.centers_world[wanted],
-        dimensions_lwh=truth.dimensions_lwh[wanted],
-        yaws_world=truth.yaws_world[wanted],
+        boxes=truth.boxes[wanted],
         timestamps=truth.timestamps[wanted],
         num_skipped=truth.num_skipped,
     )

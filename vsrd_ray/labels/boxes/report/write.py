@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vsrd_ray.errors import InputError, OutputError, one_line
 from vsrd_ray.labels.boxes.parquet import Preference, read_labels
-from vsrd_ray.labels.boxes.report.budget import Plan, Purse, plan_pictures
+from vsrd_ray.labels.boxes.report.budget import ByteBudget, Plan, plan_pictures
 from vsrd_ray.labels.boxes.report.contents import (
     correction_contents,
     count_contents,
@@ -185,12 +185,12 @@ def _add_pictures(
     plans = [plan_pictures(tables, share, solids) for tables, share in zip(parts, shares, strict=True)]
     done, total = 0, sum(len(plan.places()) for plan in plans)
     for content, tables, plan, share in zip(contents, parts, plans, shares, strict=True):
-        purse = Purse(share)
+        budget = ByteBudget(share)
         for place, picture, views in _in_threads(partial(_make, tables, plan, solids), plan.places()):
-            if picture is not None and purse.pays(picture):
+            if picture is not None and budget.pays(picture):
                 content["pictures"][place] = picture
             for instance, view in views:
-                if purse.pays(view):
+                if budget.pays(view):
                     content["views"].setdefault(instance, []).append(view)
             done += 1
             if progress is not None:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.evaluation.assignment import (
     NOTHING,
     PlacedBoxes,
@@ -71,12 +72,9 @@ def test_pairs_are_those_of_one_place():
 
 
 def random_boxes(rng, count):
-    return PlacedBoxes(
-        rng.integers(0, 4, count),
-        rng.uniform(-6, 6, (count, 3)),
-        rng.uniform(1, 5, (count, 3)),
-        rng.uniform(-4, 4, count),
-    )
+    places = rng.integers(0, 4, count)
+    centers, sizes = rng.uniform(-6, 6, (count, 3)), rng.uniform(1, 5, (count, 3))
+    return PlacedBoxes(places, UprightBoxes(centers, sizes, rng.uniform(-4, 4, count)))
 
 
 def test_no_pair_that_overlaps_is_left_out(monkeypatch):

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import slow_average_precision as slow
-from builders import make_index, make_labels, make_truth
+from builders import make_index, make_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrd_ray.datasets.kitti360.boxes import STATIC
+from vsrd_ray.data.truth import STATIC, TruthBoxes
+from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.evaluation.kitti360 import IOUS, window_ap, window_verdicts
 from vsrd_ray.labels.boxes.windows import Window
@@ -23,8 +24,17 @@ def label(instance, x, *, frame=0, confidence=0.5, y=0.0, **others):
 def truth_of(places, timestamps=None):
     """Cars 26000, 26001, … at places [N, 2]."""
     count = len(places)
-    centers = np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1)
-    return make_truth(centers, dimensions_lwh=CAR, timestamps=STATIC if timestamps is None else timestamps)
+    return TruthBoxes(
+        instance_ids=26000 + np.arange(count),
+        class_names=("car",) * count,
+        boxes=UprightBoxes(
+            np.concatenate([np.array(places, float).reshape(-1, 2), np.zeros((count, 1))], axis=1),
+            np.tile(CAR, (count, 1)),
+            np.zeros(count),
+        ),
+        timestamps=np.full(count, STATIC) if timestamps is None else np.array(timestamps),
+        num_skipped=0,
+    )
 
 
 def index_of(shown, area=200):

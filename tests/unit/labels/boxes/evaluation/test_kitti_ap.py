@@ -298,6 +298,7 @@ def run(write_run, label_row, truth_object):
 def write_labels(output, root, rows):
     """Label rows of boxes in the world, with their camera columns."""
     from vsrd_ray.datasets.base import open_drive
+    from vsrd_ray.labels.boxes.columns import boxes_of
     from vsrd_ray.labels.boxes.rows import columns_in_cameras
     from vsrd_ray.labels.boxes.truth import frame_poses
 
@@ -305,11 +306,9 @@ def write_labels(output, root, rows):
     sequence = open_drive(root, SEQUENCE)
     columns = columns_in_cameras(
         frame_poses(sequence, table["frame"].to_numpy()),
+        boxes_of(table),
         K=sequence.K,
         image_size=sequence.image_size,
-        centers_world=np.stack([table[name].to_numpy() for name in ("x_world", "y_world", "z_world")], axis=-1),
-        dimensions_lwh=np.stack([table[name].to_numpy() for name in ("length", "width", "height")], axis=-1),
-        yaws_world=table["yaw_world"].to_numpy(),
         mask_areas=np.full(len(rows), 300),
     )
     for name, values in columns.items():

@@ -15,6 +15,7 @@ from builders import write_manifest
 from vsrd_ray.data.index import index_frames, write_index
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.evaluation import evaluate_run, format_report
 from vsrd_ray.labels.boxes.evaluation.confidence import Kept
 from vsrd_ray.labels.boxes.evaluation.run import values_of
@@ -76,11 +77,9 @@ def label_table(rows, sequence):
     table = pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
     columns = columns_in_cameras(
         frame_poses(sequence, table["frame"].to_numpy()),
+        boxes_of(table),
         K=sequence.K,
         image_size=sequence.image_size,
-        centers_world=np.stack([table[name].to_numpy() for name in ("x_world", "y_world", "z_world")], axis=-1),
-        dimensions_lwh=np.tile(SIZE, (len(rows), 1)),
-        yaws_world=np.zeros(len(rows)),
         mask_areas=np.full(len(rows), 300),
     )
     for name, values in columns.items():

@@ -12,7 +12,7 @@ SEQUENCE = "2013_05_28_drive_0042_sync"
 FIRST, SECOND = (10.0, 0.5, 0.0), (12.0, -1.0, 0.0)
 # The mask of 26001 is 20 x 20 px: this box is all of it, the next one its right half.
 WHOLE = dict(zip(("bbox_left", "bbox_top", "bbox_right", "bbox_bottom"), (10.0, 20.0, 29.0, 39.0), strict=True))
-HALF = WHOLE | {"bbox_left": 20.0}
+HALF = WHOLE | {"bbox_left": 19.5}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.report.contents import column, group_contents, sequence_contents
-from vsrd_ray.labels.boxes.report.tables import box_overlaps, keep_instances, read_tables
+from vsrd_ray.labels.boxes.report.tables import keep_instances, read_tables
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.runs.reading import read_groups
 
@@ -36,13 +36,6 @@ def test_overlaps_with_masks_and_truth(tables):
     # a car of 4 m that is 1 m off along its length shares 3 of 5 m; 26002 has no truth
     np.testing.assert_allclose(tables.rows.iou_3d, [1, np.nan, 1, np.nan, np.nan, np.nan, 0.6, np.nan, np.nan])
     assert tables.truth.instance_ids.tolist() == [26001]  # 26009 is nowhere to be seen
-
-
-def test_boxes_of_single_pixels_overlap():
-    one, two = np.array([[3.0, 3, 3, 3]]), np.array([[3.0, 3, 4, 3]])
-    assert box_overlaps(one, one).tolist() == [1.0]
-    assert box_overlaps(one, two).tolist() == [0.5]
-    assert box_overlaps(one, one + 5).tolist() == [0.0]
 
 
 def test_without_truth_nothing_is_known_of_it(run, tables_of):

@@ -11,7 +11,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA
 from vsrd_ray.labels.boxes.report import write_report
-from vsrd_ray.labels.boxes.report.budget import Purse, plan_pictures, price_of
+from vsrd_ray.labels.boxes.report.budget import ByteBudget, plan_pictures, price_of
 from vsrd_ray.labels.boxes.report.choice import ViewChoice, choose_views
 from vsrd_ray.labels.boxes.report.page import embedded, empty_page_bytes
 from vsrd_ray.labels.boxes.report.pictures import Quality, close_up, frame_picture, read_pixels
@@ -100,11 +100,11 @@ def test_rows_without_a_body_of_their_own_show_their_box(write_run, label_row, t
 
 
 def test_a_purse_is_never_overdrawn():
-    purse, picture = Purse(100), {"image": "x" * 30}
+    budget, picture = ByteBudget(100), {"image": "x" * 30}
     price = price_of(picture)
     assert price > len(json.dumps(picture))
-    paid = sum(purse.pays(picture) for _ in range(10))
-    assert paid == 100 // price and purse.left == 100 - paid * price
+    paid = sum(budget.pays(picture) for _ in range(10))
+    assert paid == 100 // price and budget.left == 100 - paid * price
 
 
 def test_pictures_are_worse_before_they_are_fewer(run_with_images, tables_of):
