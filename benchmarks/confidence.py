@@ -85,7 +85,9 @@ def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[
             first = int(rng.integers(0, FRAMES - length + 1))
             part = index.filter(pc.field("frame").isin(pa.array(range(first, first + length), pa.int32())))
             tasks = GroupTasks(sequence, part)
-            for plan in plan_scene(part, sequence=name, camera=sequence.camera, settings=settings, classes=("car",)):
+            for plan in plan_scene(
+                part, sequence=name, camera=sequence.camera.name, settings=settings, classes=("car",)
+            ):
                 yield tasks.task(plan).group()
 
 

@@ -9,20 +9,20 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan, GroupTasks
+from vsrd_ray.data.groups import FrameGroup, GroupPlan, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.drives import list_drives
-from vsrd_ray.errors import InputError
-from vsrd_ray.labelers.base import Labeler
-from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig, load_config
+from vsrd_ray.errors import ConfigError, InputError
+from vsrd_ray.labelers.base import Labeler, PreparedGroup, Provenance
+from vsrd_ray.labelers.configs import load_config
+from vsrd_ray.labelers.vsrd.config import GroupingSettings, VSRDConfig
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
 from vsrd_ray.labelers.vsrd.scene import plan_scene
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.fits import BoxFit
-from vsrd_ray.labels.boxes.rows import label_rows
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 PUBLISHED = "kitti360_vsrd"
@@ -70,10 +70,13 @@ def read_variant(text: str) -> VSRDConfig:
     """The configuration that a text such as "fast,grouping.kind=vsrd" names: a name or file, then overrides.
 
     Raises:
-        ConfigError: no such configuration, or an override that does not fit.
+        ConfigError: no such configuration, one of another labeler, or an override that does not fit.
     """
     name, *overrides = re.split(r",(?=[\w.]+=)", text)
-    return load_config(name, overrides)
+    config = load_config(name, overrides)
+    if not isinstance(config, VSRDConfig):
+        raise ConfigError(f"{name}: expected a configuration of vsrd, got one of {config.labeler}")
+    return config
 
 
 def plan_dataset(dataset: Dataset, settings: GroupingSettings) -> PlannedSequence:
@@ -85,7 +88,7 @@ def plan_dataset(dataset: Dataset, settings: GroupingSettings) -> PlannedSequenc
     sequence = open_drive(dataset.root, dataset.sequence)
     index = index_frames(sequence, all_frames(sequence))
     plan = {"vsrd": plan_groups, "scene": plan_scene}[settings.kind]
-    groups = plan(index, sequence=sequence.name, camera=sequence.camera, settings=settings, classes=CLASSES)
+    groups = plan(index, sequence=sequence.name, camera=sequence.camera.name, settings=settings, classes=CLASSES)
     if not groups:
         raise InputError(f"{dataset.title}: no group of grouping.kind={settings.kind} in {dataset.root}")
     return PlannedSequence(sequence, index, groups, GroupTasks(sequence, index))
@@ -124,9 +127,9 @@ def label_tables(
         yield None if isinstance(outcome, Exception) else rows_of(outcome, prepared, labeler=labeler, config=config)
 
 
-def rows_of(fits: list[BoxFit], group: GroupFrames, *, labeler: Labeler, config: VSRDConfig) -> pa.Table:
+def rows_of(fits: list[BoxFit], group: PreparedGroup, *, labeler: Labeler, config: VSRDConfig) -> pa.Table:
     """The fits of a group as label rows."""
-    return label_rows(fits, group, labeler=labeler.name, config_hash=config.hash(), seed=config.seed)
+    return labeler.output(fits, group, Provenance.of(config))["boxes"]
 
 
 def judge(dataset: Dataset, planned: PlannedSequence, groups: list[GroupPlan], labels: pa.Table) -> Matches:

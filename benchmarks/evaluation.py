@@ -96,7 +96,9 @@ def write_run(output: Path, root: Path, *, frames: int, boxes: int, sequences: i
         for seed, name in enumerate(names)
     )
     inputs = {"root": str(root), "sequences": names, "camera": CAMERA, "classes": ["car"]}
-    write_text(output / "manifest.json", json.dumps({"inputs": inputs}))
+    inputs |= {"frames": {}, "skipped_frames": {}}
+    manifest = dict.fromkeys(("config", "config_hash", "versions", "seed", "counts", "failures", "seconds"))
+    write_text(output / "manifest.json", json.dumps(manifest | {"status": "complete", "inputs": inputs}))
     return num_labels
 
 

@@ -26,7 +26,7 @@ from benchmarks.datasets import FAST, PUBLISHED, Dataset, datasets_under, read_v
 from benchmarks.tables import NOTES, THROUGHPUT_NOTES, header, row, throughput_text
 from benchmarks.throughput import Amount, device_name, measure_throughput
 from vsrd_ray.errors import VSRDRayError
-from vsrd_ray.pipeline.pool import GPU_BATCH
+from vsrd_ray.labelers.vsrd.spec import SPEC
 
 DEFAULT_VARIANTS = (PUBLISHED, "demo", FAST, f"{FAST},grouping.kind=vsrd")
 GEOMETRY = Path("../shared/data/kitti_geometry")
@@ -81,9 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--cuda-groups", type=_positive, default=200, help="labelled on the GPU (%(default)s)")
-    parser.add_argument("--cuda-batch", type=_positive, default=GPU_BATCH, help="fitted together (%(default)s)")
+    parser.add_argument("--cuda-batch", type=_positive, default=_gpu_batch(), help="fitted together (%(default)s)")
     parser.add_argument("--cuda-threads", type=_positive, default=4, help="that load and label (%(default)s)")
     return parser
+
+
+def _gpu_batch() -> int:
+    """Groups that an actor on a GPU is given at once."""
+    return SPEC.resources(read_variant(FAST)).gpu_batch
 
 
 def _positive(text: str) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ import numpy as np
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.geometry.boxes import UprightBoxes
-from vsrd_ray.labelers.base import PreparedGroup, TraceSink
+from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.rows import label_rows
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 FRAMES_A_GROUP = 4
@@ -57,8 +58,6 @@ class Measured:
 class Waiting:
     """Waits as long as a fit would take, and gives a box for each instance. It logs when it is busy."""
 
-    name = "waiting"
-
     def __init__(self, config: VSRDConfig, device: str, *, seconds: float, folder: str) -> None:
         self._seconds, self._folder = seconds, Path(folder)
 
@@ -81,6 +80,10 @@ class Waiting:
         with (self._folder / f"{os.getpid()}.busy").open("a") as log:
             log.write(f"{begun} {time.time()}\n")
         return [[_box(group, instance_id) for instance_id in group.plan.instance_ids] for group in prepared]
+
+    def output(self, found: list[BoxFit], prepared: PreparedGroup, provenance: Provenance) -> Output:
+        """The boxes as label rows."""
+        return {"boxes": label_rows(found, prepared, **asdict(provenance))}
 
 
 def sequence_name(number: int) -> str:
@@ -156,10 +159,10 @@ def run_measured(root: str, folder: str, workers: int, seconds: float, batch: in
     """The measured run itself."""
     import ray  # noqa: PLC0415 - not needed by the process that starts this one
 
+    from vsrd_ray.engines import label  # noqa: PLC0415
     from vsrd_ray.engines.ray_data.session import ray_session  # noqa: PLC0415
     from vsrd_ray.pipeline.pool import Machines, Node, PoolRequest  # noqa: PLC0415
     from vsrd_ray.pipeline.request import LabelRequest  # noqa: PLC0415
-    from vsrd_ray.pipeline.run import label  # noqa: PLC0415
     from vsrd_ray.runs.manifest import read_manifest  # noqa: PLC0415
 
     output = Path(folder, "output")

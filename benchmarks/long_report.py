@@ -27,7 +27,7 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import write_index
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.instances import SEMANTIC_IDS
+from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.labels.boxes.columns import YAW_WORLD, box_columns, boxes_of
@@ -109,7 +109,7 @@ def _turns(street: Drive, num_frames: int, *, num_instances: int) -> list[_Turn]
     made = []
     for turn in range(turns):
         class_name = _CLASSES[turn // room]
-        ids = IDS_PER_CLASS * (SEMANTIC_IDS[class_name] - SEMANTIC_IDS["car"]) + num_instances * (turn % room)
+        ids = CLASSES.first_id(class_name) - CLASSES.first_id("car") + num_instances * (turn % room)
         yaw, T_world_street = _placed(turn, middle, length)
         made.append(_Turn(turn, turn * count, ids, class_name, yaw, T_world_street))
     return made
@@ -127,7 +127,7 @@ def _placed(turn: int, middle: np.ndarray, length: float) -> tuple[float, np.nda
 
 
 def _write_dataset(street: Drive, turns: list[_Turn], root: Path) -> None:
-    name, camera = street.name, street.camera
+    name, camera = street.name, street.camera.name
     for path in (paths.poses_file(root, name), paths.calibration_file(root)):
         path.parent.mkdir(parents=True)
     paths.calibration_file(root).write_bytes(paths.calibration_file(street.root).read_bytes())

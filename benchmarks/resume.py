@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.long_drive import GROUPING, Waiting, sequence_name, write_drive
+from vsrd_ray import engines
 from vsrd_ray.data.index import load_index, write_index
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.drives import fingerprint
-from vsrd_ray.engines.serial import SerialEngine
+from vsrd_ray.engines import serial
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.pipeline import run
-from vsrd_ray.pipeline.queue import Source
+from vsrd_ray.pipeline.queue import GroupQueue
 from vsrd_ray.pipeline.request import LabelRequest
 from vsrd_ray.runs.manifest import read_manifest
 from vsrd_ray.runs.results import GroupResult
@@ -35,11 +35,11 @@ class _StoppedError(Exception):
     """The run has asked for its first group."""
 
 
-class _Stopping(SerialEngine):
+class _Stopping(serial.SerialEngine):
     """Stops the run as soon as there is something to do."""
 
-    def label(self, source: Source) -> Iterator[GroupResult]:
-        assert source.next_batch(0.0)
+    def label(self, queue: GroupQueue) -> Iterator[GroupResult]:
+        assert queue.next_batch(0.0)
         raise _StoppedError
 
 
@@ -55,13 +55,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, output = Path(folder, "root"), Path(folder, "output")
         write_drive(root, groups=options.groups, sequence=names[0])
-        label = partial(run.label, labeler_factory=partial(Waiting, seconds=0.0, folder=folder))
+        label = partial(engines.label, labeler_factory=partial(Waiting, seconds=0.0, folder=folder))
         label(LabelRequest(root, names[:1], output, config, serial=True))
         for name in names[1:]:
             _copy_inputs(root, names[0], name)
         for name in names[1:-1]:
             _copy_results(root, output, names[0], name)
-        run.SerialEngine = _Stopping
+        serial.SerialEngine = _Stopping
         for what in ("the last sequence is indexed", "the last sequence is planned"):
             started, cpu = time.perf_counter(), time.process_time()
             try:

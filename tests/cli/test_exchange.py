@@ -6,13 +6,14 @@ import re
 import shutil
 from pathlib import Path
 
+import click
 import pytest
-from vsrd_ray.cli.exchange import _FORMATS
 
 from vsrd_ray.cli import main
 from vsrd_ray.labels.boxes.corrections import READERS
 from vsrd_ray.labels.boxes.formats.export import FORMATS
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.spec import SPEC as BOXES
 from vsrd_ray.runs.reading import read_groups
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -34,11 +35,12 @@ def output(serial_run, tmp_path):
 
 
 def test_the_commands_know_every_format(command):
-    assert tuple(FORMATS) == _FORMATS
+    assert list(FORMATS) == list(BOXES.formats)
+    assert re.sub(r"\s", "", f"[{'|'.join(FORMATS)}]") in re.sub(r"\s", "", command("export", "--help").output)
     assert f"[{'|'.join(READERS)}]" in command("import", "--help").output
 
 
-@pytest.mark.parametrize("name", _FORMATS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_export(serial_run, command, street, tmp_path, name):
     if name == "rerun":
         pytest.importorskip("rerun", reason="no rerun-sdk: pip install 'vsrd-ray[rerun]'")
@@ -53,10 +55,13 @@ def test_the_page_on_formats_has_each_of_them_and_no_other_option():
     docs = Path(__file__).resolve().parents[2] / "docs"
     page = (docs / "formats.md").read_text()
     sections = re.findall(r"^## (\w+)$", page, flags=re.MULTILINE)
-    assert [name for name in sections if name in _FORMATS] == list(_FORMATS)
+    assert [name for name in sections if name in FORMATS] == list(FORMATS)
     pictures = re.findall(r"\]\(([^)#:]+)\)", page)
     assert len(pictures) == 3 and all((docs / name).is_file() for name in pictures)
-    known = {option for name in ("export", "import") for entry in main.commands[name].params for option in entry.opts}
+    context = click.Context(main)
+    known = set()
+    for entry in (main.get_command(context, name) for name in ("export", "import")):
+        known.update(option for parameter in entry.get_params(click.Context(entry)) for option in parameter.opts)
     assert set(re.findall(r"(?<![-\w])(--[a-z][a-z-]+)", page)) <= known
 
 

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vsrd_ray import engines
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.labels.boxes.parquet import read_labels
-from vsrd_ray.pipeline import run
 from vsrd_ray.runs.reading import read_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -85,7 +86,7 @@ def test_nothing_to_do_needs_no_ray(labelled, label_street, monkeypatch):
     def no_session(*arguments, **options):
         raise AssertionError("Ray is not needed")
 
-    monkeypatch.setattr(run.RayOnDemand, "start", no_session)
+    monkeypatch.setattr(RayOnDemand, "start", no_session)
     assert label_street(labelled[1]).exit_code == 0
 
 
@@ -136,7 +137,7 @@ def test_scene_is_labelled_in_windows(label_street, tmp_path):
 
 
 def test_failed_groups_make_it_exit_with_3(label_street, broken_labeler, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": broken_labeler})
+    monkeypatch.setattr(engines.label, "__kwdefaults__", {"labeler_factory": broken_labeler})
     result = label_street(tmp_path / "output", "--serial", "--limit", "1")
     assert result.exit_code == 3
     assert "ZeroDivisionError: of all things" in result.stdout
@@ -148,7 +149,7 @@ def test_labeler_that_cannot_be_set_up_makes_it_exit_with_1(label_street, tmp_pa
         raise MemoryError("no room\n  for the weights")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.label, "__kwdefaults__", {"labeler_factory": no_labeler})
+        patch.setattr(engines.label, "__kwdefaults__", {"labeler_factory": no_labeler})
         result = label_street(tmp_path / "output", "--limit", "1")
     assert result.exit_code == 1
     assert result.stdout == ""

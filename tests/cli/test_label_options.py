@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vsrd_ray import engines
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.engines.ray_data.session import RayOnDemand
-from vsrd_ray.pipeline import run
 from vsrd_ray.pipeline.pool import Machines, Node, PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest
 
@@ -46,7 +46,7 @@ def asked_for(command, street, quick, monkeypatch):
 
     def ask(*options, root=street):
         requests.clear()
-        monkeypatch.setattr(run, "label", no_run)
+        monkeypatch.setattr(engines, "label", no_run)
         result = command("label", "--root", root, "--sequence", SEQUENCE, *quick, *options)
         assert (result.exit_code == 2) != isinstance(result.exception, AskedError)
         return requests[0] if requests else None
@@ -104,7 +104,7 @@ def test_run_on_ray_logs_json(label_street, local_ray, tmp_path):
 def test_errors_are_logged_as_json_too_and_tried_as_often_as_wished(
     label_street, broken_labeler, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": broken_labeler})
+    monkeypatch.setattr(engines.label, "__kwdefaults__", {"labeler_factory": broken_labeler})
     options = ("--serial", "--limit", "1", "--max-attempts", "2", "--log-format", "json")
     result = label_street(tmp_path / "output", *options)
     assert result.exit_code == 3

@@ -27,8 +27,7 @@ SMALL_STREET = ["--frames", "24", "--cars", "6", "--image-size", "352x96", "--se
 def test_readme_has_the_two_commands_and_the_rest():
     commands = {" ".join(shlex.split(line, comments=True)[:2]) for line in LINES}
     assert {"make demo", "make test"} <= commands
-    groups = [name for name, command in main.commands.items() if not isinstance(command, click.Group)]
-    assert {f"vsrd-ray {name}" for name in [*groups, "visualize"]} <= commands
+    assert {f"vsrd-ray {name}" for name in main.list_commands(click.Context(main))} <= commands
 
 
 def test_make_targets_are_there():
@@ -41,8 +40,10 @@ def test_make_targets_are_there():
 
 def test_options_in_the_text_exist():
     named = set(re.findall(r"`(--[a-z-]+)", README))
+    main.list_commands(click.Context(main))  # from now on it has those of labelers and kinds as well
     commands = [*main.commands.values(), *main.commands["visualize"].commands.values()]  # pyright: ignore
-    known = {option for command in commands for parameter in command.params for option in parameter.opts}
+    parameters = [parameter for one in commands for parameter in one.get_params(click.Context(one))]
+    known = {option for parameter in parameters for option in parameter.opts}
     assert named and named <= known
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vsrd_ray import engines
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labels.boxes.parquet import read_labels
-from vsrd_ray.pipeline import run
 from vsrd_ray.storage import bring, open_location
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -39,7 +39,7 @@ def label_with(label_street, monkeypatch):
     """Runs `vsrd-ray label --serial` with another labeler."""
 
     def run_with(factory, output, *options):
-        monkeypatch.setattr(run.label, "__kwdefaults__", {"labeler_factory": factory})
+        monkeypatch.setattr(engines.label, "__kwdefaults__", {"labeler_factory": factory})
         return label_street(output, "--serial", *options)
 
     return run_with

@@ -14,7 +14,9 @@ def parse(command: click.Command, words: list[str], parent: click.Context | None
     """
     if isinstance(command, click.Group):
         context = click.Context(command, parent=parent, info_name=command.name, **command.context_settings)
-        return parse(command.commands[words[0]], words[1:], context)
+        if (found := command.get_command(context, words[0])) is None:
+            raise KeyError(words[0])
+        return parse(found, words[1:], context)
     return command.make_context(command.name, list(words), parent=parent)
 
 

@@ -183,7 +183,7 @@ def test_finished_sequence_is_not_even_opened(request_for, monkeypatch):
     request = request_for()
     label(request, labeler_factory=StandIn)
     with monkeypatch.context() as patch:
-        patch.setattr("vsrd_ray.pipeline.state.open_sequence", lambda *arguments: 1 / 0)
+        patch.setattr("vsrd_ray.datasets.kitti360.drives.open_drive", lambda *arguments: 1 / 0)
         summary = label(request, labeler_factory=StandIn)
     assert summary.notes == ("Nothing was left to do: every wanted group has its labels.",)
     assert summary.counts.groups_ok == summary.counts.groups == 6
