@@ -158,10 +158,12 @@ def test_broken_machine_costs_no_group(cluster, options, undisturbed, files_in, 
     check_same(tmp_path / "output", undisturbed, files_in)
 
 
-def test_driver_that_is_killed_again_and_again_ends_with_the_same_bytes(options, undisturbed, files_in, tmp_path):
+def test_driver_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    cluster, options, undisturbed, files_in, tmp_path
+):
     """Once before any group, once when a group has killed its worker; that group's attempts outlive the driver."""
     output, bad = tmp_path / "output", read_groups(undisturbed)["group_id"][2].as_py()
-    more = {"seconds": 1.0, "num_actors": (1, 1), "scripts": {bad: "exit"}}
+    more = {"address": cluster.address, "seconds": 1.0, "num_actors": (1, 1), "scripts": {bad: "exit"}}
 
     def attempts() -> int:
         path = output / ".attempts.json"

@@ -156,6 +156,7 @@ def test_import_alone_is_quick():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_example_runs(tmp_path):
     command = [sys.executable, REPOSITORY / "docs" / "example.py", "street"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

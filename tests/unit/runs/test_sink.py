@@ -172,6 +172,7 @@ def test_texts_gain_the_boxes_of_groups_beyond_a_limit(tmp_path, files_in):
     assert files_in(tmp_path / "output", "") == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups_a_file", [1, 2, 512])
 @pytest.mark.parametrize("plan", [SCENE, PUBLISHED], ids=["scene", "published"])
 def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_file):

@@ -167,6 +167,7 @@ def kill_after(patch: pytest.MonkeyPatch, steps: int, kind: type) -> None:
         patch.setattr(kind, name, limited(getattr(kind, name)))
 
 
+@pytest.mark.slow
 def test_run_that_is_killed_between_any_two_changes_of_an_object_store_goes_on(tmp_path, monkeypatch):
     """And whoever reads meanwhile finds no row twice."""
     run(tmp_path)
