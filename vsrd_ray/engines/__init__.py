@@ -8,26 +8,32 @@ queue, has workers load and label them, and gives results back. `serial` does so
 need none; nothing above it does, so that commands start at once.
 """
 
-from vsrd_ray.labelers.base import build_labeler
-from vsrd_ray.pipeline.queue import Backend
-from vsrd_ray.pipeline.request import LabelRequest, Summary
-from vsrd_ray.pipeline.run import run
-from vsrd_ray.pipeline.work import LabelerFactory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vsrd_ray.pipeline.queue import Backend
+    from vsrd_ray.pipeline.request import LabelRequest, Summary
+    from vsrd_ray.pipeline.work import LabelerFactory
 
 
-def label(request: LabelRequest, *, labeler_factory: LabelerFactory = build_labeler) -> Summary:
+def label(request: "LabelRequest", *, labeler_factory: "LabelerFactory | None" = None) -> "Summary":
     """Label drives into an output folder, in this process or on Ray; see `vsrd_ray.pipeline.run.run`.
 
     Ray is started where there is something to do, and stopped again, unless this process is connected to one.
 
     Args:
         request: what to label, how, and where to.
-        labeler_factory: makes the labelers of workers; called with the configuration and a torch device.
+        labeler_factory: makes the labelers of workers; called with the configuration and a torch device. By default the
+            one that the configuration names.
     """
-    return run(request, _backend(request), labeler_factory)
+    # Workers import this package for a single module of it, and need not wait for the rest.
+    from vsrd_ray.labelers.base import build_labeler  # noqa: PLC0415
+    from vsrd_ray.pipeline.run import run  # noqa: PLC0415
+
+    return run(request, _backend(request), labeler_factory or build_labeler)
 
 
-def _backend(request: LabelRequest) -> Backend:
+def _backend(request: "LabelRequest") -> "Backend":
     if request.serial:
         from vsrd_ray.engines.serial import SerialBackend  # noqa: PLC0415 - each engine is imported where it is used
 

@@ -56,6 +56,14 @@ def test_of_a_killed_runs_attempts_one_is_left(file):
     assert AttemptLedger(file, max_attempts=3).begin("fit a").count == 3
 
 
+def test_what_a_killed_run_has_left_stays_as_it_is_while_others_fail(file):
+    file.write_text(json.dumps({"fit a": 2}))
+    attempts = AttemptLedger(file, max_attempts=9)
+    for _ in range(3):
+        attempts.begin("fit b")
+    assert read_attempts(file) == {"fit a": 2, "fit b": 2}
+
+
 def test_only_the_next_attempt_learns_that_one_was_overdue(file):
     attempts = AttemptLedger(file, max_attempts=3)
     attempts.begin("fit a")

@@ -137,7 +137,9 @@ class AttemptLedger:
         return self._back_offs.pop(worker, 0.0)
 
     def _keep(self) -> None:
-        failed = {what: count - 1 for what, count in self._counts.items() if count > 1}
+        # What is under way has not failed; what an earlier run has left is not under way.
+        counts = {what: count - (what in self._nodes) for what, count in self._counts.items()}
+        failed = {what: count for what, count in counts.items() if count > 0}
         with atomic_write(self._file) as temporary:
             temporary.write_text(json.dumps(failed))
 
