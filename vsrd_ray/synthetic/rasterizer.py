@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsrd_ray.geometry import polygons
+from vsrd_ray.synthetic.spans import expand, low_and_high
 
 NEAR = 0.1  # m; whatever is nearer to the camera's plane is cut off
 _TILE_SIDES = (4, 8, 16, 32)  # px; faces up to the largest are filled many at a time
+_BATCH = 1 << 16  # px that are filled at once
 _FLAT = 1e-9  # px; an edge that rises less bounds no row
 
 
@@ -55,24 +57,46 @@ def rasterize(
     """The nearest face that turns its outside to the camera, for every pixel."""
     width, height = image_size
     raster = Raster(np.full((height, width), -1, dtype=np.int32), np.zeros((height, width), dtype=np.float32))
-    normals = np.cross(faces_cam[:, 2] - faces_cam[:, 0], faces_cam[:, 3] - faces_cam[:, 1])
-    distances = np.einsum("fi,fi->f", normals, faces_cam[:, 0])
-    front = np.flatnonzero((distances < 0) & (faces_cam[..., 2].max(axis=1) > NEAR))
+    first, last = -K[:2, 2] - 1, np.array([width, height]) - K[:2, 2]  # a pixel farther than the outermost ones
+    front, normals, distances = facing(faces_cam, first / np.diag(K)[:2], last / np.diag(K)[:2])
     corners = polygons.clip(faces_cam[front], faces_cam[front, :, 2] - NEAR)
     uv = corners @ K.T
     uv = uv[..., :2] / uv[..., 2:]
-    low = np.maximum(np.ceil(uv.min(axis=1)), 0).astype(np.int64)
-    high = np.minimum(np.floor(uv.max(axis=1)), [width - 1, height - 1]).astype(np.int64) + 1
-    inside = (low < high).all(axis=1)
+    low, high = low_and_high(uv)
+    low = np.maximum(np.ceil(low), 0).astype(np.int64)
+    high = np.minimum(np.floor(high), [width - 1, height - 1]).astype(np.int64) + 1
+    inside = (low[:, 0] < high[:, 0]) & (low[:, 1] < high[:, 1])
     front, uv, low, high = front[inside], uv[inside], low[inside], high[inside]
     # A plane's inverse depth is an affine function of the pixel.
-    planes = (normals[front] / distances[front, None]) @ np.linalg.inv(K)
-    left, right = _edge_lines(uv)
+    planes = (normals[inside] / distances[inside, None]) @ np.linalg.inv(K)
+    left, right = edge_lines(uv)
     _fill(raster, _Projected(front, planes, left, right, low, high))
     return raster
 
 
-def _edge_lines(
+def facing(
+    faces: np.ndarray,  # [F, 4, 3] metres, camera
+    first: np.ndarray,  # [2] lowest x / z and y / z of the view
+    last: np.ndarray,  # [2] and highest
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces that turn their outside to the camera and may reach into its view.
+
+    Their indices [N], their normals [N, 3], of any length, and the normals' products [N] with their points.
+    """
+    z = faces[..., 2]
+    may = low_and_high(z)[1] > NEAR
+    for axis in (0, 1):
+        may &= low_and_high(faces[..., axis] - first[axis] * z)[1] >= 0
+        may &= low_and_high(faces[..., axis] - last[axis] * z)[0] <= 0
+    index = np.flatnonzero(may)
+    some = faces[index]
+    normals = np.cross(some[:, 2] - some[:, 0], some[:, 3] - some[:, 1])
+    distances = np.einsum("fi,fi->f", normals, some[:, 0])
+    front = distances < 0
+    return index[front], normals[front], distances[front]
+
+
+def edge_lines(
     uv: np.ndarray,  # [F, E, 2] px
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lines u = slope * v + offset through the faces' left and right edges, each [F, E, 2] (slope, offset).
@@ -89,14 +113,28 @@ def _edge_lines(
     return left, right
 
 
+def crossings(
+    left: np.ndarray,  # [F, E, 2] as `edge_lines` gives them
+    right: np.ndarray,  # [F, E, 2]
+    face: np.ndarray,  # [S]
+    v: np.ndarray,  # [S] px
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where lines of constant v enter and leave faces, each [S] px; a line beside its face enters after it leaves."""
+    low, high = np.full(len(v), -np.inf), np.full(len(v), np.inf)
+    for edge in range(left.shape[1]):
+        np.maximum(low, left[face, edge, 0] * v + left[face, edge, 1], out=low)
+        np.minimum(high, right[face, edge, 0] * v + right[face, edge, 1], out=high)
+    return low, high
+
+
 def _fill(raster: Raster, faces: _Projected) -> None:
-    """Write faces into the raster where they are nearer than what is there: small ones together, large ones alone."""
+    """Write faces into the raster where they are nearer than what is there: small ones in tiles, large ones by rows."""
     sides = (faces.high - faces.low).max(axis=1)
     smaller = 0
     for side in _TILE_SIDES:
         _fill_tiles(raster, faces.take(np.flatnonzero((sides > smaller) & (sides <= side))), side)
         smaller = side
-    _fill_one_by_one(raster, faces.take(np.flatnonzero(sides > smaller)))
+    _fill_spans(raster, faces.take(np.flatnonzero(sides > smaller)))
 
 
 def _fill_tiles(raster: Raster, faces: _Projected, side: int) -> None:
@@ -119,18 +157,37 @@ def _fill_tiles(raster: Raster, faces: _Projected, side: int) -> None:
     raster.face.reshape(-1)[pixels[seen]] = faces.indices[face[seen]]
 
 
-def _fill_one_by_one(raster: Raster, faces: _Projected) -> None:
-    """Faces of any size."""
-    columns = np.arange(raster.face.shape[1], dtype=np.float64)
-    for i, ((u0, v0), (u1, v1)) in enumerate(zip(faces.low, faces.high, strict=True)):
-        u, v = columns[u0:u1], np.arange(v0, v1, dtype=np.float64)
-        first, last = (bounds[0, :, None] for bounds in _row_bounds(faces.take(slice(i, i + 1)), v[None]))
-        a, b, c = faces.planes[i]
-        inverse_depth = a * u + (b * v + c)[:, None]
-        nearest = raster.inverse_depth[v0:v1, u0:u1]
-        seen = (u >= first) & (u <= last) & (inverse_depth > nearest)
-        np.copyto(nearest, inverse_depth, where=seen, casting="same_kind")
-        raster.face[v0:v1, u0:u1][seen] = faces.indices[i]
+def _fill_spans(raster: Raster, faces: _Projected) -> None:
+    """Faces of any size, row by row, as if they were filled one after the other."""
+    row, face = expand(faces.low[:, 1], faces.high[:, 1])
+    start, end = _row_spans(faces, face, row)
+    filled = np.flatnonzero(start < end)
+    face, row, start, end = face[filled], row[filled], start[filled], end[filled]
+    slope, offset = faces.planes[face, 0], faces.planes[face, 1] * row + faces.planes[face, 2]
+    ends = np.cumsum(end - start)
+    cuts = np.searchsorted(ends, np.arange(_BATCH, ends[-1] + _BATCH, _BATCH)) + 1 if len(ends) else []
+    nearest, seen = raster.inverse_depth.reshape(-1), raster.face.reshape(-1)
+    first = row * raster.face.shape[1]
+    for part in map(slice, [0, *cuts[:-1]], cuts):
+        u, span = expand(start[part], end[part])
+        inverse_depth = slope[part][span] * u + offset[part][span]
+        pixels = u + first[part][span]
+        nearer = np.flatnonzero(inverse_depth > nearest[pixels])
+        pixels, inverse_depth, span = pixels[nearer], inverse_depth[nearer], span[nearer]
+        rounded = inverse_depth.astype(np.float32)
+        np.maximum.at(nearest, pixels, rounded)
+        on_top = np.flatnonzero(rounded == nearest[pixels])
+        # Of faces that are equally near once rounded, the first one stays, unless a later one rounds down to that.
+        below = inverse_depth[on_top] > rounded[on_top]
+        order = np.concatenate([on_top[~below][::-1], on_top[below]])
+        seen[pixels[order]] = faces.indices[face[part]][span[order]]
+
+
+def _row_spans(faces: _Projected, face: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First column and the one beyond the last, each [S], that faces [S] cover in rows [S]."""
+    low, high = crossings(faces.left, faces.right, face, row)
+    start = np.maximum(np.ceil(low), faces.low[face, 0]).astype(np.int32)
+    return start, np.minimum(np.floor(high) + 1, faces.high[face, 0]).astype(np.int32)
 
 
 def _row_bounds(faces: _Projected, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

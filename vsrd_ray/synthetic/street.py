@@ -7,7 +7,9 @@ Everything is in the frame `street`: the world's axes (z up) about an origin nea
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.synthetic.meshes import Mesh, joined
 from vsrd_ray.synthetic.road import Road
@@ -29,6 +31,7 @@ from vsrd_ray.synthetic.traffic import (
     EGO_LATERAL,
     Slot,
     Vehicle,
+    between,
     kerb_distance,
     moving_cars,
     parked_vehicles,
@@ -62,25 +65,42 @@ class Street:
     vehicles: tuple[Vehicle, ...]  # ascending instance ids
     scenery: Mesh  # all that stands still, parked vehicles included
 
-    def mesh_at(self, frame: int) -> Mesh:
-        """All faces of the street in one frame."""
-        return joined([self.scenery, *(vehicle.mesh_at(frame) for vehicle in self.vehicles if vehicle.is_moving)])
+    @property
+    def moving(self) -> tuple[Vehicle, ...]:
+        """The vehicles that drive; in the mesh they follow the scenery, in this order."""
+        return tuple(vehicle for vehicle in self.vehicles if vehicle.is_moving)
 
-    def shadows_at(self, frame: int, sun: np.ndarray) -> np.ndarray:
+    def mesh_at(self, frame: float) -> Mesh:
+        """All faces of the street in one frame, or between frames."""
+        return joined([self.scenery, *(vehicle.mesh_at(frame) for vehicle in self.moving)])
+
+    def T_street_cam_at(self, frame: float) -> np.ndarray:  # noqa: N802
+        """`T_street_cam` [4, 4] in a frame, or between frames: moved straight and turned evenly."""
+        before, after, share = between(frame, len(self.T_street_cam))
+        start = self.T_street_cam[before]
+        if share == 0:
+            return start
+        step = rigid.inverse(start) @ self.T_street_cam[after]
+        turn = Rotation.from_matrix(step[:3, :3]).as_rotvec()
+        part = np.eye(4)
+        part[:3, :3], part[:3, 3] = Rotation.from_rotvec(share * turn).as_matrix(), share * step[:3, 3]
+        return start @ part
+
+    def shadows_at(self, frame: float, sun: np.ndarray) -> np.ndarray:
         """Patches of shadow [2 vehicles, 4, 3] on the road, metres: below each vehicle and beside it.
 
         Args:
-            frame: counted from the first.
+            frame: counted from the first; between frames too.
             sun: direction [3] to the sun.
         """
-        patches = [np.empty((0, 4, 3))]
+        patches = [np.empty((0, 3))]
         for vehicle in self.vehicles:
             center, yaw = vehicle.pose_at(frame)
             corners = UprightBoxes(center, vehicle.dimensions_lwh * _SHADOW_SIZE, np.array(yaw)).corners()
             roof = corners[:4] + (center - corners[:4]) * [0.2, 0.2, 0.0]
             roof[:, :2] -= sun[:2] / sun[2] * 0.8 * vehicle.dimensions_lwh[2]
-            patches.append(np.stack([self.road.dropped(corners[4:]), self.road.dropped(roof)]))
-        return np.concatenate(patches)
+            patches += [corners[4:], roof]
+        return self.road.dropped(np.concatenate(patches)).reshape(-1, 4, 3)
 
 
 def build_street(settings: StreetSettings) -> Street:

@@ -1,5 +1,6 @@
 """Vehicles on the street: rows parked along both sides, some cars across, and cars that drive."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -48,12 +49,16 @@ class Vehicle:
     mesh: Mesh  # in the frame of the box
     is_moving: bool
 
-    def pose_at(self, frame: int) -> tuple[np.ndarray, float]:
-        """Centre [3] (metres, street) and yaw (radians) in a frame."""
-        index = frame if self.is_moving else 0
-        return self.centers_street[index], float(self.yaws[index])
+    def pose_at(self, frame: float) -> tuple[np.ndarray, float]:
+        """Centre [3] (metres, street) and yaw (radians) in a frame, or between frames or a little beyond them."""
+        before, after, share = between(frame if self.is_moving else 0, len(self.yaws))
+        center, yaw = self.centers_street[before], float(self.yaws[before])
+        if share != 0:
+            center = center + share * (self.centers_street[after] - center)
+            yaw += share * float(wrap_angle(self.yaws[after] - yaw))
+        return center, yaw
 
-    def mesh_at(self, frame: int) -> Mesh:
+    def mesh_at(self, frame: float) -> Mesh:
         """The vehicle where it stands in a frame, in the frame of the street."""
         center, yaw = self.pose_at(frame)
         return self.mesh.placed(yaw, center)
@@ -73,6 +78,18 @@ class Slot:
     yaw: float  # radians relative to the road's heading
     shape: Shape
     dimensions_lwh: np.ndarray  # [3] metres
+
+
+def between(frame: float, count: int) -> tuple[int, int, float]:
+    """The frames, of `count`, before and after a time in frames, and the share of the way; beyond both ends it goes on.
+
+    The share is 0 in every frame itself, and where there is but one frame.
+    """
+    before = min(max(math.floor(frame), 0), count - 1)
+    if before == frame or count == 1:
+        return before, before, 0.0
+    before = min(before, count - 2)
+    return before, before + 1, frame - before
 
 
 def parking_slots(

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from vsrd_ray.synthetic.rasterizer import rasterize
 from vsrd_ray.synthetic.settings import StreetSettings
 from vsrd_ray.synthetic.street import Street, build_street, camera_matrix
-from vsrd_ray.synthetic.writer import render_frame, shader_for
+from vsrd_ray.synthetic.views import LEFT, Cameras
 
 SMALL = StreetSettings(frames=30, image_size=(352, 94))
 
@@ -50,7 +50,7 @@ def test_intrinsics_follow_the_image_size() -> None:
 @pytest.mark.parametrize("frame", [0, 12, 25])
 def test_every_pixel_shows_the_nearest_thing(small: Street, frame: int) -> None:
     """Each car drawn alone: where several things meet, the map names the one of the smallest depth."""
-    _, instance_map = render_frame(small, shader_for(small), frame)
+    instance_map = Cameras(small)[LEFT].render(frame).instance_map
     mesh, T_street_cam = small.mesh_at(frame), small.T_street_cam[frame]
     faces_cam = (mesh.faces - T_street_cam[:3, 3]) @ T_street_cam[:3, :3]
     labels = np.unique(mesh.ids)
@@ -65,8 +65,9 @@ def test_poles_and_plants_cut_masks() -> None:
     cut = {17000: 0, 21000: 0}
     for seed in range(3):
         street = build_street(SMALL.model_copy(update={"seed": seed}))
+        camera = Cameras(street)[LEFT]
         for frame in range(0, 30, 5):
-            _, instance_map = render_frame(street, shader_for(street), frame)
+            instance_map = camera.render(frame).instance_map
             is_car = instance_map // 1000 == 26
             for label in cut:
                 beside = (instance_map[:, 1:-1] == label) & (is_car[:, :-2] | is_car[:, 2:])
@@ -76,7 +77,8 @@ def test_poles_and_plants_cut_masks() -> None:
 
 
 def test_images_have_sky_above_and_shadows_below(small: Street) -> None:
-    image, instance_map = render_frame(small, shader_for(small), 10)
+    view = Cameras(small)[LEFT].render(10)
+    image, instance_map = view.image, view.instance_map
     sky = image[instance_map == 23000].mean(axis=0)
     assert sky[2] > sky[0] > 80
     road = image[instance_map == 7000].mean(axis=1)
@@ -84,9 +86,9 @@ def test_images_have_sky_above_and_shadows_below(small: Street) -> None:
 
 
 def test_a_frame_does_not_depend_on_the_frames_before_it(small: Street) -> None:
-    shader = shader_for(small)
-    images = [render_frame(small, shader, frame)[0] for frame in (3, 4, 5)]
-    alone, _ = render_frame(build_street(SMALL), shader_for(build_street(SMALL)), 5)
+    camera = Cameras(small)[LEFT]
+    images = [camera.render(frame).image for frame in (3, 4, 5)]
+    alone = Cameras(build_street(SMALL))[LEFT].render(5).image
     assert (images[2] == alone).all()
 
 
