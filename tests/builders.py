@@ -377,12 +377,13 @@ def write_manifest(
     root: Location = Path("root"),
     camera: str = "image_00",
     classes: Iterable[str] = ("car",),
+    kinds: Iterable[str] = ("boxes",),
     **values: Any,
 ) -> None:
     """Write the manifest of a run by hand: one that has ended, and does not say how many groups it has."""
     config = VSRDConfig()
     inputs = {"root": str(root), "dataset": "kitti360", "sequences": list(sequences), "camera": camera}
-    inputs |= {"classes": list(classes), "kinds": ["boxes"], "frames": {}, "skipped_frames": {}}
+    inputs |= {"classes": list(classes), "kinds": list(kinds), "frames": {}, "skipped_frames": {}}
     content = {
         "status": "complete",
         "config": config.model_dump(mode="json"),

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+import pyarrow as pa
 import pytest
 import torch
 from builders import make_loaded, make_result, make_work
@@ -110,6 +111,36 @@ def test_errors_of_groups_that_are_labelled_together_are_kept_apart(tasks, work)
     assert results[poisoned].tables is None
     assert results.keys() - {lost, poisoned} == set(good)
     assert all(results[group_id].error is None and results[group_id].tables is not None for group_id in good)
+
+
+def test_labels_that_are_none_of_the_kind_fail_their_group_alone(tasks, work, config):
+    """One table is missing, one is of another schema, and one is of a frame of others; the last group is labelled."""
+    missing, other, strange, *_, good = ids(tasks)
+
+    class Careless(StandIn):
+        def output(self, found, prepared, provenance):
+            (rows,) = super().output(found, prepared, provenance).values()
+            frames = pa.array([1234] * rows.num_rows, pa.int32())
+            tables = {
+                missing: {},
+                other: {"boxes": rows.drop_columns(["seed"])},
+                strange: {"boxes": rows.set_column(rows.column_names.index("frame"), "frame", frames)},
+            }
+            return tables.get(prepared.plan.group_id, {"boxes": rows})
+
+    careless = make_work(Careless, config)
+    labeler = labeler_of(careless)
+    loaded = [careless.load(labeler, task) for task in tasks]
+    together = {result.group_id: result for result in careless.label_together(labeler, loaded)}
+    alone = {one.group_id: careless.label(labeler, one) for one in loaded}
+    for results in (together, alone):
+        errors = {name: result.error for name, result in results.items() if result.error is not None}
+        assert errors.keys() == {missing, other, strange}
+        assert errors[missing].startswith("TypeError: the labeler gave no table of boxes")
+        assert errors[other].startswith("TypeError: the labeler's table of boxes has the schema")
+        assert errors[strange] == "ValueError: the labeler gave boxes of frame 1234, which the group does not label"
+        assert all(results[name].tables is None for name in errors)
+        assert results[good].num_rows > 0
 
 
 def test_batch_of_which_nothing_was_loaded_has_its_errors(tasks, work):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from builders import make_plan
 
-from vsrd_ray.data.groups import GroupPlan, GroupTasks
+from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.groups import GroupPlan, GroupTasks, check_plans
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
@@ -98,6 +99,68 @@ def test_a_task_takes_along_what_the_group_needs_and_no_more(root: Path) -> None
     np.testing.assert_array_equal(here.label_frames[0].mask_boxes_xyxy, there.label_frames[0].mask_boxes_xyxy)
     np.testing.assert_array_equal(here.instance_maps, there.instance_maps)
     assert (here.plan, here.class_names) == (there.plan, there.class_names)
+
+
+def test_a_group_without_instances_is_one_of_frames(root: Path) -> None:
+    drive = open_drive(root, SEQUENCE)
+    index = index_frames(drive, all_frames(drive))
+    plan = GroupPlan("g", SEQUENCE, "image_00", target_frame=2, source_frames=(1, 4), label_frames=(2, 4))
+    task = GroupTasks(drive, index).task(plan)
+    assert len(task.sightings.mask_areas) == 0
+    group = pickle.loads(pickle.dumps(task)).group()
+    assert group.class_names == ()
+    assert [frame.view.frame for frame in group.label_frames] == [2, 4]
+    for frame in group.label_frames:
+        assert frame.mask_boxes_xyxy.shape == (0, 4) and frame.mask_areas.shape == (0,)
+    assert group.instance_maps.shape == (3, 16, 20)
+
+
+def test_pixels_are_read_when_they_are_asked_for_and_once(root: Path, monkeypatch) -> None:
+    drive = open_drive(root, SEQUENCE)
+    task = GroupTasks(drive, index_frames(drive, all_frames(drive))).task(plan_of())
+    read, frames = Drive.read, []
+
+    def counted(drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
+        frames.append((layer, sensor, frame))
+        return read(drive, layer, sensor, frame)
+
+    monkeypatch.setattr(Drive, "read", counted)
+    group = task.group()
+    assert frames == []
+    assert group.instance_maps is group.instance_maps
+    assert frames == [("masks", "image_00", frame) for frame in (2, 1, 4)]
+
+
+def with_ids(*group_ids: str) -> list[GroupPlan]:
+    return [make_plan(group_id, sequence="s") for group_id in group_ids]
+
+
+@pytest.mark.parametrize(
+    "group_id",
+    ["s-image_00-0000000005", "s-CAM_FRONT-w00017", "s-n015-2018.left", "s-a b", "s-part", "s-part0001", "s--", "s-ü"],
+)
+def test_ids_of_groups_are_names_of_files_that_tell_whose_they_are(group_id: str) -> None:
+    plans = with_ids(group_id, "s-other")
+    assert check_plans(iter(plans), drive="s") == tuple(plans)
+
+
+@pytest.mark.parametrize(
+    "group_id",
+    [
+        *("", "s", "t-0", "0-s-", "S-0", "s_0"),  # not of the drive
+        *("s-a/b", "s-a\\b", "s-\0", "s-/../../b", "../s-0", ".s-0", "."),  # no plain names of files
+        *("s-part00001", "s-image_00-part00000", "s-CAM_FRONT-part123456"),  # names of compacted files
+    ],
+)
+def test_ids_that_cannot_be_are_refused(group_id: str) -> None:
+    with pytest.raises(InputError) as raised:
+        check_plans(with_ids("s-fine", group_id), drive="s")
+    assert str(raised.value) == f"group id {group_id!r}: expected a plain file name that begins with 's-'"
+
+
+def test_an_id_that_two_groups_have_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^group id 's-a': two groups have it; a planner must give each its own$"):
+        check_plans(with_ids("s-a", "s-b", "s-a"), drive="s")
 
 
 def test_a_real_group(shared: Path) -> None:

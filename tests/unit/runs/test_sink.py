@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from builders import (
+    make_drive,
     make_drive_plan,
     make_label,
     make_labels,
@@ -27,6 +29,8 @@ from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Sink
+from vsrd_ray.runs.store import GroupStore
+from vsrd_ray.runs.tables import LabelTable
 
 EMPTY_FRAME = 9
 X_CAM = 11  # column of KITTI text; holds the instance here
@@ -41,23 +45,42 @@ B = group("w00001", (2, 3, 4), (26003,))
 C = group("w00002", (3, 6), (26002, 26004))
 
 
-def plan_of(*groups: GroupPlan, fingerprint: str = "f") -> DrivePlan:
-    return make_drive_plan(*groups, empty_frames=(EMPTY_FRAME,), fingerprint=fingerprint)
+def plan_of(*groups: GroupPlan, fingerprint: str = "f", camera: str = "image_00") -> DrivePlan:
+    drive = make_drive("s", camera=camera)
+    return make_drive_plan(*groups, empty_frames=(EMPTY_FRAME,), fingerprint=fingerprint, drive=drive)
+
+
+def renamed(plan: DrivePlan, camera: str, *group_ids: str) -> DrivePlan:
+    """The same groups, but of another camera and under other ids."""
+    groups = zip(plan.groups, group_ids, strict=True)
+    return plan_of(*(replace(group, camera=camera, group_id=name) for group, name in groups), camera=camera)
 
 
 SCENE = plan_of(A, B, C)
 PUBLISHED = plan_of(*(group(f"{n:010d}", (n, n + 1), (26001 + n, 26003 - n)) for n in (0, 2, 4)))
+# Of a dataset that names cameras otherwise, by a labeler that names groups otherwise.
+FRONT = renamed(SCENE, "CAM_FRONT", *(f"s-CAM_FRONT-{name}" for name in ("0000000001", "0000000002", "0000000003")))
+TRACKS = renamed(SCENE, "cam 1", "s-n015-2018.track", "s-7", "s-Straße (left)")
+# Beside boxes, another kind of label, which has no texts.
+SPOTS = LabelTable(
+    name="spots",
+    folder="spots",
+    schema=pa.schema([("frame", pa.int32()), ("group_id", pa.string()), ("at", pa.list_(pa.float32()))]),
+    sort_by=(),
+)
 
 
 def result_of(group: GroupPlan, *, failing: bool = False) -> GroupResult:
     if failing:
         return make_result(group.group_id, error="why")
     rows = (
-        make_label(frame, n, x_cam=float(n), group_id=group.group_id)
+        make_label(frame, n, x_cam=float(n), group_id=group.group_id, camera=group.camera)
         for frame in group.label_frames
         for n in sorted(group.instance_ids)
     )
-    return make_result(group.group_id, labels=make_labels(*rows))
+    spots = [{"frame": frame, "group_id": group.group_id, "at": [frame, 0.5]} for frame in group.label_frames]
+    result = make_result(group.group_id, labels=make_labels(*rows))
+    return replace(result, tables={**(result.tables or {}), "spots": pa.Table.from_pylist(spots, SPOTS.schema)})
 
 
 def run(
@@ -68,13 +91,14 @@ def run(
     limit: int | None = None,
     failing=(),
     groups_a_file: int = 512,
+    more: tuple[LabelTable, ...] = (),
 ) -> Sink:
     """What a run does with its sink: takes over what is there, and commits the wanted groups in some order."""
-    sink = make_sink(output, make_table(groups_a_file=groups_a_file))
+    sink = make_sink(output, make_table(groups_a_file=groups_a_file), *more)
     sink.clear_debris()
     wanted = {group.group_id for group in plan.groups[:limit]}
     earlier = sink.prepare(plan, wanted=wanted)
-    write_manifest(output)
+    write_manifest(output, camera=plan.drive.camera.name)
     for group in (plan.groups[position] for position in order):
         if group.group_id in wanted and group.group_id not in earlier.committed:
             sink.commit(group, result_of(group, failing=group in failing), attempts=1)
@@ -173,14 +197,23 @@ def test_texts_gain_the_boxes_of_groups_beyond_a_limit(tmp_path, files_in):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("groups_a_file", [1, 2, 512])
-@pytest.mark.parametrize("plan", [SCENE, PUBLISHED], ids=["scene", "published"])
-def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, monkeypatch, plan, *, groups_a_file):
+@pytest.mark.parametrize(
+    ("plan", "groups_a_file", "more"),
+    [
+        *((SCENE, count, ()) for count in (1, 2, 512)),
+        *((PUBLISHED, count, ()) for count in (1, 2, 512)),
+        (TRACKS, 2, (SPOTS,)),
+    ],
+    ids=[*(f"{name}-{count}" for name in ("scene", "published") for count in (1, 2, 512)), "two kinds of tracks"],
+)
+def test_run_that_is_killed_between_any_two_writes_goes_on(
+    tmp_path, files_in, monkeypatch, *, plan, groups_a_file, more
+):
     """One run labels the first group, one of all groups is killed, one has a limit again, and one labels the rest.
 
     Whatever is killed, no row of the datasets is ever there twice.
     """
-    label = partial(run, plan=plan, groups_a_file=groups_a_file)
+    label = partial(run, plan=plan, groups_a_file=groups_a_file, more=more)
     label(tmp_path / "whole")
     for steps in itertools.count():
         output = tmp_path / f"killed-{steps}"
@@ -201,6 +234,54 @@ def test_run_that_is_killed_between_any_two_writes_goes_on(tmp_path, files_in, m
         if not was_killed:
             break
     assert steps > 10
+
+
+@pytest.mark.parametrize("plan", [FRONT, TRACKS], ids=["front", "tracks"])
+def test_groups_are_found_again_whatever_their_names(tmp_path, monkeypatch, plan):
+    """As after a kill: two of three are committed, and nobody has put anything together."""
+    a, _, c = plan.groups
+    wanted = {group.group_id for group in plan.groups}
+    sink = make_sink(tmp_path)
+    sink.prepare(plan, wanted=wanted)
+    for group in (a, c):
+        sink.commit(group, result_of(group), attempts=1)
+    monkeypatch.setattr(GroupStore, "write", lambda *arguments: pytest.fail("labelled again"))
+    earlier = make_sink(tmp_path).prepare(plan, wanted=wanted)
+    assert (earlier.committed, earlier.attempts) == ({a.group_id, c.group_id}, {})
+    assert sorted(path.stem for path in (tmp_path / "groups").iterdir()) == sorted([a.group_id, c.group_id])
+
+
+def test_drives_whose_names_begin_alike_keep_apart(tmp_path, files_in):
+    """Both write marks into one folder: those of `s-CAM` begin with the other drive's name and a dash as well."""
+    other = make_drive_plan(
+        *(replace(group, group_id=f"s-CAM-{n}", sequence="s-CAM") for n, group in enumerate(SCENE.groups)),
+        drive=make_drive("s-CAM"),
+    )
+    for output, order in ((tmp_path / "one", (SCENE, other)), (tmp_path / "two", (other, SCENE))):
+        for plan in (*order, *order):
+            sink = make_sink(output)
+            earlier = sink.prepare(plan, wanted={group.group_id for group in plan.groups})
+            for group in plan.groups[:2]:  # the third one is never done, so that fragments stay
+                if group.group_id not in earlier.committed:
+                    sink.commit(group, result_of(group), attempts=1)
+            assert earlier.committed in (set(), {group.group_id for group in plan.groups[:2]})
+    changed = replace(SCENE, fingerprint="g")
+    make_sink(tmp_path / "one").prepare(changed, wanted=set())
+    left, before = (files_in(tmp_path / name, "groups", "labels") for name in ("one", "two"))
+    assert left == {name: data for name, data in before.items() if "CAM" in name}
+
+
+def test_every_kind_of_label_has_the_same_files(tmp_path):
+    sink = run(tmp_path, groups_a_file=2, more=(SPOTS,), failing=[B])
+    for folder in ("labels/sequence=s", "spots/sequence=s"):
+        names = [path.name for path in sorted((tmp_path / folder).iterdir())]
+        assert names == ["s-image_00-part00000.parquet", "s-image_00-part00001.parquet"]
+    spots = pq.ParquetDataset(tmp_path / "spots").read()
+    assert spots["frame"].to_pylist() == [1, 2, 3, 3, 6] and spots["at"][4].as_py() == [6.0, 0.5]
+    assert sink.recorded().rows == {"boxes": 10, "spots": 5}
+    (tmp_path / "spots" / "sequence=s" / "s-image_00-part00001.parquet").unlink()
+    earlier = make_sink(tmp_path, make_table(groups_a_file=2), SPOTS).prepare(SCENE, wanted=set())
+    assert earlier.committed == {A.group_id}  # a group is labelled where it has its labels of every kind
 
 
 def check_nothing_is_twice(output: Path) -> None:

@@ -4,6 +4,7 @@ Runs are killed between any two requests to the latter.
 """
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -135,6 +136,35 @@ def test_rows_come_from_fragments_compacted_files_and_memory_alike(output, monke
     for _ in range(2):
         assert groups.rows("boxes", wanted).equals(expected)
     assert groups.rows("boxes", ()).num_rows == 0
+
+
+def test_memory_holds_as_many_bytes_of_rows_as_it_may(tmp_path, monkeypatch):
+    """The last two groups, however often they are written and read; and of a larger one itself."""
+    size = labels_of(GROUPS[0]).nbytes
+    assert {labels_of(group).nbytes for group in GROUPS} == {size}
+    monkeypatch.setattr(store, "_CACHED_BYTES", int(2.5 * size))  # rows that were read take some bytes more
+    groups, read = opened(tmp_path), []
+    read_labels_of = groups._read_labels
+
+    def reading(kind: str, name: str) -> pa.Table:
+        read.append((kind, name))
+        return read_labels_of(kind, name)
+
+    monkeypatch.setattr(groups, "_read_labels", reading)
+    a, b, c = (replace(group, label_frames=(group.target_frame,)) for group in GROUPS[:2] + GROUPS[3:4])
+    for group in (a, b, b, c, c):
+        groups.write(group, tables_of(group), mark_of(group))
+    for _ in range(2):
+        groups.rows("boxes", (b, c))
+    assert read == []
+    groups.rows("boxes", (a,))
+    groups.rows("boxes", (c, a))
+    assert read == [("boxes", a.group_id)]
+    monkeypatch.setattr(store, "_CACHED_BYTES", size // 2)
+    groups.rows("boxes", (b,))
+    groups.rows("boxes", (b,))
+    assert read == [("boxes", a.group_id), ("boxes", b.group_id)]
+    assert groups.rows("boxes", (a, b, c)).equals(pa.concat_tables(map(labels_of, (a, b, c))))
 
 
 def test_files_of_other_sequences_and_of_people_stay(output):
