@@ -54,8 +54,8 @@ as nuScenes has them), or all.  [default: none]"""
     type=click.Choice(["occ3d", "sscbench"]),
     help="occ3d: 200 x 200 x 16 voxels of 0.4 m; sscbench: 256 x 256 x 32 of 0.2 m, ahead.  [default: occ3d]",
 )
-@click.option("--fisheye-side", type=int, help="Pixels of the square fisheye images.  [default: 512]")
-@click.option("--surround-size", metavar="WxH", help="Pixels of the six images around.  [default: 480x270]")
+@click.option("--fisheye-side", type=int, help="Pixels of the square fisheye images.  [default: 448]")
+@click.option("--surround-size", metavar="WxH", help="Pixels of the six images around.  [default: 416x234]")
 @click.option("--keyframe-every", type=int, help="Frames from one nuScenes sample to the next.  [default: 5]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that render frames.  [default: one a core]")
 def synthesize(

@@ -113,7 +113,10 @@ def _near(triangles: Triangles, grid: Grid) -> Triangles:
 
 
 def _filled(triangles: Triangles, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of a voxel and an id that fills some of it: flat index, id and volume (m3), each [P]."""
+    """Pairs of a voxel and an id that fills some of it: flat index, id and volume (m3), each [P].
+
+    Where a body's surface was met beside its volume, a pair comes again without one.
+    """
     parts = []
     rest = np.ones(len(triangles.ids), dtype=bool)
     for spacing, ids in _SPACINGS.items():
@@ -123,6 +126,15 @@ def _filled(triangles: Triangles, grid: Grid) -> tuple[np.ndarray, np.ndarray, n
     parts.append(_stretches(triangles.where(rest), _SPACING, grid))
     parts += [_touched(triangles, axis, grid) for axis in (0, 1)]
     voxel, ids, volume = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return voxel, ids, volume
+
+
+def _summed(voxel: np.ndarray, ids: np.ndarray, volume: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each pair of a voxel and an id once, with the sum of its volumes."""
+    if len(ids) > 0 and (ids == ids[0]).all():  # a house fills so many voxels that sorting them takes long
+        total = np.bincount(voxel, volume)
+        voxel = np.flatnonzero(np.bincount(voxel))
+        return voxel, np.full(len(voxel), ids[0]), total[voxel]
     keys, index = np.unique(voxel * np.int64(1 << 16) + ids, return_inverse=True)
     return keys >> 16, keys & 0xFFFF, np.bincount(index, volume, minlength=len(keys))
 
@@ -137,7 +149,7 @@ def _stretches(triangles: Triangles, spacing: float, grid: Grid) -> tuple[np.nda
     level, index = expand(first, np.minimum(np.floor(intervals.high / size) + 1, height))
     length = np.minimum(intervals.high[index], (level + 1) * size) - np.maximum(intervals.low[index], level * size)
     voxel = _voxel(intervals.line[index], columns, per_voxel, level, grid)
-    return voxel, intervals.ids[index], np.maximum(length, 0) * spacing**2
+    return _summed(voxel, intervals.ids[index], np.maximum(length, 0) * spacing**2)
 
 
 def _touched(triangles: Triangles, axis: int, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -43,8 +43,8 @@ class StreetSettings(Settings):
     lidar_motion: bool = False  # the car moves while the sensor turns, and points are not corrected for it
     lidar_delay: Annotated[float, Field(ge=-0.05, le=0.05)] = 0.0  # s from the image to the middle of the sweep
     occupancy_grid: Literal["occ3d", "sscbench"] = "occ3d"
-    fisheye_side: Side = 512  # px
-    surround_size: tuple[Side, Side] = (480, 270)  # (width, height), px
+    fisheye_side: Side = 448  # px
+    surround_size: tuple[Side, Side] = (416, 234)  # (width, height), px
     keyframe_every: PositiveCount = 5  # frames; the others are sweeps of the nuScenes layout
 
     @field_validator("layers", mode="before")

@@ -4,7 +4,9 @@ Everything is in the frame `street`: the world's axes (z up) about an origin nea
 `origin_world` brings it into the world.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -93,14 +95,30 @@ class Street:
             frame: counted from the first; between frames too.
             sun: direction [3] to the sun.
         """
+        key = tuple(sun.tolist())
+        if key not in self._parked_shadows:
+            parked = [vehicle for vehicle in self.vehicles if not vehicle.is_moving]
+            self._parked_shadows[key] = self._shadows_of(parked, 0, sun)
+        moving = iter(self._shadows_of(self.moving, frame, sun))
+        parked = iter(self._parked_shadows[key])
+        pairs = [next(moving if vehicle.is_moving else parked) for vehicle in self.vehicles]
+        return np.stack(pairs).reshape(-1, 4, 3) if pairs else np.empty((0, 4, 3))
+
+    def _shadows_of(self, vehicles: Sequence[Vehicle], frame: float, sun: np.ndarray) -> np.ndarray:
+        """Two patches [vehicles, 2, 4, 3] of each vehicle, metres."""
         patches = [np.empty((0, 3))]
-        for vehicle in self.vehicles:
+        for vehicle in vehicles:
             center, yaw = vehicle.pose_at(frame)
             corners = UprightBoxes(center, vehicle.dimensions_lwh * _SHADOW_SIZE, np.array(yaw)).corners()
             roof = corners[:4] + (center - corners[:4]) * [0.2, 0.2, 0.0]
             roof[:, :2] -= sun[:2] / sun[2] * 0.8 * vehicle.dimensions_lwh[2]
             patches += [corners[4:], roof]
-        return self.road.dropped(np.concatenate(patches)).reshape(-1, 4, 3)
+        return self.road.dropped(np.concatenate(patches)).reshape(-1, 2, 4, 3)
+
+    @cached_property
+    def _parked_shadows(self) -> dict[tuple[float, ...], np.ndarray]:
+        """Shadows of what stands still, by the sun's direction."""
+        return {}
 
 
 def build_street(settings: StreetSettings) -> Street:
