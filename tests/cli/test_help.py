@@ -69,7 +69,7 @@ LIGHT, LIGHTEST = {"torch", "ray"}, {"torch", "ray", "cv2", "pyarrow", "pydantic
 def test_help_loads_neither_torch_nor_ray(arguments, without):
     code = (
         f"import sys; from vsrd_ray.cli import main; main({arguments}, standalone_mode=False); "
-        f"sys.exit(' '.join({without} & sys.modules.keys()))"
+        f"sys.exit(' '.join({without} & sys.modules.keys()) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

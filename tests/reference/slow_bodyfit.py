@@ -39,9 +39,9 @@ def where_it_can_be(instance_map, instance_id, *, never_in_front, margin):
     return possible
 
 
-def in_window(possible, window_xyxy):
-    """The part [h, w] bool in a window, all sides included; off the image, where nobody looks, an object can be."""
-    left, top, right, bottom = map(int, window_xyxy)
+def in_crop(possible, crop_xyxy):
+    """The part [h, w] bool in a crop, all sides included; off the image, where nobody looks, an object can be."""
+    left, top, right, bottom = map(int, crop_xyxy)
     height, width = possible.shape
     return np.array(
         [

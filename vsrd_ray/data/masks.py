@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 
 DistanceMethod = Literal["exact", "transform"]
 
-# Soft masks below this are 0: the window outside which nothing has to be computed or kept.
+# Soft masks below this are 0: the crop outside which nothing has to be computed or kept.
 MIN_SOFTNESS = 1e-6
 # px^2; keeps the published tools' projection onto a segment finite, and puts pixels on the outline < 1e-6 px off it.
 EPSILON = 1e-6
@@ -25,8 +25,8 @@ EPSILON = 1e-6
 class SoftMask:
     """A soft mask where it is not 0."""
 
-    origin_uv: tuple[int, int]  # the window's first pixel
-    values: np.ndarray  # [h, w] float32, in [0, 1]; 0 everywhere outside the window
+    origin_uv: tuple[int, int]  # the crop's first pixel
+    values: np.ndarray  # [h, w] float32, in [0, 1]; 0 everywhere outside the crop
 
     def at(
         self,
@@ -127,23 +127,23 @@ def soft_mask(
         method: see `signed_distance`.
     """
     result = np.zeros(mask.shape)
-    window = _window(mask, softness)
-    if window is not None:
-        result[window] = _soft_values(mask[window], softness, method)
+    crop = _crop(mask, softness)
+    if crop is not None:
+        result[crop] = _soft_values(mask[crop], softness, method)
     return result
 
 
-def soft_mask_window(
+def soft_mask_crop(
     mask: np.ndarray,  # [H, W] bool
     softness: float,
     method: DistanceMethod,
 ) -> SoftMask | None:
     """`soft_mask` without the pixels around it that are 0, in float32; None of an empty mask."""
-    window = _window(mask, softness)
-    if window is None:
+    crop = _crop(mask, softness)
+    if crop is None:
         return None
-    rows, columns = window
-    values = _soft_values(mask[window], softness, method).astype(np.float32)
+    rows, columns = crop
+    values = _soft_values(mask[crop], softness, method).astype(np.float32)
     return SoftMask(origin_uv=(columns.start, rows.start), values=values)
 
 
@@ -162,7 +162,7 @@ def largest_soft_mask(
     return largest
 
 
-def _window(mask: np.ndarray, softness: float) -> tuple[slice, slice] | None:
+def _crop(mask: np.ndarray, softness: float) -> tuple[slice, slice] | None:
     """Rows and columns outside which the soft mask is below `MIN_SOFTNESS`; None of an empty mask."""
     box = mask_box(mask)
     if box is None:

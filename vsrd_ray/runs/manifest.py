@@ -81,6 +81,18 @@ def read_manifest(output: Location) -> dict[str, Any] | None:
     return manifest
 
 
+def recorded_manifest(output: Location) -> dict[str, Any]:
+    """The manifest of the run in an output folder, as it stands in the file.
+
+    Raises:
+        InputError: there is none, or it is none of a labelling run.
+    """
+    manifest = _read(output, kind=InputError, fix="run `vsrd-ray label` again")
+    if manifest is None:
+        raise InputError(f"no {RunPaths(output).manifest}: expected the output folder of `vsrd-ray label`")
+    return manifest
+
+
 def read_inputs(output: Location) -> RunInputs:
     """The inputs of the run in an output folder. Their names may be joined to paths.
 
@@ -88,9 +100,7 @@ def read_inputs(output: Location) -> RunInputs:
         InputError: there is no manifest, or it is none of a labelling run.
     """
     path = RunPaths(output).manifest
-    manifest = _read(output, kind=InputError, fix="run `vsrd-ray label` again")
-    if manifest is None:
-        raise InputError(f"no {path}: expected the output folder of `vsrd-ray label`")
+    manifest = recorded_manifest(output)
     inputs = manifest["inputs"]
     try:
         sequences, camera = _names(inputs["sequences"], "sequences"), _names([inputs["camera"]], "camera")[0]

@@ -17,7 +17,7 @@ from vsrd_ray.data.masks import (
     refine_mask,
     signed_distance,
     soft_mask,
-    soft_mask_window,
+    soft_mask_crop,
     without_specks,
 )
 
@@ -85,7 +85,7 @@ def test_an_empty_mask_has_no_distance_and_no_softness(method: str) -> None:
     mask = np.zeros((5, 6), dtype=bool)
     assert (signed_distance(mask, method) == -np.inf).all()
     assert (soft_mask(mask, 10.0, method) == 0).all()
-    assert soft_mask_window(mask, 10.0, method) is None
+    assert soft_mask_crop(mask, 10.0, method) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -178,20 +178,20 @@ def test_soft_masks_end_where_they_are_below_a_millionth(method: str) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.sampled_from(METHODS))
-def test_windows_hold_all_that_is_not_zero(seed: int, method: str) -> None:
+def test_crops_hold_all_that_is_not_zero(seed: int, method: str) -> None:
     rng = np.random.default_rng(seed)
     masks = [refine_mask(blobs(seed + n)) & blobs(seed + n + 7) for n in range(3)]
     full = [soft_mask(mask, 1.0, method) for mask in masks]
-    windows = [soft_mask_window(mask, 1.0, method) for mask in masks]
+    crops = [soft_mask_crop(mask, 1.0, method) for mask in masks]
     points = rng.integers(0, [60, 40], size=(2, 50, 2))
-    for window, expected in zip(windows, full, strict=True):
-        if window is None:
+    for crop, expected in zip(crops, full, strict=True):
+        if crop is None:
             assert (expected == 0).all()
             continue
-        assert window.values.dtype == np.float32
-        np.testing.assert_allclose(window.at(points), expected[points[..., 1], points[..., 0]], rtol=0, atol=1e-7)
-        assert (window.at(np.array([[-1, 0], [0, -1], [60, 0], [0, 40]])) == 0).all()
-    largest = largest_soft_mask(windows, (60, 40))
+        assert crop.values.dtype == np.float32
+        np.testing.assert_allclose(crop.at(points), expected[points[..., 1], points[..., 0]], rtol=0, atol=1e-7)
+        assert (crop.at(np.array([[-1, 0], [0, -1], [60, 0], [0, 40]])) == 0).all()
+    largest = largest_soft_mask(crops, (60, 40))
     np.testing.assert_allclose(largest, np.max(full, axis=0), rtol=0, atol=1e-7)
 
 

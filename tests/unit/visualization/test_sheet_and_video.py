@@ -13,7 +13,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.published.annotations import annotate
 from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations
 from vsrd_ray.labels.boxes.pictures import visualize_labels, write_sheet
-from vsrd_ray.labels.boxes.pictures.annotated import open_scene
+from vsrd_ray.labels.boxes.pictures.annotated import open_shown
 from vsrd_ray.visualization.video import write_pictures
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
@@ -27,7 +27,7 @@ def run(write_run, label_row, truth_object):
 
 
 def test_scene_knows_what_holds_where(run):
-    scene = open_scene(*run)
+    scene = open_shown(*run)
     assert scene.frames == (1, 2, 3, 4)
     assert scene.labels.in_frame(2).instance_ids.tolist() == [26001, 26002]
     best = scene.labels.where(scene.best)
@@ -39,7 +39,7 @@ def test_scene_knows_what_holds_where(run):
 
 def test_frames_without_objects_and_those_that_a_human_reviewed_are_shown(run, lengthen, tmp_path):
     lengthen(*run)
-    scene = open_scene(*run)
+    scene = open_shown(*run)
     assert scene.frames == (1, 2, 3, 4, 5, 6)
     assert len(scene.labels.in_frame(5).frames) == len(scene.labels.in_frame(6).frames) == 0
     assert visualize_labels(*run, tmp_path / "film.mp4") == 6
@@ -177,8 +177,8 @@ def test_a_run_of_several_sequences_asks_which(run):
     manifest["inputs"]["sequences"].append("other")
     (output / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="say which sequence"):
-        open_scene(output, root)
-    assert open_scene(output, root, sequence=SEQUENCE).sequence.name == SEQUENCE
+        open_shown(output, root)
+    assert open_shown(output, root, sequence=SEQUENCE).sequence.name == SEQUENCE
 
 
 def test_large_gifs_are_scaled_down_and_odd_films_cut(tmp_path: Path):

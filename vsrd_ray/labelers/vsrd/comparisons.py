@@ -233,7 +233,7 @@ class Problem:
         """Bilinear samples [S, N, V, P] px of the clearances at pixels, and their slopes [S, N, V, P, 2]."""
         maps = self.observations.clearances.flatten(start_dim=2)  # [N, V, G G]
         size = self.observations.clearances.shape[-1]
-        low, high = self.observations.windows[..., None, :2], self.observations.windows[..., None, 2:]
+        low, high = self.observations.crops[..., None, :2], self.observations.crops[..., None, 2:]
         scale = (size - 1) / (high - low)
         position = (pixels - low) * scale
         within = (position >= 0) & (position <= size - 1)

@@ -18,7 +18,7 @@ from vsrd_ray.settings import (
 
 
 class GroupingSettings(Settings):
-    """Which frames are seen together: in VSRD's groups (R50-N16-M128-B16), or in windows over the scene's instances."""
+    """Which frames are seen together: VSRD's groups (R50-N16-M128-B16), or stretches of the scene's instances."""
 
     kind: Literal["vsrd", "scene"] = "vsrd"  # groups around target frames (published), or each instance fitted once
     min_shared: Share = 0.5  # share of the target's instances that a source frame must show

@@ -62,7 +62,7 @@ class Observations(Rows):
     hidden: Tensor  # [N, V, C] bool, the mask's edge there is not the object's
     sampled: Tensor  # [N, V, C] bool, points that there are
     clearances: Tensor  # [N, V, G, G] px, how far from where the object can be
-    windows: Tensor  # [N, V, 4] px (x1, y1, x2, y2), what the clearances cover
+    crops: Tensor  # [N, V, 4] px (x1, y1, x2, y2), what the clearances cover
 
     @property
     def mask_boxes(self) -> Tensor:
@@ -157,7 +157,7 @@ def _blank(shape: tuple[int, int], *, num_points: int) -> dict[str, np.ndarray]:
         "hidden": np.zeros((*shape, num_points), dtype=bool),
         "sampled": np.zeros((*shape, num_points), dtype=bool),
         "clearances": np.zeros((*shape, grid, grid), dtype=np.float32),
-        "windows": np.tile([0.0, 0.0, 1.0, 1.0], (*shape, 1)),
+        "crops": np.tile([0.0, 0.0, 1.0, 1.0], (*shape, 1)),
     }
 
 
@@ -165,7 +165,7 @@ def _fill(arrays: dict[str, np.ndarray], at: tuple[int, int], outline: Outline) 
     count = len(outline.points)
     arrays["seen"][at] = True
     arrays["supports"][at], arrays["trusted"][at] = outline.supports, outline.trusted
-    arrays["clearances"][at], arrays["windows"][at] = outline.clearances, outline.window_xyxy
+    arrays["clearances"][at], arrays["crops"][at] = outline.clearances, outline.crop_xyxy
     for name in ("points", "normals", "hidden"):
         arrays[name][at][:count] = getattr(outline, name)
     arrays["sampled"][at][:count] = np.abs(outline.normals).sum(axis=-1) > 0

@@ -79,7 +79,7 @@ class Outline:
     normals: np.ndarray  # [C, 2] outward unit normals of the smoothed contour
     hidden: np.ndarray  # [C] bool: the mask ends here at the image's border or at something that may stand nearer
     clearances: np.ndarray  # [G, G] px, how far from where the object can be: its mask, what may hide it, off the image
-    window_xyxy: np.ndarray  # [4] px, the centres of the first and last clearances
+    crop_xyxy: np.ndarray  # [4] px, the centres of the first and last clearances
 
 
 def directions(count: int) -> np.ndarray:
@@ -102,9 +102,9 @@ def trace_outline(
     direction is trusted if no hidden stretch faces it, and none reaches nearly as far as the mask does: there the
     object may go on unseen.
     """
-    window = _Window.around(mask)
-    inside = window.cut(mask)
-    may_hide = _may_hide(inside, instance_id=instance_id, order=order, window=window)
+    crop = _Crop.around(mask)
+    inside = crop.cut(mask)
+    may_hide = _may_hide(inside, instance_id=instance_id, order=order, crop=crop)
     contour = _contour(inside)
     hidden = _is_hidden(contour.points, contour.normals, may_hide)
     extents = contour.points @ units.T
@@ -113,20 +113,20 @@ def trace_outline(
     open_to = (contour.normals[hidden] @ units.T > _FACING) | (extents[hidden] > supports - _NEAR_EXTREME * size)
     hidden |= _is_hidden(contour.points, contour.smooth_normals, may_hide)
     chosen = np.unique(np.linspace(0, len(extents), num_points, endpoint=False).astype(np.int64))
-    origin = np.array([window.left, window.top])
+    origin = np.array([crop.left, crop.top])
     return Outline(
         supports=supports + units @ origin,
         trusted=~open_to.any(axis=0),
         points=contour.points[chosen] + 0.5 * contour.normals[chosen] + origin,
         normals=contour.smooth_normals[chosen],
         hidden=hidden[chosen],
-        clearances=_clearances(inside | may_hide, window),
-        window_xyxy=np.array([window.left, window.top, window.right, window.bottom], dtype=np.float64),
+        clearances=_clearances(inside | may_hide, crop),
+        crop_xyxy=np.array([crop.left, crop.top, crop.right, crop.bottom], dtype=np.float64),
     )
 
 
 @dataclass(frozen=True)
-class _Window:
+class _Crop:
     """The surroundings of a mask, which may reach beyond the image; all sides included, px."""
 
     left: int
@@ -136,13 +136,13 @@ class _Window:
     foot: int  # the row below the mask
 
     @staticmethod
-    def around(mask: np.ndarray) -> "_Window":
+    def around(mask: np.ndarray) -> "_Crop":
         left, top, right, bottom = mask_box(mask) or (0, 0, 0, 0)
         pad = max(right - left, bottom - top) // 2 + _CLEARANCE_PAD_PX
-        return _Window(left - pad, top - pad, right + pad, bottom + pad, foot=bottom + 1)
+        return _Crop(left - pad, top - pad, right + pad, bottom + pad, foot=bottom + 1)
 
     def cut(self, image: np.ndarray, fill: int = 0) -> np.ndarray:
-        """The part of an image in the window, with `fill` where the window leaves the image."""
+        """The part of an image in the crop, with `fill` where the crop leaves the image."""
         height, width = image.shape
         rows = slice(max(self.top, 0), min(self.bottom + 1, height))
         columns = slice(max(self.left, 0), min(self.right + 1, width))
@@ -153,16 +153,16 @@ class _Window:
         return np.pad(image[rows, columns], beyond, constant_values=fill)
 
 
-def _may_hide(inside: np.ndarray, *, instance_id: int, order: DepthOrder, window: _Window) -> np.ndarray:
-    """Pixels of the window [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
-    ids, feet = window.cut(order.instance_map), window.cut(order.feet, fill=-1)
-    is_nearer = feet - order.leads[ids] > window.foot
+def _may_hide(inside: np.ndarray, *, instance_id: int, order: DepthOrder, crop: _Crop) -> np.ndarray:
+    """Pixels of the crop [h, w] bool of what may stand nearer than the instance, by its foot, or is off the image."""
+    ids, feet = crop.cut(order.instance_map), crop.cut(order.feet, fill=-1)
+    is_nearer = feet - order.leads[ids] > crop.foot
     return (is_nearer & (ids != instance_id) & ~inside) | (feet < 0)
 
 
 @dataclass(frozen=True)
 class _Contour:
-    """Points on a mask's outer contours, in the window's pixels."""
+    """Points on a mask's outer contours, in the crop's pixels."""
 
     points: np.ndarray  # [P, 2] px
     normals: np.ndarray  # [P, 2] outward
@@ -194,10 +194,10 @@ def _is_hidden(points: np.ndarray, normals: np.ndarray, may_hide: np.ndarray) ->
     return may_hide[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
 
 
-def _clearances(possible: np.ndarray, window: _Window) -> np.ndarray:
-    """Distances [G, G] px of a grid over the window to the nearest pixel where the object can be."""
+def _clearances(possible: np.ndarray, crop: _Crop) -> np.ndarray:
+    """Distances [G, G] px of a grid over the crop to the nearest pixel where the object can be."""
     distances = cv2.distanceTransform((~possible).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    v = np.rint(np.linspace(0, window.bottom - window.top, CLEARANCE_SAMPLES)).astype(np.int64)
-    u = np.rint(np.linspace(0, window.right - window.left, CLEARANCE_SAMPLES)).astype(np.int64)
-    # Squared distances are whole numbers; rounded, they are the same wherever in memory the window lay.
+    v = np.rint(np.linspace(0, crop.bottom - crop.top, CLEARANCE_SAMPLES)).astype(np.int64)
+    u = np.rint(np.linspace(0, crop.right - crop.left, CLEARANCE_SAMPLES)).astype(np.int64)
+    # Squared distances are whole numbers; rounded, they are the same wherever in memory the crop lay.
     return np.sqrt(np.rint(distances[np.ix_(v, u)].astype(np.float64) ** 2))

@@ -1,9 +1,9 @@
-"""Which instances of a sequence are fitted together, each of them once and from its own views: windows along the drive.
+"""Which instances of a drive are fitted together, each once and from its own views: stretches along the drive.
 
 An instance is fitted if its class is wanted and its mask is large enough in at least one frame. Its views are those of
 the frames that show it in which its mask is of use; the best of them gives it its place along the drive.
 
-Shapes: R index rows, N instances of a window, F frames that show an instance, V views of it, V <= F.
+Shapes: R index rows, N instances of a stretch, F frames that show an instance, V views of it, V <= F.
 """
 
 from collections.abc import Iterable
@@ -31,11 +31,12 @@ class _Sighted:
 def plan_scene(
     index: pa.Table, *, sequence: str, camera: str, settings: GroupingSettings, classes: Iterable[str]
 ) -> list[InstanceGroupPlan]:
-    """Plans of a sequence's windows, in their order along the drive.
+    """Plans of a sequence's stretches, in their order along the drive.
 
-    Each instance is in one window; a frame may be in any number of them. Instances are ordered by their best frames and
-    cut into the fewest windows of at most `window_instances`, all of nearly the same size. The target of a window is
-    the middle one of its best frames; its boxes are written for every frame that shows any of its instances.
+    Each instance is in one stretch; a frame may be in any number of them. Instances are ordered by their best frames
+    and cut into the fewest stretches of at most `window_instances`, all of nearly the same size. The target of a
+    stretch is the middle one of its best frames; its boxes are written for every frame that shows any of its
+    instances.
 
     Args:
         index: rows of `vsrd_ray.data.index.INDEX_SCHEMA`, all frames of one sequence.
@@ -48,15 +49,15 @@ def plan_scene(
     if not instances:
         return []
     in_order = sorted(instances, key=lambda instance: (instance.best_frame, instance.instance_id))
-    num_windows = -(-len(in_order) // settings.window_instances)
-    windows = np.array_split(np.arange(len(in_order)), num_windows)
+    num_stretches = -(-len(in_order) // settings.window_instances)
+    stretches = np.array_split(np.arange(len(in_order)), num_stretches)
     return [
-        _window([in_order[n] for n in members], number=number, sequence=sequence, camera=camera)
-        for number, members in enumerate(windows)
+        _stretch([in_order[n] for n in members], number=number, sequence=sequence, camera=camera)
+        for number, members in enumerate(stretches)
     ]
 
 
-def _window(members: list[_Sighted], *, number: int, sequence: str, camera: str) -> InstanceGroupPlan:
+def _stretch(members: list[_Sighted], *, number: int, sequence: str, camera: str) -> InstanceGroupPlan:
     members = sorted(members, key=lambda instance: instance.instance_id)
     target = sorted(instance.best_frame for instance in members)[len(members) // 2]
     views = {frame for instance in members for frame in instance.views}

@@ -16,7 +16,7 @@ from vsrd_ray.data.masks import (
     largest_soft_mask,
     mask_box,
     refine_mask,
-    soft_mask_window,
+    soft_mask_crop,
 )
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.vsrd.config import MaskSettings
@@ -72,7 +72,7 @@ class Targets:
     def _softened(self, mask: BoxedMask | None) -> SoftMask | None:
         if mask is None:
             return None
-        return soft_mask_window(mask.full(self.image_size), self.softness, self.distance)
+        return soft_mask_crop(mask.full(self.image_size), self.softness, self.distance)
 
 
 @dataclass(frozen=True)

@@ -85,11 +85,11 @@ def test_clearances_take_part_in_both_stages(problem):
 
 
 def test_clearances_are_read_between_their_samples():
-    # a ramp in place of a clearance: what a vertex reads there is twice its u less the window's first
+    # a ramp in place of a clearance: what a vertex reads there is twice its u less the crop's first
     observations, expectations, _ = build(CARS)
     ramp = 2 * torch.arange(observations.clearances.shape[-1], dtype=torch.float32).expand_as(observations.clearances)
-    window = torch.tensor([100.0, 50.0, 163.0, 113.0]).expand_as(observations.windows)
-    observations = replace(observations, clearances=ramp, windows=window)
+    crop = torch.tensor([100.0, 50.0, 163.0, 113.0]).expand_as(observations.crops)
+    observations = replace(observations, clearances=ramp, crops=crop)
     problem = Problem.of(observations, expectations, locate(observations, expectations, SETTINGS), SETTINGS)
     pixels = torch.tensor([[110.25, 60.5], [0.0, 60.0], [500.0, 60.0]])
     distances, slopes = problem._clearances(pixels.expand(1, *observations.seen.shape, 3, 2))

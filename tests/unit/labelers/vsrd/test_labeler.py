@@ -88,7 +88,7 @@ def group():
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory):
-    """The windows of a small synthetic street, and its true boxes by instance."""
+    """The groups of a small synthetic street, and its true boxes by instance."""
     root = tmp_path_factory.mktemp("street")
     settings = StreetSettings(frames=20, cars=3, seed=1, image_size=(704, 188))
     synthesize(root, settings)
@@ -116,7 +116,7 @@ def ious_3d(fits, truth):
 
 @pytest.fixture(scope="module")
 def street_labels(labeler, street):
-    """Fits of each of the street's windows."""
+    """Fits of each of the street's groups."""
     return [label(labeler, group, seed=0) for group in street[0]]
 
 

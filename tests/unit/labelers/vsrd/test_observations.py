@@ -48,7 +48,7 @@ def test_every_view_is_as_its_outline_says(group):
             for name in ("supports", "trusted", "points", "normals", "hidden", "clearances"):
                 ours = getattr(observations, name)[n, v]
                 np.testing.assert_allclose(ours, getattr(outline, name), rtol=1e-6, atol=1e-5, err_msg=name)
-            np.testing.assert_allclose(observations.windows[n, v], outline.window_xyxy)
+            np.testing.assert_allclose(observations.crops[n, v], outline.crop_xyxy)
     assert observations.seen.all() and observations.sampled.all()
 
 

@@ -102,14 +102,14 @@ def test_an_outline_moves_with_its_mask():
     instance_map = draw((ellipse(60, 40), CAR), (ellipse(90, 48, 22, 16), OTHER_CAR), (np.s_[10:70, 50:53], POLE))
     larger = np.full((HEIGHT + 100, WIDTH + 170), ROAD, np.uint16)
     larger[40 : 40 + HEIGHT, 130 : 130 + WIDTH] = instance_map
-    # Near enough to the border that the window around the mask would leave the smaller image; so leave it in both.
+    # Near enough to the border that the crop around the mask would leave the smaller image; so leave it in both.
     outline, moved = trace(np.pad(instance_map, 60, constant_values=ROAD), count=16), trace(larger, count=16)
     shift = np.array([130 - 60, 40 - 60])
     np.testing.assert_allclose(moved.points, outline.points + shift, atol=1e-9)
     np.testing.assert_allclose(moved.supports, outline.supports + directions(16) @ shift, atol=1e-9)
     for name in ("normals", "hidden", "trusted", "clearances"):
         np.testing.assert_array_equal(getattr(moved, name), getattr(outline, name), err_msg=name)
-    np.testing.assert_array_equal(moved.window_xyxy, outline.window_xyxy + np.tile(shift, 2))
+    np.testing.assert_array_equal(moved.crop_xyxy, outline.crop_xyxy + np.tile(shift, 2))
 
 
 def test_a_mask_on_the_road_is_trusted_all_around():
@@ -185,7 +185,7 @@ def test_road_below_is_not_in_front():
 
 def sampled_at(outline):
     """The pixels (u, v), [G, G, 2], at which the clearances are."""
-    left, top, right, bottom = outline.window_xyxy
+    left, top, right, bottom = outline.crop_xyxy
     steps = np.linspace(0, 1, CLEARANCE_SAMPLES)
     u, v = np.rint((right - left) * steps) + left, np.rint((bottom - top) * steps) + top
     return np.stack(np.meshgrid(u, v), axis=-1).astype(int)
@@ -199,9 +199,9 @@ def test_clearances_equal_the_slow_twin(at):
     )
     outline = trace(instance_map)
     possible = slow_bodyfit.where_it_can_be(instance_map, CAR, never_in_front=CLASSES.never_in_front, margin=2)
-    window = slow_bodyfit.in_window(possible, outline.window_xyxy)
-    pixels = sampled_at(outline)[::9, ::9] - outline.window_xyxy[:2]
-    expected = [[slow_bodyfit.clearance(pixel, window) for pixel in row] for row in pixels]
+    crop = slow_bodyfit.in_crop(possible, outline.crop_xyxy)
+    pixels = sampled_at(outline)[::9, ::9] - outline.crop_xyxy[:2]
+    expected = [[slow_bodyfit.clearance(pixel, crop) for pixel in row] for row in pixels]
     np.testing.assert_allclose(outline.clearances[::9, ::9], expected, rtol=0, atol=1e-6)
     assert (np.array(expected) > 3).any() and (np.array(expected) == 0).any()
 
@@ -231,7 +231,7 @@ def test_clearance_ends_at_the_border_of_the_image():
     road = np.full((100, 100), ROAD, np.uint16)
     road[40:60, 0:40] = CAR
     outline = trace(road)
-    assert outline.window_xyxy[0] < 0
+    assert outline.crop_xyxy[0] < 0
     assert nearest_clearance(outline, -10, 50) == 0
     assert nearest_clearance(outline, 45, 50) > 3
 

@@ -62,7 +62,7 @@ class ShownBoxes:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShownDrive:
     """A labelled sequence."""
 
     sequence: Drive
@@ -92,7 +92,7 @@ class Scene:
         return np.isin(boxes.instance_ids, list(seen))
 
 
-def open_scene(output: Location, root: Location, *, sequence: str | None = None) -> Scene:
+def open_shown(output: Location, root: Location, *, sequence: str | None = None) -> ShownDrive:
     """One sequence of a run with its labels, and its ground truth if the dataset has it.
 
     Raises:
@@ -113,7 +113,7 @@ def open_scene(output: Location, root: Location, *, sequence: str | None = None)
     index = read_index(output, name)
     large = index.filter(pc.field("area") >= MIN_MASK_AREA)
     drive = open_drive(root, name, inputs.camera)
-    return Scene(
+    return ShownDrive(
         sequence=drive,
         frames=frames,
         labels=_label_boxes(rows),
@@ -155,16 +155,16 @@ def corners_in_camera(boxes: ShownBoxes, T_world_cam: np.ndarray) -> np.ndarray:
     return rigid.apply(rigid.inverse(T_world_cam), boxes.corners())
 
 
-def draw_labels(image: np.ndarray, scene: Scene, frame: int) -> None:
+def draw_labels(image: np.ndarray, shown: ShownDrive, frame: int) -> None:
     """Draw a frame's true boxes, thin, and its labels over them into its image [H, W, 3]."""
-    view = scene.sequence.view(frame)
+    view = shown.sequence.view(frame)
     thickness = max(1, round(image.shape[1] / 700))
-    truth = scene.truth_in(frame)
+    truth = shown.truth_in(frame)
     if truth is not None:
         for corners in corners_in_camera(truth, view.T_world_cam):
             draw_box(image, corners, view.K, color=INK, thickness=thickness + 1, fill_front=False)
             draw_box(image, corners, view.K, color=WHITE, thickness=1, fill_front=False)
-    labels = scene.labels.in_frame(frame)
+    labels = shown.labels.in_frame(frame)
     corners_cam = corners_in_camera(labels, view.T_world_cam)
     farthest_first = np.argsort(-corners_cam[:, :, 2].mean(axis=1), kind="stable")
     for position in farthest_first:

@@ -6,6 +6,7 @@ from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
 from vsrd_ray.labels.boxes.selection import labelled_frames
 from vsrd_ray.runs.folder import group_frames
 from vsrd_ray.runs.manifest import RunInputs
+from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location
 
 
@@ -21,7 +22,7 @@ def frames_to_show(
         InputError: the sequence's index, or a table of reviewed frames, cannot be read.
     """
     frames = set(group_frames(groups, sequence=sequence))
-    if (output / "index" / f"{sequence}.parquet").is_file():
+    if RunPaths(output).index(sequence).is_file():
         frames.update(labelled_frames(output, groups, sequence=sequence, inputs=inputs))
     if prefer == "human":
         frames.update(read_reviewed(output).get((sequence, inputs.camera), ()))

@@ -10,7 +10,7 @@ import numpy as np
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.labels.boxes.pictures.annotated import Scene, ShownBoxes, draw_labels, open_scene, read_image
+from vsrd_ray.labels.boxes.pictures.annotated import ShownBoxes, ShownDrive, draw_labels, open_shown, read_image
 from vsrd_ray.storage import Location
 from vsrd_ray.visualization import birdseye
 from vsrd_ray.visualization.drawing import INK, WHITE, draw_masks, draw_text
@@ -49,8 +49,8 @@ def visualize_labels(
         InputError: nothing that could be drawn, or a destination of another kind.
     """
     check_destination(destination)
-    scene = open_scene(output, root, sequence=sequence)
-    pictures = ((frame, _label_picture(scene, frame)) for frame in counted(scene.frames, progress))
+    shown = open_shown(output, root, sequence=sequence)
+    pictures = ((frame, _label_picture(shown, frame)) for frame in counted(shown.frames, progress))
     return write_pictures(pictures, destination, frames_per_second=frames_per_second)
 
 
@@ -62,18 +62,18 @@ def counted(frames: Sequence[int], progress: Callable[[int, int], None] | None) 
             progress(done, len(frames))
 
 
-def _label_picture(scene: Scene, frame: int) -> np.ndarray:
-    view = scene.sequence.view(frame)
-    labels, truth = scene.labels.in_frame(frame), scene.truth_in(frame)
-    image = read_image(scene.sequence, frame)
+def _label_picture(shown: ShownDrive, frame: int) -> np.ndarray:
+    view = shown.sequence.view(frame)
+    labels, truth = shown.labels.in_frame(frame), shown.truth_in(frame)
+    image = read_image(shown.sequence, frame)
     try:
-        instance_map = scene.sequence.read(MASKS, scene.sequence.camera.name, frame)
+        instance_map = shown.sequence.read(MASKS, shown.sequence.camera.name, frame)
         draw_masks(image, instance_map, labels.instance_ids, opacity=0.25)
     except UnreadableFrameError:
         title = f"frame {frame}, mask unreadable"
     else:
         title = f"frame {frame}"
-    draw_labels(image, scene, frame)
+    draw_labels(image, shown, frame)
     draw_text(image, title, (12, 28), color=WHITE, size=0.7, halo=INK)
     plan = surroundings(image, view.K)
     T_level_world = rigid.inverse(rigid.levelled_at(view.T_world_cam))

@@ -5,7 +5,8 @@ import json
 import cv2
 import numpy as np
 
-from vsrd_ray.labels.boxes.pictures.annotated import Scene, ShownBoxes, draw_labels, open_scene, read_image
+from vsrd_ray.labels.boxes.pictures.annotated import ShownBoxes, ShownDrive, draw_labels, open_shown, read_image
+from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.visualization import birdseye
@@ -45,9 +46,9 @@ def write_sheet(
     Raises:
         InputError: nothing that could be drawn.
     """
-    scene = open_scene(output, root, sequence=sequence)
-    tiles = [_tile(scene, frame) for frame in _spread(scene.frames, frames)]
-    blocks = [_title(scene, output), *_tile_rows(tiles), _beside_gaps(_street(scene)), _legend(scene)]
+    shown = open_shown(output, root, sequence=sequence)
+    tiles = [_tile(shown, frame) for frame in _spread(shown.frames, frames)]
+    blocks = [_title(shown, output), *_tile_rows(tiles), _beside_gaps(_street(shown)), _legend(shown)]
     with atomic_write(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", np.concatenate(blocks))[1].tobytes())
 
@@ -58,9 +59,9 @@ def _spread(frames: tuple[int, ...], count: int) -> list[int]:
     return [frames[int((run + 0.5) * len(frames) / count)] for run in range(count)]
 
 
-def _tile(scene: Scene, frame: int) -> np.ndarray:
-    image = read_image(scene.sequence, frame)
-    draw_labels(image, scene, frame)
+def _tile(shown: ShownDrive, frame: int) -> np.ndarray:
+    image = read_image(shown.sequence, frame)
+    draw_labels(image, shown, frame)
     width = (_WIDTH - (_COLUMNS + 1) * _GAP) // _COLUMNS
     height = round(image.shape[0] * width / image.shape[1])
     tile = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -80,20 +81,20 @@ def _tile_rows(tiles: list[np.ndarray]) -> list[np.ndarray]:
     return rows
 
 
-def _street(scene: Scene) -> np.ndarray:
-    way = np.array([scene.sequence.T_world_cam[frame][:2, 3] for frame in scene.frames])
-    labels, best = scene.labels, scene.labels.where(scene.best)
-    truth = scene.parked_truth()
+def _street(shown: ShownDrive) -> np.ndarray:
+    way = np.array([shown.sequence.T_world_cam[frame][:2, 3] for frame in shown.frames])
+    labels, best = shown.labels, shown.labels.where(shown.best)
+    truth = shown.parked_truth()
     points = np.concatenate([way, *_outlines(best), *([] if truth is None else _outlines(truth))])
     right = _main_direction(way)
     plan = birdseye.fit_plan(points, _street_size(points, right), right=right, margin=_STREET_MARGIN)
     birdseye.draw_grid(plan)
     birdseye.draw_path(plan, way)
-    first = scene.sequence.view(scene.frames[0])
+    first = shown.sequence.view(shown.frames[0])
     birdseye.draw_camera(
         plan, way[0], first.T_world_cam[:2, 2], view_angle=birdseye.horizontal_view(first.K, first.image_size)
     )
-    others = labels.where(~scene.best)
+    others = labels.where(~shown.best)
     birdseye.draw_footprints(plan, others.footprints(), [GREY] * len(others.frames), filled=False, thickness=1)
     birdseye.draw_footprints(plan, best.footprints(), best.colors())
     if truth is not None:
@@ -120,10 +121,10 @@ def _street_size(points: np.ndarray, right: np.ndarray) -> tuple[int, int]:
     return inner, min(_STREET_MAX_HEIGHT, round(inner * height / width))
 
 
-def _title(scene: Scene, output: Location) -> np.ndarray:
+def _title(shown: ShownDrive, output: Location) -> np.ndarray:
     block = _paper(_TITLE_HEIGHT)
-    num_instances, num_boxes = len(np.unique(scene.labels.instance_ids)), len(scene.labels.frames)
-    subject = f"{scene.sequence.name}   {num_instances} instances, {num_boxes} boxes in {len(scene.frames)} frames"
+    num_instances, num_boxes = len(np.unique(shown.labels.instance_ids)), len(shown.labels.frames)
+    subject = f"{shown.sequence.name}   {num_instances} instances, {num_boxes} boxes in {len(shown.frames)} frames"
     draw_text(block, subject, (_GAP, 34), size=0.75)
     score = _score(output)
     draw_text(block, score, (_WIDTH - _GAP - text_width(score, 0.75), 34), size=0.75)
@@ -132,7 +133,7 @@ def _title(scene: Scene, output: Location) -> np.ndarray:
 
 def _score(output: Location) -> str:
     """The headline of the run's evaluation; empty where it was not evaluated."""
-    path = output / "evaluation.json"
+    path = RunPaths(output).evaluation
     if not path.is_file():
         return ""
     report = json.loads(path.read_text())
@@ -143,13 +144,13 @@ def _score(output: Location) -> str:
     return f"mean IoU3D {mean:.3f}   coverage {100 * coverage:.0f} %   (static, within {report['max_range']:g} m)"
 
 
-def _legend(scene: Scene) -> np.ndarray:
+def _legend(shown: ShownDrive) -> np.ndarray:
     block = _paper(_LEGEND_HEIGHT)
     middle, x = 20.0, float(_GAP)
     entries = [("label, most confident of its instance", instance_color(26001), True, 2)]
-    if scene.best.sum() < len(np.unique(np.round(scene.labels.corners(), 3), axis=0)):
+    if shown.best.sum() < len(np.unique(np.round(shown.labels.corners(), 3), axis=0)):
         entries.append(("its other labels", GREY, False, 1))
-    if scene.truth is not None:
+    if shown.truth is not None:
         entries.append(("ground truth", INK, False, 1))
     for text, color, filled, thickness in entries:
         box = np.array([[x, middle - 7], [x + 30, middle - 7], [x + 30, middle + 7], [x, middle + 7]])

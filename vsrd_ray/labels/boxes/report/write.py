@@ -1,6 +1,5 @@
 """From the output folder of a run to its report."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from vsrd_ray.labels.boxes.report.pictures import Solids, close_up, frame_pictur
 from vsrd_ray.labels.boxes.report.quality import quality_contents
 from vsrd_ray.labels.boxes.report.tables import SequenceTables, read_tables
 from vsrd_ray.labels.boxes.report.thinning import thin_numbers
-from vsrd_ray.runs.manifest import RunInputs, read_inputs
+from vsrd_ray.runs.manifest import RunInputs, read_inputs, recorded_manifest
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
@@ -143,7 +142,7 @@ def _contents_of_run(
     with_truth = [tables.sequence.name for tables in found if tables.truth is not None]
     return {
         "title": f"{', '.join(wanted)}: labels",
-        "run": run_contents(_manifest(output), inputs),
+        "run": run_contents(recorded_manifest(output), inputs),
         "counts": count_contents(found),
         "corrections": correction_contents(output, wanted, inputs.camera, prefer),
         "groups": group_contents(groups.filter(pc.field("sequence").isin(wanted))),
@@ -165,10 +164,6 @@ def _wanted(output: Location, inputs: RunInputs, sequences: Sequence[str]) -> li
         if name not in inputs.sequences:
             raise InputError(f"{output} has no sequence {name}; it holds {', '.join(inputs.sequences)}")
     return [name for name in inputs.sequences if not sequences or name in sequences]
-
-
-def _manifest(output: Location) -> dict[str, Any]:
-    return json.loads((output / "manifest.json").read_text())
 
 
 def _add_pictures(

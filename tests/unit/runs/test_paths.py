@@ -1,0 +1,18 @@
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[3] / "vsrd_ray"
+# A path below an output folder, spelled where it is used: `output / "labels"`.
+SPELLED = re.compile(r"""\boutput / f?["']""")
+
+
+def test_one_module_spells_the_paths_of_an_output_folder():
+    allowed = {PACKAGE / "runs" / "paths.py"}
+    spelling = {path for path in PACKAGE.rglob("*.py") if SPELLED.search(path.read_text())}
+    assert allowed >= spelling
+    readers = {
+        path
+        for path in PACKAGE.rglob("*.py")
+        if "manifest.json" in path.read_text() and "json.loads" in path.read_text()
+    }
+    assert readers == {PACKAGE / "runs" / "manifest.py"}
