@@ -44,16 +44,12 @@ class _Formats(click.Choice[str]):
     def __init__(self) -> None:
         super().__init__([])
 
-    @property
-    def choices(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - looked up late
-        """Their names."""
+    def __getattribute__(self, name: str) -> Any:
+        if name != "choices":
+            return super().__getattribute__(name)
         from vsrd_ray.labels.base import installed_kinds
 
-        return tuple(dict.fromkeys(name for kind in installed_kinds() for name in kind.formats))
-
-    @choices.setter
-    def choices(self, none: object) -> None:
-        pass
+        return tuple(dict.fromkeys(format for kind in installed_kinds() for format in kind.formats))
 
 
 @click.command(cls=KindCommand)

@@ -3,6 +3,9 @@
 Shapes: V views, R rays. Frames: `cam` (x right, y down, z forward), `ref` any frame in which all views are expressed.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,8 @@ def cast_rays(
     Batch axes of K and T_ref_cam broadcast against those of the pixels.
     """
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-    directions_cam: Tensor = torch.linalg.solve(K, homogeneous[..., None])  # pyright: ignore[reportUnknownMemberType]
+    solve = cast("Callable[[Tensor, Tensor], Tensor]", torch.linalg.solve)  # pyright: ignore[reportUnknownMemberType]
+    directions_cam = solve(K, homogeneous[..., None])
     directions = torch.nn.functional.normalize((T_ref_cam[..., :3, :3] @ directions_cam)[..., 0], dim=-1)
     return T_ref_cam[..., :3, 3].expand_as(directions), directions
 
