@@ -55,7 +55,9 @@ class _Formats(click.Choice[str]):
 @click.command(cls=KindCommand)
 @click.argument("output", type=PATH, required=False)
 @root_option
-@click.option("--compare", nargs=2, type=PATH, metavar="A B", help="Compare two runs, in place of OUTPUT.")
+@click.option(
+    "--compare", nargs=2, type=PATH, is_eager=True, metavar="A B", help="Compare two runs, in place of OUTPUT."
+)
 @click.option(
     "--address",
     metavar="auto|HOST:PORT",

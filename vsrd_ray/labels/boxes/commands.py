@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsrd_ray.labels.boxes.criteria import MAX_RANGE
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE, check_range
 from vsrd_ray.options import (
     PATH,
     camera_option,
@@ -33,6 +33,17 @@ def _prefer() -> click.Option:
     )
 
 
+def _checked_range(_context: click.Context, _parameter: click.Parameter, metres: float) -> float:
+    check_range(metres)
+    return metres
+
+
+def _for_one_run(context: click.Context, _parameter: click.Parameter, is_official: bool) -> bool:
+    if is_official and context.params.get("compare"):
+        raise click.UsageError("--official is for one run: leave it out, or --compare")
+    return is_official
+
+
 def options() -> Mapping[str, Sequence[click.Option]]:
     """What boxes add to the commands that all kinds of label share."""
     return {
@@ -41,9 +52,15 @@ def options() -> Mapping[str, Sequence[click.Option]]:
                 ["--max-range"],
                 default=MAX_RANGE,
                 show_default=True,
+                callback=_checked_range,
                 help="Farthest true box that counts, metres; not for AP.",
             ),
-            click.Option(["--official"], is_flag=True, help="Give the IoU of KITTI-360's own evaluation too."),
+            click.Option(
+                ["--official"],
+                is_flag=True,
+                callback=_for_one_run,
+                help="Give the IoU of KITTI-360's own evaluation too.",
+            ),
             _prefer(),
         ),
         "export": (

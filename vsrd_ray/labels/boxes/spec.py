@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vsrd_ray.errors import InputError
 from vsrd_ray.labels.base import Evaluation, Kind, Progress
 from vsrd_ray.labels.boxes import kitti
 from vsrd_ray.labels.boxes.parquet import FOLDER
@@ -51,8 +50,6 @@ def _compare(run_a: RunFolder, run_b: RunFolder, options: Mapping[str, Any]) -> 
     from vsrd_ray.labels.boxes.evaluation import compare_runs, format_comparison
     from vsrd_ray.labels.boxes.evaluation.run import without_nan
 
-    if options.get("official"):
-        raise InputError("--official is for one run: leave it out, or --compare")
     options = {name: value for name, value in options.items() if name != "official"}
     comparison = compare_runs(run_a.output, run_b.output, run_a.root, **options)
     text = format_comparison(comparison, (str(run_a.output), str(run_b.output)))

@@ -7,7 +7,7 @@ from itertools import starmap
 from typing import Any
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.criteria import MAX_RANGE
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE, check_range
 from vsrd_ray.labels.boxes.evaluation.quality import QualityReport, quality_report
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, evaluate_sequence
 from vsrd_ray.labels.boxes.parquet import Preference
@@ -55,8 +55,7 @@ def what_to_evaluate(
     Raises:
         InputError: there is no run in `output`, or no sequence in it yet, or the range is not positive and finite.
     """
-    if not 0 < max_range < math.inf:
-        raise InputError(f"the range must be greater than 0 m, and finite, got {max_range}")
+    check_range(max_range)
     inputs = read_inputs(output)
     if not inputs.sequences:
         raise InputError(f"{output} holds no labelled sequence yet: let `vsrd-ray label` go on first")
