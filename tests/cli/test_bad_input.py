@@ -93,6 +93,23 @@ def test_unknown_key_names_the_nearest(refuse, root, tmp_path):
     assert "did you mean 'schedule.steps'?" in refuse(root, "--set", "schedule.step=3")
 
 
+def test_unknown_configuration_names_the_nearest(refuse, root):
+    line = refuse(root, "--config", "demmo")
+    assert line == (
+        "Error: no configuration 'demmo'; did you mean 'demo'? Give a YAML file or one of demo, fast, kitti360_vsrd"
+    )
+
+
+def test_unknown_labeler_of_a_configuration_names_the_nearest(refuse, root, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("labeler: vrsd\n")
+    assert f"{file}: labeler: no labeler 'vrsd' is installed; did you mean 'vsrd'?" in refuse(root, "--config", file)
+
+
+def test_unknown_dataset_names_the_nearest(refuse, root):
+    assert "no dataset 'kitti' is installed; did you mean 'kitti360'?" in refuse(root, "--dataset", "kitti")
+
+
 def test_unknown_class_names_the_nearest(refuse, root):
     assert "no class 'cra' in KITTI-360; did you mean 'car'?" in refuse(root, "--classes", "cra")
 

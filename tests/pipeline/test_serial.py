@@ -5,6 +5,7 @@ import shutil
 import signal
 import uuid
 from collections import Counter, deque
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -157,6 +158,21 @@ def test_interrupt_waits_for_the_group_that_is_being_written(request_for, files_
     assert "Interrupted with 1 of 6 groups done" in caplog.text
     assert json.loads((request.output / "manifest.json").read_text())["progress"]["groups_ok"] == 1
     assert len(files_in(request.output, "groups")) == 1
+
+
+def test_termination_that_python_drops_ends_the_run_after_the_group(request_for, caplog):
+    """An exception of a signal handler is lost where it is raised in a destructor or a callback."""
+    request = request_for(serial=True)
+
+    class Dropping(StandIn):
+        def fits_of(self, prepared, *, seed, trace):
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            return super().fits_of(prepared, seed=seed, trace=trace)
+
+    with pytest.raises(TerminatedError):
+        label(request, labeler_factory=Dropping)
+    assert "Interrupted with 1 of 6 groups done" in caplog.text
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -60,9 +60,9 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
         batch_size = 1 if request.serial else pool.batch_size
         state = RunState(job, drives, engine, batch_size=batch_size, started=started)
         state.look_ahead()
-        with _terminated_like_interrupted(), locked(request.output) as check_lock:
+        with _terminated_like_interrupted() as is_ending, locked(request.output) as check_lock:
             try:
-                return _carried_out(state, engine, check_lock)
+                return _carried_out(state, engine, check_lock, is_ending)
             except OSError as error:  # such as a full disk
                 fix = "fix that, and the same command goes on from there"
                 raise OutputError(f"the run into {request.output} cannot go on ({one_line(error)}): {fix}") from error
@@ -106,7 +106,9 @@ def _all_drives(job: LabelJob) -> tuple[str, ...]:
     return tuple(usable)
 
 
-def _carried_out(state: RunState, engine: Callable[[], Engine], check_lock: Callable[[], None]) -> Summary:
+def _carried_out(
+    state: RunState, engine: Callable[[], Engine], check_lock: Callable[[], None], is_ending: threading.Event
+) -> Summary:
     """What comes of a run whose output folder is locked."""
     state.take_over(check_lock)
     try:
@@ -116,10 +118,14 @@ def _carried_out(state: RunState, engine: Callable[[], Engine], check_lock: Call
                 for result in engine().label(state):
                     with _interrupted_afterwards():
                         state.commit(result)
+                    if is_ending.is_set():  # said where Python drops exceptions, as in a destructor
+                        raise TerminatedError
     except KeyboardInterrupt:
-        counts = state.close("running", is_interrupted=True).counts
-        done = f"{counts.groups_ok} of {counts.groups}"
+        # At once: whoever ends a process may not wait until its folder is counted, and may ask twice.
+        done = f"{state.progress.groups_ok} of {state.progress.groups}"
         logger.warning("Interrupted with %s groups done; the same command goes on from there.", done)
+        with _interrupted_afterwards():
+            state.close("running", is_interrupted=True)
         raise
     except TakenOverError:  # nothing there is this run's any more, its manifest least
         raise
@@ -131,18 +137,20 @@ def _carried_out(state: RunState, engine: Callable[[], Engine], check_lock: Call
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does. Signals are for the main thread alone."""
+def _terminated_like_interrupted() -> Iterator[threading.Event]:
+    """Let SIGTERM end the block as Ctrl-C does, and say that it came. Signals are for the main thread alone."""
+    came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
 
     def end(number: int, frame: object) -> None:
+        came.set()
         raise TerminatedError
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGTERM, before)
 

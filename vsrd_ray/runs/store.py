@@ -51,7 +51,7 @@ class GroupStore:
         self._marks = paths.groups
         self._folders = {table.name: paths.table(table.folder, plan.drive.name) for table in tables}
         self._tables = {table.name: table for table in tables}
-        self._paths, self._drive = paths, plan.drive.name
+        self._paths, self._drive, self._prefix = paths, plan.drive.name, plan.prefix
         self._groups = plan.groups
         self._groups_a_file = min(table.groups_a_file for table in tables)
         self._compacted_name = re.compile(rf"{re.escape(plan.prefix)}part\d{{5,}}")
@@ -205,6 +205,8 @@ class GroupStore:
         if not stem.startswith(f"{self._drive}-"):
             return False
         rows = _read_columns(folder / f"{stem}.parquet", ["group_id"])
+        if rows is None:  # torn, and no reader of labels could pass it by
+            return stem.startswith(self._prefix)
         return bool(rows) and all(row["group_id"] == stem for row in rows)
 
     def _read(self, folder: Location, names: Collection[str]) -> list[dict[str, Any]]:
@@ -245,12 +247,14 @@ def _stems(folder: Location, *, hidden: bool = False) -> set[str]:
     return {name.removesuffix(".parquet") for name in names}
 
 
-def _read_columns(file: Location, columns: list[str]) -> list[dict[str, Any]]:
-    """The distinct rows of some columns of a file; none where it cannot be read or lacks them."""
+def _read_columns(file: Location, columns: list[str]) -> list[dict[str, Any]] | None:
+    """The distinct rows of some columns of a file: empty where it lacks them, None where it cannot be read."""
     try:
         table = storage.read_table(file).select(columns)
-    except (OSError, pa.ArrowException, KeyError):
+    except KeyError:
         return []
+    except (OSError, pa.ArrowException):
+        return None
     return table.group_by(columns).aggregate([]).to_pylist()
 
 
