@@ -1,0 +1,80 @@
+"""A small street and a run over it, which each test may copy and damage."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vsrd_ray.cli import main
+
+SEQUENCE = "2013_05_28_drive_0000_sync"
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `root` (a street of 8 frames with 4 parked cars and one that drives) and `out`, a run over it."""
+    folder = tmp_path_factory.mktemp("sound")
+    size = ("--frames", 8, "--cars", 4, "--moving", 1, "--seed", 5, "--image-size", "704x188")
+    made = _run("synthesize", folder / "root", *size)
+    assert made.exit_code == 0, made.output
+    labelled = _run("label", "--root", folder / "root", "--sequence", SEQUENCE, "--output", folder / "out", "--serial")
+    assert labelled.exit_code == 0, labelled.output
+    return folder
+
+
+@pytest.fixture
+def here(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of the test, with its own copy of `root` and of `out`."""
+    folder = tmp_path / "here"
+    shutil.copytree(sound, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("KITTI360_DATASET", raising=False)
+    return folder
+
+
+@pytest.fixture
+def command(here: Path) -> Callable[..., Result]:
+    """Runs `vsrd-ray` with arguments in the working folder, in this process."""
+    return _run
+
+
+@pytest.fixture
+def label(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Runs `vsrd-ray label --serial` over the sequence of `root` into `new`, or as the options say."""
+
+    def run(*options: object, root: str = "root", sequence: str = SEQUENCE, output: str = "new") -> Result:
+        return command("label", "--root", root, "--sequence", sequence, "--output", output, "--serial", *options)
+
+    return run
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Checks that a command ended with exit code 2 and one line that holds all of some words; gives the line."""
+
+    def check(result: Result, *words: str) -> str:
+        assert result.exit_code == 2, result.output
+        line = result.stderr.splitlines()[-1]
+        assert line.startswith("Error: ") or line.startswith("Usage"), result.stderr
+        assert "Traceback" not in result.output
+        missing = [word for word in words if word not in line]
+        assert not missing, (missing, line)
+        return line
+
+    return check
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Takes back where a command sends its messages."""
+    yield
+    package = logging.getLogger("vsrd_ray")
+    package.handlers = []
+    package.setLevel(logging.NOTSET)
