@@ -270,7 +270,7 @@ def test_groups_of_edited_inputs_are_labelled_anew(finished, root, edit, *, requ
     assert files_in(old.output, *LABELS) == files_in(finished[0], *LABELS)
     edit(root)
     label(old, labeler_factory=StandIn)
-    assert "all its groups are labelled again" in caplog.text
+    assert "all of it is labelled again" in caplog.text
     label(new, labeler_factory=StandIn)
     assert without_times(old.output).equals(without_times(finished[0]))
     assert files_in(old.output, *LABELS) == files_in(new.output, *LABELS) != files_in(finished[0], *LABELS)

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from vsrd_ray.errors import InputError, OutputError, one_line
-from vsrd_ray.options import PATH, progress_bar, root_option
+from vsrd_ray.options import PATH, progress_bar, run_root_options
 
 if TYPE_CHECKING:
     from vsrd_ray.labels.base import Kind
@@ -54,7 +54,7 @@ class _Formats(click.Choice[str]):
 
 @click.command(cls=KindCommand)
 @click.argument("output", type=PATH, required=False)
-@root_option
+@run_root_options
 @click.option(
     "--compare", nargs=2, type=PATH, is_eager=True, metavar="A B", help="Compare two runs, in place of OUTPUT."
 )
@@ -114,7 +114,7 @@ def evaluate(
 
 @click.command("export", cls=KindCommand)
 @click.argument("output", type=PATH)
-@root_option
+@run_root_options
 @click.option("--format", "format", type=_Formats(), required=True, help="See docs/formats.md.")
 @click.option("--output", "destination", type=PATH, required=True, help="Folder to write; replaces an earlier export.")
 @click.pass_context
@@ -135,7 +135,7 @@ def export(
 
 @click.command(cls=KindCommand)
 @click.argument("output", type=PATH)
-@root_option
+@run_root_options
 @click.option("--output", "destination", type=PATH, help="HTML file to write.  [default: OUTPUT/report.html]")
 @click.pass_context
 def report(

@@ -17,6 +17,8 @@ from vsrd_ray.storage import Location
 # Layers of a drive: what a dataset may hold for a frame of a sensor.
 IMAGES, MASKS, POINTS, DEPTH, SEMANTICS = "images", "masks", "points", "depth", "semantics"
 
+LAST_FRAME = 2**31 - 1  # tables keep frame numbers in 32 bits
+
 
 @dataclass(frozen=True)
 class View:

@@ -1,13 +1,15 @@
 """The drives of a run in their order: opened, indexed and planned, one ahead of the one that is labelled."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.identity import identity_of
+from vsrd_ray.data.placement import check_placement
 from vsrd_ray.errors import InputError
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import plan_drive
@@ -69,15 +71,16 @@ class Planner:
             return partial(FinishedDrive, name, num_groups)
         try:
             drive = self._open(name)
+            warnings = self._warnings(drive)
         except InputError as error:
             return partial(UnusableDrive, name, error)
-        return partial(self._plan, drive, digest, self._index(drive, digest))
+        return partial(self._plan, drive, digest, self._index(drive, digest), warnings)
 
     def _open(self, name: str) -> Drive:
         """A drive that has what the labeler needs.
 
         Raises:
-            InputError: it cannot be opened, or lacks a layer.
+            InputError: it cannot be opened, lacks a layer, or has poses that no camera on a vehicle has.
         """
         dataset, root = self.job.dataset, self.job.request.root
         drive = dataset.open(root, name, self.job.cameras)
@@ -86,13 +89,34 @@ class Planner:
                 raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))
         return drive
 
+    def _warnings(self, drive: Drive) -> tuple[str, ...]:
+        """What is odd about the poses of a drive.
+
+        Raises:
+            InputError: no camera on a vehicle has them.
+        """
+        place = drive.detail("poses") or f"{drive.root}, {drive.name}"
+        found = (check_placement(camera, place=f"{place}") for camera in drive.cameras.values())
+        return tuple(dict.fromkeys(warning for warnings in found for warning in warnings))
+
     def _index(self, drive: Drive, digest: str) -> Callable[[], pa.Table]:
         """Begin to index a drive, if there is no index of its present files; gives the index when it is there."""
         kept = self.sink.load_index(drive.name, digest)
         return self.engine().index(drive, self.job.needs.layers) if kept is None else lambda: kept
 
-    def _plan(self, drive: Drive, digest: str, index: Callable[[], pa.Table]) -> DrivePlan | UnusableDrive:
+    def _plan(
+        self, drive: Drive, digest: str, index: Callable[[], pa.Table], warnings: tuple[str, ...]
+    ) -> DrivePlan | UnusableDrive:
         try:
-            return plan_drive(drive, index(), fingerprint=digest, config=self.job.config, wanted=self.job.wanted)
+            plan = plan_drive(drive, index(), fingerprint=digest, config=self.job.config, wanted=self.job.wanted)
+            return replace(plan, identity=_identity(drive, self.job.needs.layers), warnings=warnings)
         except InputError as error:
             return UnusableDrive(drive.name, error)
+
+
+def _identity(drive: Drive, layers: Iterable[str]) -> dict[str, str]:
+    """See `identity_of`; empty where a file cannot be read, as a frame that is skipped has it."""
+    try:
+        return identity_of(drive, layers)
+    except OSError:
+        return {}

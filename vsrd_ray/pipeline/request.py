@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.runs.paths import RunPaths
-from vsrd_ray.runs.records import Counts, Failure
+from vsrd_ray.runs.records import DOUBTFUL, Counts, Failure
 from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location
 
@@ -51,6 +51,7 @@ class Summary:
     has_truth: bool  # the drives have labels of the first kind to compare with
     kinds: tuple[str, ...]  # of label
     look: str  # what to type to see them; see `Kind`
+    warnings: tuple[str, ...] = ()  # sentences on inputs that are odd
 
     @property
     def has_failures(self) -> bool:
@@ -70,12 +71,13 @@ def format_summary(summary: Summary) -> str:
     rows = [
         ("Frames", f"{counts.labelled_frames} of {counts.frames} labelled, {counts.frames_skipped} skipped"),
         ("Groups", f"{counts.groups_ok} of {counts.groups} labelled, {counts.groups_failed} failed"),
-        *((kind.capitalize(), f"{counts.rows.get(kind, 0)}") for kind in summary.kinds),
+        *((kind.capitalize(), count_line(counts, kind)) for kind in summary.kinds),
         ("Time", format_seconds(summary.wall_seconds)),
         ("Output", f"{request.output}"),
     ]
     rows += [("Failed", f"{failure.group_id}: {failure.error}") for failure in summary.failures]
     rows += [("Left out", f"{name}: {error}") for name, error in summary.unusable_sequences.items()]
+    rows += [("Warning", warning) for warning in summary.warnings]
     rows += [("Note", note) for note in summary.notes]
     if counts.groups_failed:
         rows.append(("Note", "The same command tries the failed groups again."))
@@ -84,6 +86,13 @@ def format_summary(summary: Summary) -> str:
     if any(counts.rows.values()):
         rows += zip(["Next", ""], _next_commands(summary), strict=False)
     return "\n".join(f"{name:10}{text}" for name, text in rows)
+
+
+def count_line(counts: Counts, kind: str) -> str:
+    """How many labels of a kind there are, and how many of them are doubtful."""
+    doubtful = counts.doubtful.get(kind, 0)
+    said = f", {doubtful} of them doubtful (confidence below {DOUBTFUL})" if doubtful else ""
+    return f"{counts.rows.get(kind, 0)}{said}"
 
 
 def format_seconds(seconds: float) -> str:

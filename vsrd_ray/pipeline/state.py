@@ -18,11 +18,17 @@ from vsrd_ray.pipeline.request import Summary
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
-from vsrd_ray.runs.records import Counts, Failure, Progress
+from vsrd_ray.runs.records import DOUBTFUL, Counts, Failure, Progress
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Earlier, Sink
 
 logger = logging.getLogger(__name__)
+
+_SUSPICION = (
+    f"of the labels have a confidence below {DOUBTFUL}. Unless nearly everything there moves, calibration, poses and "
+    "masks do not belong together: look for images that were cropped or resized, poses of another drive, camera or "
+    "unit, and shifted frame numbers."
+)
 
 
 @dataclass
@@ -196,7 +202,11 @@ class RunState:
                 groups_failed=len(failures),
                 boxes=recorded.rows.get("boxes", 0),
                 rows=recorded.rows,
+                doubtful=recorded.doubtful,
             )
+            for name, share in recorded.suspicious.items():
+                odd = [one for one in self._manifest.warnings.get(name, ()) if _SUSPICION not in one]
+                self._manifest.warn(name, [*odd, f"{name}: {share:.0%} {_SUSPICION}"])
             wall_seconds = time.monotonic() - self._started
             unusable = self._manifest.unusable_sequences
             self._manifest.end(
@@ -220,6 +230,7 @@ class RunState:
             unusable_sequences=unusable,
             wall_seconds=wall_seconds,
             notes=tuple(self._notes),
+            warnings=tuple(one for name in labelled for one in self._manifest.warnings.get(name, ())),
             has_truth=self._has_truth(labelled),
             kinds=tuple(kind.name for kind in self._job.kinds),
             look=self._job.kinds[0].look,
@@ -253,8 +264,9 @@ class RunState:
         tasks = GroupTasks(plan.drive, plan.index)
         with self._changed:
             wanted = plan.groups[: self._left]
+            identity = self._manifest.inputs["identities"].get(plan.drive.name)
             self._manifest.add(plan)
-            earlier = self._sink.prepare(plan, wanted={group.group_id for group in wanted})
+            earlier = self._sink.prepare(plan, wanted={group.group_id for group in wanted}, identity=identity)
             untaken = deque(group for group in wanted if group.group_id not in earlier.committed)
             self._count(len(wanted), num_ok=len(wanted) - len(untaken))
             if not plan.groups:

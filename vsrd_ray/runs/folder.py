@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.identity import differences, identity_of
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
@@ -60,6 +61,26 @@ class RunFolder:
         needed = ("frame", "group_id")
         rows = read_rows(self.output, table.folder, table.schema, needed=needed, sequence=sequence)
         return rows.sort_by([(name, "ascending") for name in ("sequence", "frame", *table.sort_by)])
+
+
+def check_root(output: Location, root: Location) -> None:
+    """Refuse a dataset that is not the one that a run labelled, by its content. Runs of old versions do not tell.
+
+    Raises:
+        InputError: calibration, poses or a layer of a drive differ.
+    """
+    inputs = read_inputs(output)
+    for name, recorded in inputs.identities.items():
+        try:
+            drive = open_drive(root, name, inputs.camera, dataset=inputs.dataset)
+            found = identity_of(drive, recorded.keys() - {"calibration", "poses"})
+        except (InputError, OSError):
+            continue  # who needs it says what is wrong with it
+        if odd := differences(recorded, found):
+            raise InputError(
+                f"{root} is not the dataset that was labelled into {output}: {' and '.join(odd)} of {name} differ. "
+                f"Give the --root of the run (it was {inputs.root}), or --other-root to insist on this one"
+            )
 
 
 def read_index(output: Location, sequence: str) -> pa.Table:

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +62,8 @@ class RunInputs:
     labeler: str = _FIRST_LABELER
     kinds: tuple[str, ...] = _FIRST_KINDS  # of label
     config: dict[str, Any] | None = None  # as it was dumped, by whatever version
+    root: str = ""  # of the dataset, where it was labelled
+    identities: dict[str, dict[str, str]] = field(default_factory=dict)  # of the drives' inputs by content, by drive
 
 
 def read_manifest(output: Location) -> dict[str, Any] | None:
@@ -115,6 +117,8 @@ def read_inputs(output: Location) -> RunInputs:
             labeler=_names([config.get("labeler", _FIRST_LABELER)], "labeler")[0],
             kinds=_some_names(inputs.get("kinds", list(_FIRST_KINDS)), "kinds"),
             config=config,
+            root=str(inputs.get("root", "")),
+            identities=_identities(inputs.get("identities", {})),
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
@@ -163,6 +167,12 @@ def _classes(inputs: dict[str, Any]) -> tuple[str, ...]:
     """The classes that were labelled; labelers of frames as a whole have none."""
     names = _some_names if tuple(inputs.get("kinds", _FIRST_KINDS)) == _FIRST_KINDS else _names
     return names(inputs["classes"], "classes")
+
+
+def _identities(identities: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(identities, dict) or not all(isinstance(parts, dict) for parts in identities.values()):
+        raise ValueError(f"inputs.identities: expected digests by drive, got {identities!r}")
+    return identities
 
 
 def _num_groups(counts: Any) -> int | None:
@@ -248,10 +258,12 @@ class Manifest:
                 "frames": inputs.get("frames", {}),
                 "skipped_frames": inputs.get("skipped_frames", {}),
                 "fingerprints": inputs.get("fingerprints", {}),
+                "identities": inputs.get("identities", {}),
             },
             "counts": previous["counts"] if previous else {},
             "failures": previous["failures"] if previous else [],
             "unusable_sequences": previous.get("unusable_sequences", {}) if previous else {},
+            "warnings": previous.get("warnings", {}) if previous else {},
             "error": None,
             "seconds": previous["seconds"] if previous else {"wall": 0.0, "device": 0.0},
             "progress": asdict(progress) | {"time": _now()},
@@ -268,6 +280,11 @@ class Manifest:
         """Why sequences were left out, by name; of earlier runs too, until a run can use them."""
         return self._content["unusable_sequences"]
 
+    @property
+    def warnings(self) -> dict[str, list[str]]:
+        """What is odd about the inputs of sequences, by name: sentences."""
+        return self._content["warnings"]
+
     def leave_out(self, name: str, error: str) -> None:
         """List a sequence as one that cannot be used; it stands in the file with the next note."""
         self.unusable_sequences[name] = error
@@ -279,17 +296,19 @@ class Manifest:
     def add(self, plan: DrivePlan) -> None:
         """List a sequence; it stands in the file with the next note."""
         name, inputs = plan.drive.name, self.inputs
-        if inputs["fingerprints"].get(name, plan.fingerprint) != plan.fingerprint:
-            logger.warning(
-                "The inputs of %s have changed since it was labelled into %s; all its groups are labelled again.",
-                name,
-                self._output,
-            )
         self.take_in(name)
         inputs["frames"][name] = plan.num_frames
         inputs["skipped_frames"][name] = plan.skipped_frames
         inputs["fingerprints"][name] = plan.fingerprint
+        inputs["identities"][name] = plan.identity
+        self.warn(name, plan.warnings)
         inputs["sequences"] = sorted(inputs["frames"])
+
+    def warn(self, name: str, sentences: Iterable[str]) -> None:
+        """Say what is odd about a sequence, in place of what was said before."""
+        self.warnings.pop(name, None)
+        if sentences := list(sentences):
+            self.warnings[name] = sentences
 
     def note(self, progress: Progress) -> None:
         """Write how far the run is, unless that was done a moment ago."""

@@ -6,6 +6,7 @@ groups/<group or compacted file>.parquet   a row for each group: the mark that i
 <kind>/sequence=<drive>/<same name>.parquet   labels, a folder for each kind; those of boxes are in labels/
 index/<drive>.parquet                   the frames and mask instances that the groups were planned from
 kitti/<drive>/<camera>/label_2/…txt     label texts of boxes
+superseded/<drive>-<n>/                 labels of other inputs, from before they were labelled again
 trace/, corrections/, pictures/, evaluation.json, report.html, sheet.png
 """
 
@@ -81,6 +82,11 @@ class RunPaths:
     def corrections(self) -> Location:
         """Tables of the frames that a human has reviewed, one a drive."""
         return self.output / "corrections"
+
+    @property
+    def superseded(self) -> Location:
+        """What was labelled of other inputs under the same name: a folder for each time, laid out as OUTPUT is."""
+        return self.output / "superseded"
 
     @property
     def evaluation(self) -> Location:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,8 @@ class DrivePlan:
     fingerprint: str  # of the files that the index was made from
     groups: tuple[GroupPlan, ...]
     empty_frames: tuple[int, ...]  # readable frames that have nothing to label
+    identity: dict[str, str] = field(default_factory=dict)  # of its inputs by content; see `identity_of`
+    warnings: tuple[str, ...] = ()  # sentences on what is odd about its inputs
 
     @property
     def num_frames(self) -> int:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+DOUBTFUL = 0.2  # confidence below which a label is more likely wrong than right
+SUSPICIOUS_SHARE = 0.6  # of doubtful labels in a drive; sound drives have up to 0.3
+SUSPICIOUS_LABELS = 10  # in a drive, at least
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -26,6 +30,7 @@ class Counts:
     groups_failed: int
     boxes: int
     rows: dict[str, int] = field(default_factory=dict)  # of labels, by kind
+    doubtful: dict[str, int] = field(default_factory=dict)  # of these, with a confidence below `DOUBTFUL`
 
 
 @dataclass

@@ -5,9 +5,10 @@ frame, and is written once the last of them has its mark: what texts are missing
 """
 
 import json
+import logging
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,7 @@ from vsrd_ray.runs.coverage import Coverage
 from vsrd_ray.runs.paths import RunPaths, is_brought_in, is_temporary
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import dataset_of
+from vsrd_ray.runs.records import DOUBTFUL, SUSPICIOUS_LABELS, SUSPICIOUS_SHARE
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.store import EMPTY, GroupStore, is_record_of
@@ -31,6 +33,8 @@ from vsrd_ray.runs.tables import LabelTable, LabelTexts
 from vsrd_ray.runs.trace import write_trace
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write, write_parquet
+
+logger = logging.getLogger(__name__)
 
 _NOTED = {"fingerprint", "groups", "sizes", "texts"}
 _FRAMES_AT_ONCE = 64  # that are gathered from the fragments of their groups together
@@ -100,27 +104,33 @@ class Sink:
                 if is_temporary(path.name) and path.is_file():
                     path.unlink()
 
-    def prepare(self, plan: DrivePlan, *, wanted: Set[str]) -> Earlier:
+    def prepare(self, plan: DrivePlan, *, wanted: Set[str], identity: Mapping[str, str] | None = None) -> Earlier:
         """Take over what earlier runs left of a drive, and clear it of what does not belong to the plan.
 
-        What is of other inputs goes, and with it whatever is planned otherwise now. Label texts that wait for a group
-        go, and those that are missing are written. Files whose names no run would give stay.
+        What is of other inputs is set aside, and with it whatever is planned otherwise now, and what people corrected.
+        Label texts that wait for a group go, and those that are missing are written. Files whose names no run would
+        give stay.
 
         Args:
             plan: the drive.
             wanted: ids of the groups that the run is about; frames do not wait for others that have no mark.
+            identity: of the inputs that were labelled, by content, where that is known.
         """
         name = plan.drive.name
         indexed = stored_fingerprint(self._paths.index(name))
         labelled = indexed or self._finished(name).get("fingerprint")  # of the inputs of the labels that are there
+        is_copy = bool(plan.identity) and plan.identity == identity and self._has_index_of(plan)
+        is_same = labelled == plan.fingerprint or is_copy
         storage.remove([self._paths.finished(name)])
         store = GroupStore(self._paths, plan, self._tables, marks=self._marks_of(name))
         groups = {group.group_id: group for group in plan.groups}
         records = store.records()
-        is_same = labelled == plan.fingerprint and all(
+        is_same = is_same and all(
             group_id in groups and is_record_of(row, groups[group_id]) for group_id, row in records.items()
         )
-        records = records if is_same else {}
+        if not is_same and (records or self._brought_in(name)):
+            self._set_aside(plan, store)
+            store, records = GroupStore(self._paths, plan, self._tables, marks=()), {}
         storage.make_folder(self._paths.groups)
         store.clear(records)
         earlier = Earlier(
@@ -140,6 +150,39 @@ class Sink:
             if number not in opened.awaited:
                 store.compact(number)
         return earlier
+
+    def _has_index_of(self, plan: DrivePlan) -> bool:
+        """Whether the labels that are there are of a copy of the inputs: of other file times, and the same masks."""
+        path = self._paths.index(plan.drive.name)
+        fingerprint = stored_fingerprint(path)
+        index = None if fingerprint is None else load_index(path, fingerprint)
+        return index is not None and index.equals(plan.index)
+
+    def _brought_in(self, drive: str) -> list[Location]:
+        """Files of labels of a drive that people gave."""
+        folders = [self._paths.table(table.folder, drive) for table in self._tables]
+        return [file for folder in folders for file in self._files(folder) if is_brought_in(file.name, drive)]
+
+    def _set_aside(self, plan: DrivePlan, store: GroupStore) -> None:
+        """Move the labels of a drive, its index and its corrections to where no reader of the run looks."""
+        name = plan.drive.name
+        number = len(storage.folders_in(self._paths.superseded)) + 1
+        target = self._paths.superseded / f"{name}-{number}"
+        reviewed = self._paths.corrections / f"{name}.parquet"
+        labels = [self.output / file for file in store.files()]
+        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed]
+        for file in files:
+            if file.exists():
+                moved = target / self._paths.relative(file)
+                storage.make_folder(moved.parent)
+                storage.rename(file, moved)
+        logger.warning(
+            "The inputs of %s are not those that were labelled into %s: all of it is labelled again. "
+            "What was there is kept in %s.",
+            name,
+            self.output,
+            target,
+        )
 
     def commit(self, plan: GroupPlan, result: GroupResult, *, attempts: int) -> None:
         """Write what came of a group, the texts that waited for it, and the compacted file that it was the last for.
@@ -234,14 +277,27 @@ class Sink:
             seconds = [batch["seconds"].to_numpy().sum() for batch in groups.to_batches(columns=["seconds"])]
             num_frames = 0 if any(table.texts for table in self._tables) else _labelled_frames(groups.to_table())
         rows: dict[str, int] = {}
+        doubtful: dict[str, int] = {}
+        suspicious: dict[str, float] = {}
         for table in self._tables:
-            with dataset_of(list(self._auto_files(table)), table.schema) as dataset:
-                rows[table.name] = dataset.count_rows()
+            rows[table.name] = 0
+            for drive, files in self._auto_files(table):
+                with dataset_of(files, table.schema) as dataset:
+                    num_rows = dataset.count_rows()
+                    rows[table.name] += num_rows
+                    if table.confidence is None:
+                        continue
+                    num_doubtful = dataset.count_rows(filter=pc.field(table.confidence) < DOUBTFUL)
+                doubtful[table.name] = doubtful.get(table.name, 0) + num_doubtful
+                if num_rows >= SUSPICIOUS_LABELS and num_doubtful >= SUSPICIOUS_SHARE * num_rows:
+                    suspicious[drive] = num_doubtful / num_rows
         return Recorded(
             groups=num_groups,
             failed=failed,
             seconds=float(sum(seconds)),
             rows=rows,
+            doubtful=doubtful,
+            suspicious=suspicious,
             frames=num_frames + sum(map(self._num_texts_of, self._texts())),
         )
 
@@ -264,12 +320,12 @@ class Sink:
         folder = texts.path(self._paths.texts(texts.folder), sequence=drive, camera=camera, frame=0).parent
         return {name for name in storage.names_in(folder) if texts.is_text(name)}
 
-    def _auto_files(self, table: LabelTable) -> Iterator[Location]:
-        """Files of labels that runs wrote, and not what was brought in beside them."""
+    def _auto_files(self, table: LabelTable) -> Iterator[tuple[str, list[Location]]]:
+        """Drives with the files of labels that runs wrote, and not what was brought in beside them."""
         folder = self._paths.tables(table.folder)
         for place in storage.folders_in(folder):
             drive = place.partition("=")[2]
-            yield from (file for file in self._files(folder / place) if not is_brought_in(file.name, drive))
+            yield drive, [file for file in self._files(folder / place) if not is_brought_in(file.name, drive)]
 
     def _files(self, folder: Location) -> list[Location]:
         names = storage.names_in(folder)
@@ -328,6 +384,8 @@ class Recorded:
     failed: list[dict[str, Any]]  # rows of `GROUP_SCHEMA`
     seconds: float  # that workers spent on groups
     rows: dict[str, int]  # of labels, by kind
+    doubtful: dict[str, int]  # of these with a confidence below `DOUBTFUL`, of the kinds that have one
+    suspicious: dict[str, float]  # share of doubtful labels in the drives in which nearly all are
     frames: int  # whose labels are all there
 
 

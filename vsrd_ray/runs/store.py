@@ -205,8 +205,8 @@ class GroupStore:
         if not stem.startswith(f"{self._drive}-"):
             return False
         rows = _read_columns(folder / f"{stem}.parquet", ["group_id"])
-        if rows is None:  # torn, and no reader of labels could pass it by
-            return stem.startswith(self._prefix)
+        if rows is None:  # torn, and no reader of labels could pass it by; people give words to their files
+            return stem.startswith(self._prefix) and stem.removeprefix(self._prefix).isdecimal()
         return bool(rows) and all(row["group_id"] == stem for row in rows)
 
     def _read(self, folder: Location, names: Collection[str]) -> list[dict[str, Any]]:

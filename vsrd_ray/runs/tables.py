@@ -41,6 +41,7 @@ class LabelTable:
     sort_by: tuple[str, ...]  # columns that order the rows of a frame
     groups_a_file: int = GROUPS_A_FILE  # groups whose rows are put together into one file; fewer where rows are large
     texts: LabelTexts | None = None
+    confidence: str | None = None  # column in [0, 1] of what a labeler thinks of its labels; None: kinds without one
 
     def __post_init__(self) -> None:
         for name, kind in (("frame", pa.int32()), ("group_id", pa.string())):

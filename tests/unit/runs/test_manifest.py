@@ -15,7 +15,12 @@ KEYS = {"status", "config", "config_hash", "versions", "seed", "inputs", "counts
 
 def plan(name: str, frames: int, fingerprint: str = "f"):
     return SimpleNamespace(
-        drive=SimpleNamespace(name=name), num_frames=frames, skipped_frames={"no pose": 1}, fingerprint=fingerprint
+        drive=SimpleNamespace(name=name),
+        num_frames=frames,
+        skipped_frames={"no pose": 1},
+        fingerprint=fingerprint,
+        identity={"poses": fingerprint},
+        warnings=("jumps",) if fingerprint == "odd" else (),
     )
 
 
@@ -66,12 +71,14 @@ def test_progress_is_noted_now_and_then(tmp_path, monkeypatch):
     assert (noted["status"], noted["progress"]["groups_ok"]) == ("running", 2)
 
 
-def test_changed_inputs_are_told(tmp_path, caplog):
-    for _ in range(2):
-        begun(tmp_path, plan("a", 5))
-        assert not caplog.records
-    begun(tmp_path, plan("a", 5, fingerprint="other"))
-    assert "The inputs of a have changed" in caplog.text
+def test_what_is_odd_about_a_sequence_stands_until_it_is_planned_again(tmp_path):
+    begun(tmp_path, plan("a", 5, fingerprint="odd"), plan("b", 5))
+    assert read_manifest(tmp_path)["warnings"] == {"a": ["jumps"]}
+    begun(tmp_path, plan("b", 5))
+    assert read_manifest(tmp_path)["warnings"] == {"a": ["jumps"]}
+    begun(tmp_path, plan("a", 5))
+    assert read_manifest(tmp_path)["warnings"] == {}
+    assert read_inputs(tmp_path).identities == {"a": {"poses": "f"}, "b": {"poses": "f"}}
 
 
 def test_only_what_decides_labels_must_stay(tmp_path):

@@ -89,8 +89,10 @@ class KITTI360:
         return None if number is None else _SPLIT_OF_DRIVE.get(number)
 
     def detail(self, drive: Drive, name: str) -> Any:
-        """`number` of the drive, `T_cam_lidar` [4, 4] of its camera, or the folder of its `windows`' point clouds."""
+        """`number`, file of `poses`, `T_cam_lidar` [4, 4] of the camera, or folder of the `windows`' point clouds."""
         match name:
+            case "poses":
+                return paths.poses_file(drive.root, drive.name)
             case "number":
                 return drives.drive_number(drive.name)
             case "T_cam_lidar":

@@ -16,7 +16,7 @@ from vsrd_ray.options import (
     classes_option,
     optional_list,
     progress_bar,
-    root_option,
+    run_root_options,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def visualize() -> None:
 
 @visualize.command("labels")
 @click.argument("output", type=PATH)
-@root_option
+@run_root_options
 @click.option("--sequence", help="Which sequence, where the run has several.")
 @click.option("--to", "destination", type=PATH, help="Folder for PNG, or an .mp4 or .gif.  [default: OUTPUT/pictures]")
 @click.option("--sheet", type=PATH, help="Draw one PNG sheet of the whole run there; with --to, the pictures as well.")
@@ -158,7 +158,7 @@ def convert(
 @click.command("import")
 @click.argument("output", type=PATH)
 @click.argument("source", type=PATH)
-@root_option
+@run_root_options
 @click.option("--format", "format", type=click.Choice(["kitti", "cvat"]), required=True, help="See docs/formats.md.")
 @click.option("--confirm-unchanged", is_flag=True, help="Take frames without a change for reviewed as well.")
 def import_(output: Location, source: Location, root: Location, format: str, confirm_unchanged: bool) -> None:

@@ -108,6 +108,7 @@ SPEC = Kind(
         schema=LABEL_SCHEMA,
         sort_by=("instance_id",),
         texts=_KittiTexts(),
+        confidence="confidence",
     ),
     evaluate=_evaluate,
     compare=_compare,

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.poses import read_poses
@@ -27,9 +28,8 @@ def test_tabs_trailing_spaces_blank_lines_and_gaps(tmp_path: Path) -> None:
 
 
 def test_kilometres_keep_every_digit(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     pose = np.eye(4)
-    pose[:3] = rng.normal(size=(3, 4))
+    pose[:3, :3] = Rotation.from_euler("xyz", [0.3, -1.1, 2.2]).as_matrix()
     pose[:3, 3] = [123456.78901234567, -3801.000000001, 115.1]
     write(tmp_path, f"0 {' '.join(map(repr, pose.ravel().tolist()))}\n")
     np.testing.assert_array_equal(read_poses(tmp_path, SEQUENCE)[0], pose)
@@ -42,7 +42,7 @@ def test_a_line_with_15_numbers(tmp_path: Path) -> None:
         read_poses(tmp_path, SEQUENCE)
 
 
-@pytest.mark.parametrize("line", [f"zero {IDENTITY}", f"0.5 {IDENTITY}", f"0 {IDENTITY[:-1]}x"])
+@pytest.mark.parametrize("line", [f"zero {IDENTITY}", f"0 {IDENTITY[:-1]}x"])
 def test_a_line_with_a_word(tmp_path: Path, line: str) -> None:
     write(tmp_path, line)
     with pytest.raises(InputError, match="line 1: expected a frame and 16 numbers"):

@@ -78,6 +78,7 @@ def run_contents(manifest: dict[str, Any], inputs: RunInputs) -> dict[str, Any]:
         "sequences": list(inputs.sequences),
         "skipped_frames": manifest.get("inputs", {}).get("skipped_frames", {}),
         "unusable_sequences": manifest.get("unusable_sequences", {}),
+        "warnings": manifest.get("warnings", {}),
     }
 
 

@@ -16,6 +16,7 @@ function summaryPage() {
     groupWarnings(groups.counts),
     Object.entries(run.unusable_sequences).map(([name, error]) =>
       element("p", { class: "bad" }, `The run left ${name} out, which cannot be used: ${error}`)),
+    Object.values(run.warnings).flat().map((warning) => element("p", { class: "bad" }, warning)),
     correctionWords(content.corrections),
     leftOutNote(),
     summaryCharts(quality),
