@@ -234,11 +234,24 @@ def bring(source: Location, target: Location) -> None:
     Args:
         source: of this machine, and of the same file system as a local target.
         target: a place where nothing is but, for a file, an older one.
+
+    Raises:
+        OutputError: an object store cannot be written.
     """
     if isinstance(target, Path):
         source.replace(target)
         return
     local = Path(str(source))
+    local.stat()  # where nothing is to be brought, the store is not to blame
+    try:
+        _upload(local, target)
+    except Exception as error:  # the packages of the stores have no error in common
+        raise OutputError(
+            f"{target} cannot be written ({one_line(error)}): check the bucket, the credentials and the endpoint"
+        ) from error
+
+
+def _upload(local: Path, target: UPath) -> None:
     if not local.is_dir():
         target.fs.put_file(str(local), target.path)
         return
