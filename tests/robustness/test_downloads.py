@@ -88,6 +88,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda root: (deeper(paths.poses_root(root)), deeper(paths.masks_root(root))),
         ("one folder too deep",),
     ),
+    "zip": (
+        lambda root: (gone(paths.masks_root(root)), (root / "data_2d_semantics.zip").touch()),
+        ("data_2d_semantics.zip is there: unpack it",),
+    ),
+    "another dataset": (
+        lambda root: (gone(paths.poses_root(root)), gone(paths.masks_root(root)), (root / "2011_09_26").mkdir()),
+        ("it holds 2011_09_26, calibration, ", "nothing in data_poses and data_2d_semantics/train: check --root"),
+    ),
     "root too high": (
         deeper,
         ("no sequence under root, but under root/root: give --root root/root",),

@@ -3,11 +3,12 @@
 Only messages depend on it: nothing is read from such places.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.storage import Location, folders_in, names_in, relative
+from vsrd_ray.storage import Location, absolute, folders_in, is_folder, names_in, relative
 
+_MOST_NAMED = 5  # folders, of many
 # Drives whose masks and boxes serve the benchmark and were never published.
 _TEST_DRIVES = ("2013_05_28_drive_0008_sync", "2013_05_28_drive_0018_sync")
 # Names that others take, or that an archive has beside the right one: what to do about them.
@@ -32,7 +33,8 @@ def no_boxes(root: Location, sequence: str) -> str:
 
 def no_frames(root: Location, sequence: str, folder: Location, *, what: str, download: str) -> str:
     """What to say where a sequence's folder of masks or images has none: `what` it lacks, and KITTI-360's download."""
-    if names := names_in(folder):
+    names = [name for name in names_in(folder) if not name.startswith(".")]
+    if names and not paths.frames_among(names, suffix=".png"):
         there = f"it holds {len(names)} files such as {names[0]}"
         return f"no {what} in {folder}: {there}; rename them to ten digits and .png, such as 0000000003.png"
     return f"no {what} in {folder}: {_what_to_do(root, folder, sequence, download=download)}"
@@ -51,10 +53,18 @@ def missing_file(root: Location, sequence: str) -> str | None:
     return None
 
 
-def other_root(root: Location) -> Location | None:
-    """The folder below or above one that is laid out as a root folder is; None where neither is."""
-    nearby = (*(root / name for name in folders_in(root)), root.absolute().parent)
-    return next((folder for folder in nearby if paths.poses_root(folder).is_dir()), None)
+def no_drives(root: Location, doubled: Sequence[Location]) -> str:
+    """What to say where a root folder has no drive; some of its folders may have one of their own name in them."""
+    if doubled:
+        folder = doubled[0] / doubled[0].name
+        return f"no sequence under {root}: {folder} is one folder too deep: move what is in it up by one"
+    folders = folders_in(root)
+    for other in (*(root / name for name in folders), absolute(root).parent):
+        if is_folder(paths.poses_root(other)):
+            return f"no sequence under {root}, but under {other}: give --root {other}"
+    there = f"it holds {', '.join(folders[:_MOST_NAMED])}" if folders else "it holds no folder"
+    wanted = f"{paths.poses_root(root).name} and {relative(paths.masks_root(root), root)}"
+    return f"no sequence under {root}: {there}, but nothing in {wanted}: check --root"
 
 
 def _what_to_do(root: Location, place: Location, sequence: str, *, download: str) -> str:
@@ -81,3 +91,6 @@ def _elsewhere(root: Location, place: Location) -> Iterator[str]:
         higher = root.joinpath(*parts[:number], *parts[number + 1 :])
         if higher.exists():
             yield f"{higher} is there, without a folder {part!r} around it: make one, and move it there"
+    archive = root / f"{parts[0]}.zip"
+    if archive.exists():
+        yield f"{archive} is there: unpack it in {root}"

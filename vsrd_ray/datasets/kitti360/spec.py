@@ -9,7 +9,7 @@ from vsrd_ray.datasets.kitti360 import drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
-from vsrd_ray.datasets.kitti360.downloads import is_elsewhere, missing_file, no_frames, other_root
+from vsrd_ray.datasets.kitti360.downloads import is_elsewhere, missing_file, no_drives, no_frames
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
 from vsrd_ray.errors import InputError
@@ -39,16 +39,12 @@ class KITTI360:
         """Names of those that have poses or masks.
 
         Raises:
-            InputError: `root` is no folder, or has none, and another one near it has.
+            InputError: `root` is no folder, or has none.
         """
-        folders = (paths.poses_root(root), paths.masks_root(root))
-        found = drives.list_drives(root)
-        names = [name for name in found if name not in [folder.name for folder in folders]]
-        if found and not names:
-            folder = next(folder / folder.name for folder in folders if is_folder(folder / folder.name))
-            raise InputError(f"{folder} is one folder too deep: move what is in it up by one")
-        if not names and (other := other_root(root)) is not None:
-            raise InputError(f"no sequence under {root}, but under {other}: give --root {other}")
+        names = drives.list_drives(root)
+        doubled = [folder for folder in (paths.poses_root(root), paths.masks_root(root)) if folder.name in names]
+        if not (names := [name for name in names if name not in [folder.name for folder in doubled]]):
+            raise InputError(no_drives(root, doubled))
         return names
 
     def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
