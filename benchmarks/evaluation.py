@@ -135,7 +135,6 @@ def parked_cars(spacing: float, rng: np.random.Generator) -> TruthBoxes:
         class_names=("car",) * MOST_CARS,
         boxes=UprightBoxes(centers, CAR_LWH * rng.uniform(0.9, 1.1, (MOST_CARS, 3)), rng.normal(0, 0.05, MOST_CARS)),
         timestamps=np.full(MOST_CARS, STATIC, dtype=np.int32),
-        num_skipped=0,
     )
 
 

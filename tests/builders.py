@@ -246,7 +246,6 @@ def make_truth(
     dimensions_lwh: Any = CAR_LWH,  # of each, or of all
     yaws_world: Any = 0.0,
     timestamps: Any = STATIC,
-    num_skipped: int = 0,
 ) -> TruthBoxes:
     """True boxes at centres [N, 3]: cars that stand still, unless said otherwise."""
     centers = np.array(centers_world, np.float64).reshape(-1, 3)
@@ -260,7 +259,6 @@ def make_truth(
             np.broadcast_to(np.array(yaws_world, np.float64), count).copy(),
         ),
         timestamps=np.broadcast_to(np.array(timestamps), count).copy(),
-        num_skipped=num_skipped,
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,7 +96,7 @@ def synthesize(
     if settings.layers:
         for name, place in written:
             click.echo(f"  {name}: {place}")
-    click.echo(f"Next: vsrd-ray label --root {out} --sequence {settings.sequence}")
+    click.echo(f"Next: vsrd-ray label --root {shlex.quote(str(out))} --sequence {settings.sequence}")
 
 
 def _parse_size(text: str, option: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from vsrd_ray.data.drive import MASKS, Drive, View
 from vsrd_ray.data.index import SIDES
 from vsrd_ray.errors import InputError
+from vsrd_ray.storage import plain_name
 
 _COMPACTED = re.compile(r".*-part\d{5,}")  # how files of many groups are named
 _GROUP_ID = re.compile(r"[^/\\\0.][^/\\\0]*")
@@ -67,8 +68,10 @@ def check_plans(plans: Iterable[Plan], *, drive: str) -> tuple[Plan, ...]:
     """The plans of a drive's groups, whose ids can be names of files, and tell whose they are.
 
     Raises:
-        InputError: an id that cannot, or that two groups or a file of many groups have; a mistake of the planner.
+        InputError: a drive whose name cannot; or a mistake of the planner, an id that cannot, or that two groups or a
+            file of many groups have.
     """
+    plain_name(drive, what="sequence")
     plans, seen = tuple(plans), set[str]()
     for plan in plans:
         is_name = _GROUP_ID.fullmatch(plan.group_id) and not _COMPACTED.fullmatch(plan.group_id)

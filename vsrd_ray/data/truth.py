@@ -3,7 +3,8 @@
 Shapes: N boxes, R rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,11 +23,17 @@ class TruthBoxes:
     class_names: tuple[str, ...]  # [N]
     boxes: UprightBoxes  # [N], in the world; yaws are in [-pi, pi)
     timestamps: np.ndarray  # [N] int32, frame, or STATIC
-    num_skipped: int  # objects that are no upright box, or of no class that masks have
+    skipped: Mapping[str, int] = field(default_factory=dict[str, int])  # other objects: their number by reason
+
+    @property
+    def num_skipped(self) -> int:
+        """Objects that are no upright box, of no class that masks have, or in the place of which others count."""
+        return sum(self.skipped.values())
 
     def in_frame(self, frame: int) -> np.ndarray:
-        """Which boxes [N] bool hold for a frame."""
-        return (self.timestamps == STATIC) | (self.timestamps == frame)
+        """Which boxes [N] bool hold for a frame: its own, and the static ones of other instances."""
+        is_own = self.timestamps == frame
+        return is_own | ((self.timestamps == STATIC) & ~np.isin(self.instance_ids, self.instance_ids[is_own]))
 
     def find(
         self,

@@ -6,6 +6,7 @@ A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an en
 
 from difflib import get_close_matches
 from typing import Any, Protocol, cast
+from unicodedata import normalize
 
 import numpy as np
 
@@ -163,6 +164,8 @@ def check_known(name: str, names: list[str], *, root: Location) -> None:
     """
     if name not in names:
         known = f"give one of {', '.join(names)}" if names else "there is none: check --root"
+        if twins := [other for other in names if normalize("NFC", other) == normalize("NFC", name)]:
+            known = f"{twins[0]!a} is there, which looks the same and is written otherwise: rename it"
         raise InputError(f"no sequence {name!r} under {root}: {known}")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.groups import check_plans
 from vsrd_ray.data.index import empty_frames
@@ -38,4 +39,17 @@ def why_no_group(plan: DrivePlan, *, config: Any, wanted: Wanted) -> str:
     if skipped == plan.num_frames:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in plan.skipped_frames.items())
         return f"No usable group in {name}: none of its {plan.num_frames} frames can be used ({reasons})."
-    return f"No usable group in {name}: {spec_of(config).why_no_group(plan.index, config, wanted)}."
+    why = spec_of(config).why_no_group(plan.index, config, wanted)
+    return f"No usable group in {name}: {why}{_other_ids(plan, wanted)}."
+
+
+def _other_ids(plan: DrivePlan, wanted: Wanted) -> str:
+    """Which ids masks without any wanted class have: they may be numbered in another dataset's way, or as tracks."""
+    classes, ids = plan.drive.classes, plan.index["instance_id"].drop_null().unique().sort().to_pylist()
+    if not ids or not wanted.classes or any(classes.name_of(one) in wanted.classes for one in ids):
+        return ""
+    first = classes.first_id(wanted.classes[0])
+    return (
+        f". The ids in its masks are {ids[0]} to {ids[-1]}, and those of a {wanted.classes[0]} would be {first + 1} to "
+        f"{first + IDS_PER_CLASS - 1}: number them so"
+    )

@@ -109,6 +109,6 @@ def _next_commands(summary: Summary) -> list[str]:
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
     local = isinstance(summary.request.output, Path)
     sheet = shlex.quote(str(RunPaths(summary.request.output).sheet) if local else "sheet.png")
-    one = f" --sequence {summary.sequences[0]}" if len(summary.sequences) > 1 else ""
+    one = f" --sequence {shlex.quote(summary.sequences[0])}" if len(summary.sequences) > 1 else ""
     commands = [f"vsrd-ray {summary.look.format(output=output, root=root, sequence=one, sheet=sheet)}"]
     return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands

@@ -6,7 +6,8 @@ ended. Each kind of label has a folder of its own, with files of the same names.
 
 Files under a hidden name are no part of the dataset. A compacted file is written under one, its labels first; once its
 marks are there as well, the fragments that it stands for are removed, and only then is it published under its own name.
-So no row is ever there twice, and a run that was killed in between is finished, or undone, by the next.
+So no row is ever there twice, and a run that was killed in between is finished, or undone, by the next. Hidden names do
+not end with .parquet, since readers such as Polars and DuckDB take files with a dot in front for any others.
 """
 
 import logging
@@ -31,6 +32,7 @@ from vsrd_ray.storage.atomic import write_parquet
 logger = logging.getLogger(__name__)
 
 EMPTY = "empty.parquet"
+_HIDDEN = ".hidden"  # ends hidden names
 
 # Label rows that stay in memory, for the texts and the compacted file that they go into.
 _CACHED_BYTES = 256 * 2**20
@@ -59,11 +61,11 @@ class GroupStore:
         self._position = {group.group_id: position for position, group in enumerate(plan.groups)}
         self._cache: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
         self._cached_bytes = 0
+        marks = list(marks)
         stems = [name.removesuffix(".parquet") for name in marks if name.endswith(".parquet")]
         self._compacted = {stem for stem in stems if self._compacted_name.fullmatch(stem)}
         self._loose = {stem for stem in stems if stem not in self._compacted and self._is_loose_mark(stem)}
-        hidden = [stem.removeprefix(".") for stem in stems if stem.startswith(".")]
-        self._recover([stem for stem in hidden if self._compacted_name.fullmatch(stem)])
+        self._recover(marks)
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Marks by group id: rows of `GROUP_SCHEMA`. A fragment counts before the compacted file of its group.
@@ -163,20 +165,24 @@ class GroupStore:
         marks = [records[group.group_id] for group in groups if group.group_id in records]
         labelled = [group for group in groups if records.get(group.group_id, {}).get("status") == "ok"]
         for kind, folder in self._folders.items():
-            write_parquet(self.rows(kind, labelled), folder / f".{file}.parquet")
-        write_parquet(pa.Table.from_pylist(marks, schema=GROUP_SCHEMA), self._marks / f".{file}.parquet")
+            write_parquet(self.rows(kind, labelled), _hidden(folder, file))
+        write_parquet(pa.Table.from_pylist(marks, schema=GROUP_SCHEMA), _hidden(self._marks, file))
         self._publish(file, loose)
         self._loose.difference_update(loose)
         self._compacted.add(file)
 
-    def _recover(self, complete: list[str]) -> None:
-        """Publish the compacted files whose marks are there under their hidden names, and undo those without."""
+    def _recover(self, marks: Iterable[str]) -> None:
+        """Publish the compacted files whose marks are there under their hidden names, and undo those without.
+
+        Args:
+            marks: names of files in groups/.
+        """
+        complete = self._begun(self._marks, marks)
         for folder in self._folders.values():
-            begun = [stem.removeprefix(".") for stem in _stems(folder, hidden=True)]
-            undone = [stem for stem in begun if self._compacted_name.fullmatch(stem) and stem not in complete]
-            storage.remove(folder / f".{stem}.parquet" for stem in undone)
-        for file in complete:
-            inside = {row["group_id"] for row in self._read(self._marks, [f".{file}"])}
+            undone = self._begun(folder, storage.names_in(folder)) - complete
+            storage.remove(_hidden(folder, file) for file in undone)
+        for file in sorted(complete):
+            inside = {row["group_id"] for row in _rows([_hidden(self._marks, file)])}
             fragments = inside & self._loose
             self._publish(file, fragments)
             self._loose.difference_update(fragments)
@@ -186,8 +192,22 @@ class GroupStore:
         """Let a complete hidden file take the place of fragments; to do so again does no harm."""
         for folder in (*self._folders.values(), self._marks):
             storage.remove(folder / f"{name}.parquet" for name in fragments)
-            if (folder / f".{file}.parquet").exists():
-                storage.rename(folder / f".{file}.parquet", folder / f"{file}.parquet")
+            if _hidden(folder, file).exists():
+                storage.rename(_hidden(folder, file), folder / f"{file}.parquet")
+
+    def _begun(self, folder: Location, names: Iterable[str]) -> set[str]:
+        """The compacted files that a folder with files of some names has under hidden names.
+
+        Earlier versions' hidden names, which end with .parquet, are made today's.
+        """
+        begun: set[str] = set()
+        for name in names:
+            file = name.removesuffix(_HIDDEN).removesuffix(".parquet").removeprefix(".")
+            if name in (f".{file}{_HIDDEN}", f".{file}.parquet") and self._compacted_name.fullmatch(file):
+                begun.add(file)
+                if name.endswith(".parquet"):
+                    storage.rename(folder / name, _hidden(folder, file))
+        return begun
 
     def _is_loose_mark(self, stem: str) -> bool:
         """Whether a file in groups/ is the mark of one group of the drive, as planned now or by an earlier plan."""
@@ -210,9 +230,7 @@ class GroupStore:
         return bool(rows) and all(row["group_id"] == stem for row in rows)
 
     def _read(self, folder: Location, names: Collection[str]) -> list[dict[str, Any]]:
-        files = [folder / f"{name}.parquet" for name in sorted(names)]
-        with dataset_of(files, GROUP_SCHEMA) as dataset:
-            return dataset.to_table().to_pylist()
+        return _rows([folder / f"{name}.parquet" for name in sorted(names)])
 
     def _by_compacted_file(self, names: Collection[str]) -> Iterator[tuple[str, set[str]]]:
         """Groups that are in compacted files, by these."""
@@ -241,10 +259,21 @@ def is_record_of(row: dict[str, Any], plan: GroupPlan) -> bool:
     return tuple(row["frames"]) == plan.label_frames and tuple(row["instance_ids"]) == plan.instance_ids
 
 
-def _stems(folder: Location, *, hidden: bool = False) -> set[str]:
-    """Names, without suffix, of the Parquet files in a folder: the hidden ones, or the others."""
-    names = (name for name in storage.names_in(folder) if name.endswith(".parquet") and name.startswith(".") == hidden)
+def _stems(folder: Location) -> set[str]:
+    """Names, without suffix, of the Parquet files in a folder that are not hidden."""
+    names = (name for name in storage.names_in(folder) if name.endswith(".parquet") and not name.startswith("."))
     return {name.removesuffix(".parquet") for name in names}
+
+
+def _hidden(folder: Location, file: str) -> Location:
+    """Where a compacted file is until it is published."""
+    return folder / f".{file}{_HIDDEN}"
+
+
+def _rows(files: Sequence[Location]) -> list[dict[str, Any]]:
+    """The marks in some files."""
+    with dataset_of(files, GROUP_SCHEMA) as dataset:
+        return dataset.to_table().to_pylist()
 
 
 def _read_columns(file: Location, columns: list[str]) -> list[dict[str, Any]] | None:

@@ -29,21 +29,27 @@ Stamp = int | str  # time in ns of a local file, ETag or time of an object: anot
 # scheme -> the package that speaks to the store, and vsrd-ray's extra that installs it
 _STORES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "az": ("adlfs", "az"), "abfs": ("adlfs", "az")}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# What a local path may not begin with: s3:/bucket, s3:bucket, s3//bucket, file:x; but C:/x is a path elsewhere.
+_LIKE_URI = re.compile(r"\s*[\"']?([a-z][a-z0-9+.-]+:/|(s3|gs|az|abfs|file):|(s3|gs|az|abfs)//)", re.IGNORECASE)
+_LONGEST_NAME = 255  # bytes, that file systems take
+_LONGEST_PLAIN_NAME = 180  # bytes; files that are named after it need some more
 _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "updated", "created")  # as the stores' packages name them
 
 
 def open_location(text: str | Location) -> Location:
     """The place that a path, a file:// URI or the URI of an object store names; no request is made.
 
+    Of a local path a leading `~` is the home folder.
+
     Raises:
-        InputError: an unknown scheme, a URI without a bucket, with `..` or with credentials in it, or a store whose
-            package is not installed.
+        InputError: no text, an unknown scheme, a URI without a bucket, with `..` or with credentials in it, a store
+            whose package is not installed, or what begins like a URI or cannot be a path.
     """
     if not isinstance(text, str):
         return text
     match = _SCHEME.match(text)
     if match is None:
-        return Path(text)
+        return _local_path(text)
     scheme = match[1].lower()
     if scheme == "file":
         return _file_path(text)
@@ -76,11 +82,26 @@ def plain_name(name: str, *, what: str) -> str:
         what: what it is the name of, for the error.
 
     Raises:
-        InputError: an empty name, or one that starts with a dot or holds a slash, a backslash or a null character.
+        InputError: a name that would lead elsewhere, or that some reader of labels would take for another one or leave
+            out; with the reason.
     """
-    if not name or name.startswith(".") or any(character in name for character in "/\\\0"):
-        raise InputError(f"{what} {name!r}: expected a plain name, without '/', '\\' or a leading '.'")
+    if reason := _why_not_plain(name):
+        raise InputError(f"{what} {name!r} {reason}: expected a plain name; rename what is called so")
     return name
+
+
+def _why_not_plain(name: str) -> str | None:
+    faults = {
+        "is empty": not name,
+        "begins with '.' or '_', which hide files from readers of labels": name.startswith((".", "_")),
+        "holds '/' or '\\'": "/" in name or "\\" in name,
+        "holds '%', which readers of labels decode": "%" in name,
+        "holds ',', which ends a name in options": "," in name,
+        "begins or ends with a space": name.strip() != name,
+        "holds a character that cannot be printed": not name.isprintable(),
+        f"is longer than {_LONGEST_PLAIN_NAME} bytes": len(os.fsencode(name)) > _LONGEST_PLAIN_NAME,
+    }
+    return next((reason for reason, is_so in faults.items() if is_so), None)
 
 
 def listing(folder: Location) -> list[tuple[str, int, Stamp]]:
@@ -213,11 +234,24 @@ def bring(source: Location, target: Location) -> None:
     Args:
         source: of this machine, and of the same file system as a local target.
         target: a place where nothing is but, for a file, an older one.
+
+    Raises:
+        OutputError: an object store cannot be written.
     """
     if isinstance(target, Path):
         source.replace(target)
         return
     local = Path(str(source))
+    local.stat()  # where nothing is to be brought, the store is not to blame
+    try:
+        _upload(local, target)
+    except Exception as error:  # the packages of the stores have no error in common
+        raise OutputError(
+            f"{target} cannot be written ({one_line(error)}): check the bucket, the credentials and the endpoint"
+        ) from error
+
+
+def _upload(local: Path, target: UPath) -> None:
     if not local.is_dir():
         target.fs.put_file(str(local), target.path)
         return
@@ -265,10 +299,31 @@ def open_dataset(
     )
 
 
+def _local_path(text: str) -> Path:
+    if not text:
+        raise InputError("expected a folder or a file, got an empty text: is a variable not set?")
+    if _LIKE_URI.match(text):
+        known = ", ".join(f"{name}://" for name in _STORES)
+        raise InputError(f"{text!r} begins like a URI: give one of {known} or file:///, or ./{text.strip()} for a path")
+    try:
+        path = Path(text).expanduser() if text.startswith("~") else Path(text)  # ./~ is a folder of that name
+        names = [name for name in path.parts if len(name.encode()) > _LONGEST_NAME]
+    except RuntimeError:
+        raise InputError(f"{text}: whose home folder is {Path(text).parts[0]}? Give the whole path") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{text!r}: expected a path in UTF-8: rename the folder") from None
+    if names:
+        raise InputError(f"{text}: {names[0][:20]}… is longer than {_LONGEST_NAME} bytes: give a shorter name")
+    # Arrow would take these, where they are relative, for home folders and URIs.
+    return path.absolute() if str(path).startswith("~") or ":" in str(path) else path
+
+
 def _file_path(text: str) -> Path:
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost") or not parts.path:
         raise InputError(f"{text}: expected file:///folder/…, got a file of another machine: give a local path")
+    if parts.query or parts.fragment:
+        raise InputError(f"{text}: a URI ends at '?' and '#': write %3F and %23, or give a local path")
     return Path(unquote(parts.path))
 
 

@@ -18,11 +18,11 @@ def atomic_write(path: Location) -> Iterator[Path]:
 
     Locally it lies beside `path` and is renamed onto it; missing parent folders are made. To an object store it is
     uploaded, and the object appears when all of it is there. After an error the temporary file is removed and `path` is
-    as it was. The temporary name ends like `path`, for writers that choose their format by the suffix.
+    as it was. The temporary name has a suffix of its own, so that no reader of a folder takes it for one of its files.
     """
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             yield temporary
             temporary.replace(path)

@@ -71,7 +71,8 @@ def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) 
 
 def _write_film(pictures: Iterable[np.ndarray], path: Location, kind: _Format, frames_per_second: float) -> int:
     count, rate = 0, Fraction(frames_per_second).limit_denominator(1001)
-    with atomic_write(path) as temporary, av.open(str(temporary), "w", options=kind.layout) as film:
+    container = path.suffix.lower().removeprefix(".")
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", container, options=kind.layout) as film:
         stream = film.add_stream(kind.codec, rate=rate, options=kind.quality)
         stream.pix_fmt = kind.pixels
         frames = _frames(map(kind.prepare, pictures), 1 / rate)

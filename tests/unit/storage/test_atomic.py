@@ -9,7 +9,7 @@ def test_a_finished_block_puts_the_file_in_place(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "table.parquet"
     with atomic_write(target) as temporary:
         assert temporary.parent == target.parent
-        assert temporary.suffix == ".parquet"
+        assert temporary.suffix == ".tmp"
         temporary.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"

@@ -1,9 +1,15 @@
 """3D boxes of KITTI-360, from `data_3d_bboxes/train/<sequence>.xml`: the truth.
 
-Evaluation, pictures and the research commands read them; nothing that labels does.
+Evaluation, pictures and the research commands read them, all by one rule; nothing that labels does. An entry counts if
+it is a box of known class, instance and time that stands upright, to some degrees. Of several that count for one
+instance and timestamp the last one stays, as in the published tools. In a frame, an instance's entry of that frame goes
+before its static one. What does not count is left out, counted by reason, and told.
 Shapes: N boxes.
 """
 
+import logging
+import math
+from collections import Counter
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -13,10 +19,13 @@ from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.classes import CLASSES
-from vsrd_ray.errors import InputError
+from vsrd_ray.datasets.kitti360.downloads import no_boxes
+from vsrd_ray.errors import InputError, one_line
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.storage import Location, read_bytes
+
+logger = logging.getLogger(__name__)
 
 # The XML numbers classes in its own way.
 XML_CLASSES = {
@@ -63,13 +72,31 @@ _CORNER_ORDER = [0, 2, 7, 5, 1, 3, 6, 4]
 _UNIT_VERTICES = (
     np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1], [-1, 1, -1], [-1, 1, 1], [-1, -1, -1], [-1, -1, 1]]) / 2
 )
-# A box counts as upright, and its sides as square to each other, up to this angle in radians.
-_MAX_TILT = 0.02
+_MAX_TILT_DEG = 5.0  # an upright box in place of one that is tilted so much has an IoU of about .9 with it
+_MAX_SKEW = 0.02  # radians by which the sides of a box may be off square to each other
+_LEAST_SIDE = 1e-3  # metres
+_FARTHEST = 1e8  # metres from the origin of any world
+_NO_NUMBER = -(1 << 62)  # an id of nothing
+_TWINS = 0.01  # metres by which entries for the same object may differ, and not contradict each other
+
+_ROOT = "opencv_storage"
+# Why an entry is left out.
+_CLASS = "of an unknown class"
+_INSTANCE = f"with an instance id not from 1 to {IDS_PER_CLASS - 1}"
+_TIME = "with a timestamp that is no frame"
+_VERTICES = "without the eight vertices of a box"
+_TRANSFORM = "with a transform that places nothing"
+_FLAT = "without a volume"
+_SKEWED = "with sides that are not square"
+_MIRRORED = "mirrored"
+_TILTED = f"tilted by more than {_MAX_TILT_DEG:g} degrees"
+_REPEATED = "repeated by a later one"
+_CONTRADICTED = "contradicted by a later one of the same instance and time"
 
 
 @dataclass(frozen=True)
 class TruthObject:
-    """One object of the XML that has the eight vertices of a box."""
+    """One object of the XML, which stands upright to some degrees."""
 
     instance_id: int  # semantic id * 1000 + instance id, numbered as in the masks
     timestamp: int  # frame, or STATIC
@@ -82,18 +109,14 @@ class TruthObject:
 
 
 def read_boxes(root: Location, sequence: str) -> TruthBoxes:
-    """The upright boxes of a sequence, in the order of the file.
-
-    An object without the eight vertices of a box, with a rotation that is more than a yaw, or of an unknown class is
-    left out and counted.
+    """The boxes of `read_objects`, in its order, each as the upright one of its centre, sizes and heading.
 
     Raises:
-        InputError: no such file, or one that is not well-formed XML.
+        InputError: see `read_objects`.
     """
-    objects, num_skipped = read_objects(root, sequence)
-    upright = [entry for entry in objects if _is_upright(entry.T_world_obj)]
-    transforms = np.array([entry.T_world_obj for entry in upright]).reshape(-1, 4, 4)
-    ids = [entry.instance_id for entry in upright]
+    objects, skipped = read_objects(root, sequence)
+    transforms = np.array([entry.T_world_obj for entry in objects]).reshape(-1, 4, 4)
+    ids = [entry.instance_id for entry in objects]
     return TruthBoxes(
         instance_ids=np.array(ids, dtype=np.int32),
         class_names=tuple(CLASSES.name_of(instance_id) for instance_id in ids),
@@ -102,27 +125,58 @@ def read_boxes(root: Location, sequence: str) -> TruthBoxes:
             np.linalg.norm(transforms[:, :3, :3], axis=1),
             wrap_angle(np.arctan2(transforms[:, 1, 0], transforms[:, 0, 0])),
         ),
-        timestamps=np.array([entry.timestamp for entry in upright], dtype=np.int32),
-        num_skipped=num_skipped + len(objects) - len(upright),
+        timestamps=np.array([entry.timestamp for entry in objects], dtype=np.int32),
+        skipped=skipped,
     )
 
 
-def read_objects(root: Location, sequence: str) -> tuple[list[TruthObject], int]:
-    """The objects of a sequence that have the vertices of a box, upright or not, and the number of all others.
+def read_objects(root: Location, sequence: str) -> tuple[list[TruthObject], dict[str, int]]:
+    """The objects of a sequence that count, in the order of the file, and the number of all others by reason.
+
+    An instance has one for each timestamp. What is left out, or contradicts itself, is told in a warning.
 
     Raises:
-        InputError: no such file, or one that is not well-formed XML.
+        InputError: no such file, or one that is no box XML of KITTI-360.
     """
     path = paths.boxes_file(root, sequence)
+    skipped: Counter[str] = Counter()
+    objects: dict[tuple[int, int], TruthObject] = {}
+    for element in _read_xml(path, root, sequence):
+        entry = _parse_object(element)
+        if isinstance(entry, str):
+            skipped[entry] += 1
+            continue
+        key = (entry.instance_id, entry.timestamp)
+        if (other := objects.pop(key, None)) is not None:
+            is_twin = np.abs(other.corners_world - entry.corners_world).max() <= _TWINS
+            skipped[_REPEATED if is_twin else _CONTRADICTED] += 1
+        objects[key] = entry
+    if skipped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+        logger.warning("%s: %d of its objects are left out: %s.", path, skipped.total(), reasons)
+    moving = {instance_id for instance_id, timestamp in objects if timestamp != STATIC}
+    if both := sum((instance_id, STATIC) in objects for instance_id in moving):
+        logger.warning(
+            "%s: %d instances have a static box and boxes of frames: in these frames, the latter count.", path, both
+        )
+    return list(objects.values()), dict(skipped)
+
+
+def _read_xml(path: Location, root: Location, sequence: str) -> ElementTree.Element:
     try:
         tree = ElementTree.fromstring(read_bytes(path), ElementTree.XMLParser(target=_BuilderWithoutDoctype()))
     except FileNotFoundError:
-        raise InputError(f"no 3D boxes {path}: download KITTI-360's 3D bounding boxes into the root folder") from None
-    except (ElementTree.ParseError, ValueError) as error:
+        raise InputError(no_boxes(root, sequence)) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}): restore the file") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: not well-formed XML ({error}): download it again") from None
-    parsed = [_parse_object(element) for element in tree]
-    objects = [entry for entry in parsed if entry is not None]
-    return objects, len(parsed) - len(objects)
+    if tree.tag != _ROOT:
+        raise InputError(
+            f"{path}: no box XML of KITTI-360, since its root element is <{tree.tag}> in place of <{_ROOT}>: "
+            "download it again"
+        )
+    return tree
 
 
 class _BuilderWithoutDoctype(ElementTree.TreeBuilder):
@@ -132,32 +186,54 @@ class _BuilderWithoutDoctype(ElementTree.TreeBuilder):
         raise ValueError(f"document type {name!r} is not expected")
 
 
-def _parse_object(element: ElementTree.Element) -> TruthObject | None:
+def _parse_object(element: ElementTree.Element) -> TruthObject | str:
+    """The object of an entry, or why there is none."""
+    class_name = XML_CLASSES.get(_whole_number(element.findtext("semanticId", "")))
+    instance_id = _whole_number(element.findtext("instanceId", ""))
+    timestamp = _whole_number(element.findtext("timestamp", str(STATIC)))
+    T_world_obj = _matrix(element, "transform", columns=4)
+    vertices = _matrix(element, "vertices", columns=3)
+    if class_name is None:
+        return _CLASS
+    if not 0 < instance_id < IDS_PER_CLASS:
+        return _INSTANCE
+    if timestamp != STATIC and not 0 <= timestamp <= np.iinfo(np.int32).max:
+        return _TIME
+    if vertices.shape != (8, 3) or not np.allclose(vertices, _UNIT_VERTICES, atol=1e-3):
+        return _VERTICES
+    is_placement = T_world_obj.shape == (4, 4) and np.allclose(T_world_obj[3], [0, 0, 0, 1])
+    if not is_placement or not np.abs(T_world_obj).max() < _FARTHEST:
+        return _TRANSFORM
+    reason = _why_not_upright(T_world_obj[:3, :3])
+    return reason or TruthObject(CLASSES.first_id(class_name) + instance_id, timestamp, T_world_obj)
+
+
+def _whole_number(text: str) -> int:
+    """An integer, which may be written as 7. or 7.0; a large negative one for what is none."""
     try:
-        semantic_id = CLASSES.by_name[XML_CLASSES[int(element.findtext("semanticId", ""))]].number
-        instance_id = int(element.findtext("instanceId", ""))
-        timestamp = int(element.findtext("timestamp", str(STATIC)))
-        T_world_obj = _matrix(element, "transform", columns=4)
-        vertices = _matrix(element, "vertices", columns=3)
-    except (KeyError, ValueError):
-        return None
-    is_box = vertices.shape == (8, 3) and np.allclose(vertices, _UNIT_VERTICES, atol=1e-3)
-    if not is_box or T_world_obj.shape != (4, 4) or not np.isfinite(T_world_obj).all():
-        return None
-    return TruthObject(semantic_id * IDS_PER_CLASS + instance_id, timestamp, T_world_obj)
+        number = float(text)
+    except ValueError:
+        return _NO_NUMBER
+    return int(number) if number.is_integer() else _NO_NUMBER
 
 
 def _matrix(element: ElementTree.Element, name: str, *, columns: int) -> np.ndarray:
     """The numbers of an OpenCV matrix, [rows, columns] float64; no rows where there is none."""
     values = element.findtext(f"{name}/data", "").split()
-    return np.array([float(value) for value in values]).reshape(-1, columns)
+    try:
+        return np.array([float(value) for value in values]).reshape(-1, columns)
+    except ValueError:
+        return np.empty((0, columns))
 
 
-def _is_upright(T_world_obj: np.ndarray) -> bool:
-    axes = T_world_obj[:3, :3]
+def _why_not_upright(axes: np.ndarray) -> str | None:
+    """Why a box with some axes [3, 3], as long as its sides, does not count; None if it does."""
     lengths = np.linalg.norm(axes, axis=0)
-    if (lengths <= 0).any():
-        return False
+    if lengths.min() < _LEAST_SIDE:
+        return _FLAT
     R = axes / lengths
-    is_square = np.abs(R.T @ R - np.eye(3)).max() < _MAX_TILT
-    return bool(is_square and np.abs(R[2, :2]).max() < _MAX_TILT and R[2, 2] > 0)
+    if np.abs(R.T @ R - np.eye(3)).max() >= _MAX_SKEW:
+        return _SKEWED
+    if np.linalg.det(R) < 0:
+        return _MIRRORED
+    return None if R[2, 2] >= math.cos(math.radians(_MAX_TILT_DEG)) else _TILTED

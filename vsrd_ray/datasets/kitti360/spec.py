@@ -9,6 +9,7 @@ from vsrd_ray.datasets.kitti360 import drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
+from vsrd_ray.datasets.kitti360.downloads import is_elsewhere, missing_file, no_drives, no_frames
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
 from vsrd_ray.errors import InputError
@@ -35,8 +36,16 @@ class KITTI360:
         return is_folder(paths.poses_root(root)) or is_folder(paths.masks_root(root))
 
     def drives(self, root: Location) -> list[str]:
-        """Names of those that have poses or masks."""
-        return drives.list_drives(root)
+        """Names of those that have poses or masks.
+
+        Raises:
+            InputError: `root` is no folder, or has none.
+        """
+        names = drives.list_drives(root)
+        doubled = [folder for folder in (paths.poses_root(root), paths.masks_root(root)) if folder.name in names]
+        if not (names := [name for name in names if name not in [folder.name for folder in doubled]]):
+            raise InputError(no_drives(root, doubled))
+        return names
 
     def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
         """Whether the layer's folder holds anything."""
@@ -44,20 +53,27 @@ class KITTI360:
         return layer in folders and is_folder(folders[layer](root, name, sensor))
 
     def missing(self, root: Location, name: str | None, layer: str, sensor: str) -> str:
-        """The folder that is missing or empty, and KITTI-360's name of the download."""
+        """The folder that is missing, what lies in its stead, or else KITTI-360's name of the download."""
         if layer not in self.layers:
             return f"KITTI-360 has no {layer} here: choose a labeler that needs none, or another dataset"
         what = {MASKS: "instance masks", IMAGES: "images"}[layer]
+        folder_of = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer]
+        if name is None:
+            name = next((one for one in self.drives(root) if is_elsewhere(root, folder_of(root, one, sensor))), None)
         if name is None:
             root_of_layer = {MASKS: paths.masks_root, IMAGES: paths.images_root}[layer](root)
             place = f"{what} of {sensor} in {root_of_layer}"
             return f"no {place}: download KITTI-360's {_DOWNLOADS[layer]}"
-        folder = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer](root, name, sensor)
-        return f"no {what} in {folder}: download KITTI-360's {_DOWNLOADS[layer]} into the root folder"
+        return no_frames(root, name, folder_of(root, name, sensor), what=what, download=_DOWNLOADS[layer])
 
     def open(self, root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
         """See `Dataset.open`."""
-        return drives.open_drive(root, name, cameras)
+        try:
+            return drives.open_drive(root, name, cameras)
+        except InputError:
+            if (found := missing_file(root, name)) is not None:
+                raise InputError(found) from None
+            raise
 
     def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
         """Of one camera, the digest that runs have kept since the first version."""

@@ -67,11 +67,11 @@ def sample(
 
 @click.command("train-prior")
 @click.argument("family", type=click.Choice(["car", "box"]))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH)
 @click.option("--samples", type=click.IntRange(min=100), default=4000, show_default=True, help="Random bodies.")
 @click.option("--latents", type=click.IntRange(1, 32), default=8, show_default=True, help="Components that are kept.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random bodies.")
-def train_prior(family: str, out: Path, samples: int, latents: int, seed: int) -> None:
+def train_prior(family: str, out: Location, samples: int, latents: int, seed: int) -> None:
     """Learn the shapes of a FAMILY of vehicle bodies, and write them to OUT (.npz).
 
     `car` is for passenger cars, `box` for trucks, buses, caravans and trailers. The priors that ship with the package

@@ -15,6 +15,7 @@ import numpy as np
 
 from vsrd_ray.errors import ConfigError
 from vsrd_ray.labelers.vsrd.bodies import FAMILIES, SOLID_SIZES, Body
+from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 
 _FOLDER = "shape_priors"  # beside this file
@@ -52,7 +53,7 @@ def train_prior(family: str, *, samples: int = 4000, latents: int = 8, seed: int
     return ShapePrior(mean.astype(np.float32), basis.astype(np.float32))
 
 
-def save_prior(prior: ShapePrior, path: Path) -> None:
+def save_prior(prior: ShapePrior, path: Location) -> None:
     """Write a prior as .npz, whole or not at all."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, mean=prior.mean, basis=prior.basis)

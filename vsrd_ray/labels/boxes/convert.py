@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.data.truth import BOXES
-from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.datasets.base import dataset_named, open_drive
+from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.labels.boxes.kitti import label_path, write_frame
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.selection import failed_frames, labelled_frames, warn_of_failures
@@ -52,7 +53,8 @@ def truth_to_kitti(
     """Write the 3D box XML as DESTINATION/<sequence>/<camera>/label_2/%010d.txt and return the number of files.
 
     Every frame with a pose and a readable mask gets a file, with the boxes of the wanted classes whose instance the
-    frame's mask shows. Truncation and occlusion are estimated as they are for labels; there is no score.
+    frame's mask shows. Truncation and occlusion are estimated as they are for labels; there is no score. Which boxes
+    count is told in `vsrd_ray.datasets.kitti360.boxes`.
 
     Raises:
         InputError: no such sequence, or no boxes or masks for it.
@@ -60,7 +62,7 @@ def truth_to_kitti(
     opened = open_drive(root, sequence, camera)
     truth = opened.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
-    num_files = 0
+    texts: dict[int, pa.Table] = {}
     for frame in opened.mask_frames:
         if frame not in opened.T_world_cam:
             continue
@@ -72,7 +74,11 @@ def truth_to_kitti(
         present = np.flatnonzero(wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0))
         present = present[np.argsort(truth.instance_ids[present], kind="stable")]
         frames, visible = np.full(len(present), frame), areas[truth.instance_ids[present]]
-        rows = true_rows(truth, present, frames=frames, mask_areas=visible, sequence=opened)
+        texts[frame] = true_rows(truth, present, frames=frames, mask_areas=visible, sequence=opened)
+    if not opened.mask_frames:
+        raise InputError(dataset_named(opened.dataset).missing(root, sequence, MASKS, camera))
+    if not texts:
+        raise InputError(f"{sequence} in {root}: no frame has a pose and a readable mask, so there is nothing to write")
+    for frame, rows in texts.items():
         write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
-        num_files += 1
-    return num_files
+    return len(texts)

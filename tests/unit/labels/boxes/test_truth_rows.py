@@ -29,7 +29,6 @@ def truth():
         class_names=("car", "car", "truck"),
         boxes=UprightBoxes(centers, sizes, np.array([0.1, -1.2, 3.0])),
         timestamps=np.full(3, -1),
-        num_skipped=0,
     )
 
 

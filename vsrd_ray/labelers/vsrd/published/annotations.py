@@ -17,7 +17,8 @@ from vsrd_ray.data.truth import STATIC
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import TruthObject, read_objects
 from vsrd_ray.datasets.kitti360.calibration import read_calibration
-from vsrd_ray.datasets.kitti360.drives import fingerprint, open_drive
+from vsrd_ray.datasets.kitti360.downloads import no_boxes
+from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.datasets.kitti360.spec import SPEC
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
@@ -64,7 +65,7 @@ def open_with_masks(root: Location, sequence: str, camera: str) -> Drive:
     Raises:
         InputError: it has none, or cannot be opened.
     """
-    drive = open_drive(root, sequence, (camera,))
+    drive = SPEC.open(root, sequence, (camera,))
     if not drive.mask_frames:
         raise InputError(SPEC.missing(root, sequence, MASKS, camera))
     return drive
@@ -72,13 +73,10 @@ def open_with_masks(root: Location, sequence: str, camera: str) -> Drive:
 
 def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthObject]:
     """True boxes by instance id and timestamp."""
-    path = paths.boxes_file(root, sequence)
-    if not path.is_file():
-        logger.warning("no 3D boxes %s: boxes_3d is left empty", path)
+    if not paths.boxes_file(root, sequence).is_file():
+        logger.warning("%s; boxes_3d is left empty", no_boxes(root, sequence))
         return {}
-    objects, num_others = read_objects(root, sequence)
-    if num_others:
-        logger.warning("%s: %d objects that are no box are left out", path, num_others)
+    objects, _ = read_objects(root, sequence)
     return {(entry.instance_id, entry.timestamp): entry for entry in objects}
 
 
@@ -94,7 +92,7 @@ def _annotation(
         name = drive.classes.name_of(instance_id)
         masks.setdefault(name, {})[str(instance_id)] = encode_rle(instance_map == instance_id)
         boxes_of_class = boxes_3d.setdefault(name, {})
-        box = boxes.get((instance_id, STATIC)) or boxes.get((instance_id, frame))
+        box = boxes.get((instance_id, frame)) or boxes.get((instance_id, STATIC))
         if box is not None:
             boxes_of_class[str(instance_id)] = rigid.apply(T_cam_world, box.corners_world).tolist()
     return {

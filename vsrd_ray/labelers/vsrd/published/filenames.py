@@ -6,6 +6,7 @@ from pathlib import Path
 from vsrd_ray.data.index import cached_index
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.drives import fingerprint
+from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.labelers.vsrd.grouping import InstanceGroup, instance_groups
 from vsrd_ray.labelers.vsrd.published.annotations import open_with_masks
@@ -32,6 +33,10 @@ def sample(
         InputError: input that cannot be used; see `open_with_masks` and `Drive.read`.
     """
     opened = open_with_masks(root, sequence, camera)
+    if " " in sequence:
+        raise InputError(
+            f"sequence {sequence!r}: the published tools' files have spaces between names: rename its folders"
+        )
     index_file = paths.annotation_index_file(root, sequence, camera)
     index = cached_index(opened, index_file, fingerprint(root, sequence, camera))
     groups = instance_groups(index, settings, classes)

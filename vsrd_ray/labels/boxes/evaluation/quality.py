@@ -5,6 +5,7 @@ A missing label counts as IoU 0. Centre, size and yaw errors are over labelled t
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,7 +70,8 @@ class QualityReport:
     max_range: float  # metres
     num_frames: int  # frames that the run labelled or tried to
     num_corrected_frames: int  # of them, those in which a human's labels count
-    num_skipped_boxes: int  # objects of the ground truth that are no upright box
+    num_skipped_boxes: int  # objects of the ground truth that do not count
+    skipped_boxes: dict[str, int]  # the same by reason
     num_windows: int  # KITTI-360's
     static: Quality
     static_by_range: dict[str, Quality]
@@ -98,13 +100,15 @@ def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) ->
     matches = concatenate([result.matches for result in results.values()])
     static, moving = matches.where(~matches.is_moving), matches.where(matches.is_moving)
     max_range, official = criteria.max_range, criteria.official
+    skipped = sum((Counter(result.skipped_boxes) for result in results.values()), Counter[str]())
     return QualityReport(
         sequences=tuple(results),
         classes=criteria.classes,
         max_range=max_range,
         num_frames=sum(result.num_frames for result in results.values()),
         num_corrected_frames=sum(result.num_corrected_frames for result in results.values()),
-        num_skipped_boxes=sum(result.num_skipped_boxes for result in results.values()),
+        num_skipped_boxes=skipped.total(),
+        skipped_boxes=dict(skipped),
         num_windows=sum(result.num_windows for result in results.values()),
         static=summarise(static, official=official),
         static_by_range=_by_range(static, max_range=max_range, official=official),

@@ -63,7 +63,8 @@ def _headline(report: QualityReport) -> str:
     if report.num_corrected_frames:
         lines.append(f"corrected by hand: {report.num_corrected_frames} of the frames, where those labels count")
     if report.num_skipped_boxes:
-        lines.append(f"{report.num_skipped_boxes} objects of the ground truth are no upright box and were left out")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.skipped_boxes.items())
+        lines.append(f"left out of the ground truth: {report.num_skipped_boxes} objects ({reasons})")
     if static.official_iou_3d is not None:
         lines.append("official IoU is cut to [0, 1], and NaN counts 0: as published, it may be out of these bounds")
     return "\n".join(lines)

@@ -64,8 +64,9 @@ def what_to_evaluate(
 
 
 def values_of(report: QualityReport, root: Location) -> dict[str, Any]:
-    """What OUTPUT/evaluation.json holds of a report."""
-    return without_nan(asdict(report) | {"root": str(absolute(root))})
+    """What OUTPUT/evaluation.json holds of a report; `skipped_boxes` where there are some."""
+    values = without_nan(asdict(report) | {"root": str(absolute(root))})
+    return {key: value for key, value in values.items() if key != "skipped_boxes" or value}
 
 
 def quality_of(output: Location, root: Location, prefer: Preference, sequences: Sequence[str]) -> dict[str, Any]:

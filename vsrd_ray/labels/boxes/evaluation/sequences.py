@@ -1,6 +1,6 @@
 """One sequence of a run against its truth: tables in, small arrays out, to be put together with other sequences'."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class SequenceResult:
 
     num_frames: int  # that the run labelled or tried to
     num_corrected_frames: int  # of them, those in which a human's rows count
-    num_skipped_boxes: int  # objects of the XML that are no upright box
+    skipped_boxes: Mapping[str, int]  # objects of the XML that do not count, by reason
     num_windows: int
     matches: Matches
     kitti: dict[str, Verdicts]  # by class
@@ -82,7 +82,7 @@ def evaluate_sequence(output: Location, root: Location, name: str, criteria: Cri
     return SequenceResult(
         num_frames=len(opened.frames),
         num_corrected_frames=opened.num_corrected_frames,
-        num_skipped_boxes=opened.truth.num_skipped,
+        skipped_boxes=opened.truth.skipped,
         num_windows=len(stretches),
         matches=_match(opened, criteria),
         kitti={

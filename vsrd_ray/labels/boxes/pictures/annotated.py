@@ -45,8 +45,9 @@ class ShownBoxes:
         return ShownBoxes(self.instance_ids[chosen], self.frames[chosen], self.boxes[chosen])
 
     def in_frame(self, frame: int) -> "ShownBoxes":
-        """The boxes that hold in one frame."""
-        return self.where((self.frames == frame) | (self.frames == STATIC))
+        """The boxes that hold in one frame: its own, and the static ones of other instances."""
+        is_own = self.frames == frame
+        return self.where(is_own | ((self.frames == STATIC) & ~np.isin(self.instance_ids, self.instance_ids[is_own])))
 
     def corners(self) -> np.ndarray:
         """Corners [N, 8, 3] metres, world."""

@@ -201,7 +201,7 @@ def _of_instances(truth: TruthBoxes, instance_ids: np.ndarray) -> TruthBoxes:
         class_names=tuple(name for name, is_wanted in zip(truth.class_names, wanted, strict=True) if is_wanted),
         boxes=truth.boxes[wanted],
         timestamps=truth.timestamps[wanted],
-        num_skipped=truth.num_skipped,
+        skipped=truth.skipped,
     )
 
 

@@ -33,7 +33,6 @@ def truth_of(places, timestamps=None):
             np.zeros(count),
         ),
         timestamps=np.full(count, STATIC) if timestamps is None else np.array(timestamps),
-        num_skipped=0,
     )
 
 
