@@ -1,5 +1,27 @@
 """The errors that vsrd-ray raises on purpose. Only `cli` and `jobs/` turn them into exit codes."""
 
+import errno
+import os
+
+# What to do about errors of the operating system, by their numbers. Some machines lack some of these.
+_FIXES = {
+    getattr(errno, name): fix
+    for names, fix in {
+        "EACCES EPERM": "allow this account to use it",
+        "EROFS": "what is there can be read alone: name a place that can be written",
+        "ENOSPC EDQUOT": "make room",
+        "EISDIR": "a file belongs there: move the folder away",
+        "ENOTDIR EEXIST": "a folder belongs there: move the file away",
+        "ENOENT": "bring it back, or check the path",
+        "ENAMETOOLONG": "give a shorter name",
+        "ELOOP": "mend the link, which leads back to itself",
+        "EMFILE ENFILE": "allow more open files (ulimit -n)",
+        "ENOMEM": "free memory, or use a machine with more",
+    }.items()
+    for name in names.split()
+    if hasattr(errno, name)
+}
+
 
 class VSRDRayError(Exception):
     """Base of every error whose message is written for the user: what, where, and the fix."""
@@ -32,3 +54,18 @@ class TerminatedError(KeyboardInterrupt):
 def one_line(error: BaseException) -> str:
     """The kind of an error and its message in one line, such as "ValueError: no such thing"."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def explained(error: OSError) -> str:
+    """One line for the user on what the operating system could not do: where, why, and the fix."""
+    if error.errno is None:
+        return one_line(error)
+    reason = " ".join(str(error.strerror or os.strerror(error.errno)).split())
+    place = error.filename if error.filename2 is None else error.filename2
+    where = f"{os.fsdecode(place)} cannot be used ({reason})" if isinstance(place, str | bytes) else reason
+    return f"{where}: {fix_of(error, otherwise='check the disk, the file server and the path')}"
+
+
+def fix_of(error: Exception, *, otherwise: str) -> str:
+    """What to do about an error of the operating system; something else where it is none that says what it is of."""
+    return _FIXES.get(error.errno or 0, otherwise) if isinstance(error, OSError) else otherwise

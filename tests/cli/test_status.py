@@ -77,7 +77,7 @@ def test_run_in_an_object_store(output, status, s3, command):
     check_finished(status(f"{s3}/runs/a"), f"{s3}/runs/a", boxes=read_labels(output).num_rows)
     empty = command("status", f"{s3}/runs/b")
     assert empty.exit_code == 2
-    assert f"no run in {s3}/runs/b" in empty.stderr
+    assert f"no {s3}/runs/b/manifest.json" in empty.stderr
 
 
 @pytest.mark.ray
@@ -172,10 +172,10 @@ def test_no_run(command, tmp_path, kind):
     assert result.exit_code == 2
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
-    said = {"other things": "holds no run", "broken manifest": "not the manifest of a run"}
+    said = {"broken manifest": "not the manifest of a run"}
     assert line.startswith("Error: ")
     assert str(output) in line
-    assert said.get(kind, f"no run in {output}") in line
+    assert said.get(kind, f"no {output}/manifest.json: expected the output folder of `vsrd-ray label`") in line
     assert list(tmp_path.rglob("*")) == before
 
 

@@ -11,7 +11,7 @@ Does not own: anything that a notebook might want as well (`vsrd_ray.api`).
 
 import logging
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -19,7 +19,7 @@ from vsrd_ray.cli.dataset import synthesize
 from vsrd_ray.cli.installed import datasets, labelers
 from vsrd_ray.cli.kinds import evaluate, export, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
-from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError
+from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError, explained
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +60,22 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except VSRDRayError as error:
-            kind = click.ClickException if isinstance(error, WorkerError) else _BadInput
-            text = " ".join(str(error).split())
-            if not any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger("vsrd_ray").handlers):
-                raise kind(text) from error
-            logger.error(text)
-            ctx.exit(kind.exit_code)
+            self._end(ctx, str(error), click.ClickException if isinstance(error, WorkerError) else _BadInput, error)
+        except BrokenPipeError:  # the reader of what is printed has seen enough: click ends the program for it
+            raise
+        except OSError as error:  # of a file or folder that nobody thought of
+            self._end(ctx, explained(error), _BadInput, error)
+        except MemoryError as error:
+            self._end(ctx, f"out of memory ({error}): free some, or use a machine with more", _BadInput, error)
         except KeyboardInterrupt as error:
             ctx.exit(EXIT_TERMINATED if isinstance(error, TerminatedError) else EXIT_INTERRUPTED)
+
+    def _end(self, ctx: click.Context, text: str, kind: type[click.ClickException], error: BaseException) -> NoReturn:
+        text = " ".join(text.split())
+        if not any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger("vsrd_ray").handlers):
+            raise kind(text) from error
+        logger.error(text)
+        ctx.exit(kind.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

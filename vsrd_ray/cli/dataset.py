@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +72,7 @@ def synthesize(
     """
     from pydantic import ValidationError
 
+    from vsrd_ray.pipeline.cores import num_cores
     from vsrd_ray.synthetic import StreetSettings
     from vsrd_ray.synthetic import synthesize as run
 
@@ -87,7 +87,7 @@ def synthesize(
         settings = StreetSettings.model_validate(given)
     except ValidationError as error:
         raise InputError("; ".join(map(_explain, error.errors()))) from error
-    written = run(out, settings, progress_bar("frame"), jobs=jobs or _num_cores())
+    written = run(out, settings, progress_bar("frame"), jobs=jobs or num_cores())
     num_others = sum(settings.others.values())
     click.echo(
         f"{settings.sequence} written to {out}: {settings.frames} frames, {settings.cars + settings.moving} cars"
@@ -105,11 +105,6 @@ def _parse_size(text: str, option: str) -> tuple[int, int]:
     except ValueError:
         raise InputError(f"{option} {text}: expected WIDTHxHEIGHT, such as 1408x376") from None
     return width, height
-
-
-def _num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _explain(error: Any) -> str:

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from vsrd_ray.errors import InputError, OutputError, one_line
+from vsrd_ray.errors import InputError, explained
 from vsrd_ray.options import PATH, progress_bar, run_root_options
 
 if TYPE_CHECKING:
     from vsrd_ray.labels.base import Kind
     from vsrd_ray.runs.folder import RunFolder
     from vsrd_ray.storage import Location
+
+
+logger = logging.getLogger(__name__)
 
 
 class KindCommand(click.Command):
@@ -77,7 +81,7 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compare the labels in OUTPUT with the truth in ROOT; also written to OUTPUT/evaluation.json.
+    """Compare the labels in OUTPUT with the truth in ROOT; also written to OUTPUT/evaluation.json, where that can be.
 
     With --compare, two runs side by side over the parked vehicles that both could label, with the 95 % interval of each
     difference; nothing is written.
@@ -108,7 +112,7 @@ def evaluate(
         found = kind.evaluate(run, _of(ctx, kind, options))
         values |= found.values if number == 0 else {kind.name: dict(found.values)}
         texts.append(found.text)
-    _write_evaluation(values, run)
+    _keep_evaluation(values, run)
     click.echo(json.dumps(values, indent=2) if as_json else "\n\n".join(texts))
 
 
@@ -189,12 +193,12 @@ def _of(ctx: click.Context, kind: Kind, options: Mapping[str, Any]) -> dict[str,
     return {name: value for name, value in options.items() if name in known}
 
 
-def _write_evaluation(values: Mapping[str, Any], run: RunFolder) -> None:
+def _keep_evaluation(values: Mapping[str, Any], run: RunFolder) -> None:
+    """Write OUTPUT/evaluation.json, unless the run is one that can only be read."""
     from vsrd_ray.storage.atomic import atomic_write
 
-    path = run.paths.evaluation
     try:
-        with atomic_write(path) as temporary:
+        with atomic_write(run.paths.evaluation) as temporary:
             temporary.write_text(json.dumps(values, indent=2) + "\n")
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({one_line(error)}): allow it, or make room") from error
+        logger.warning("The evaluation is not kept: %s", explained(error))

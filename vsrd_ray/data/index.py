@@ -3,6 +3,7 @@
 Shapes: H x W pixels, N instances of a frame. Instance n has label n + 1 in a label map; 0 is everything else.
 """
 
+import errno
 import logging
 from collections.abc import Iterable
 
@@ -14,7 +15,7 @@ from scipy import ndimage
 
 from vsrd_ray.data.classes import IS_INSTANCE, ClassTable
 from vsrd_ray.data.drive import MASKS, Drive
-from vsrd_ray.errors import UnreadableFrameError
+from vsrd_ray.errors import InputError, UnreadableFrameError, fix_of, one_line
 from vsrd_ray.storage import Location, read_table
 from vsrd_ray.storage.atomic import atomic_write
 
@@ -72,27 +73,44 @@ def write_index(table: pa.Table, path: Location, fingerprint: str) -> None:
 
 
 def stored_fingerprint(path: Location) -> str | None:
-    """The fingerprint that the index in a file was written with; None where there is none that can be read."""
+    """The fingerprint that the index in a file was written with; None where there is none, or it is torn.
+
+    Raises:
+        InputError: the file is there, and this account or the machine cannot read it.
+    """
     try:
         with path.open("rb") as file:
             metadata = pq.read_schema(file).metadata or {}
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException) as error:
+        _refuse_closed(path, error)
         return None
     return metadata.get(_FINGERPRINT_KEY, b"").decode() or None
 
 
 def load_index(path: Location, fingerprint: str) -> pa.Table | None:
-    """The index in a file; None where there is none, it is of other inputs, or it cannot be read."""
+    """The index in a file; None where there is none, it is of other inputs, or it is torn.
+
+    Raises:
+        InputError: the file is there, and this account or the machine cannot read it.
+    """
     try:
         table = read_table(path)
     except FileNotFoundError:
         return None
     except (OSError, pa.ArrowException) as error:
+        _refuse_closed(path, error)
         logger.warning("%s cannot be read and is made again: %s", path, error)
         return None
     if not table.schema.equals(INDEX_SCHEMA) or table.schema.metadata.get(_FINGERPRINT_KEY) != fingerprint.encode():
         return None
     return table.replace_schema_metadata(INDEX_SCHEMA.metadata)
+
+
+def _refuse_closed(path: Location, error: Exception) -> None:
+    """Refuse an index that is not torn but closed: labels whose index passes for gone would be made again."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR):
+        fix = fix_of(error, otherwise="check the disk and the file server")
+        raise InputError(f"{path}: no index that can be read ({one_line(error)}): {fix}") from error
 
 
 def cached_index(drive: Drive, path: Location, fingerprint: str) -> pa.Table:

@@ -1,5 +1,6 @@
 """The drives of a run in their order: opened, indexed and planned, one ahead of the one that is labelled."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,12 +11,14 @@ import pyarrow as pa
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.identity import identity_of
 from vsrd_ray.data.placement import check_placement
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, VSRDRayError, explained, one_line
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.pipeline.queue import Engine
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.sink import Sink
+
+logger = logging.getLogger(__name__)
 
 _DRIVES_AHEAD = 1  # that are indexed while one is labelled
 
@@ -61,6 +64,18 @@ class Planner:
 
     def _begun(self, name: str) -> Callable[[], Planned]:
         """Begin to index a drive, if that is necessary; gives its plan, if any is."""
+        try:
+            found = self._found(name)
+        except Exception as error:
+            return partial(UnusableDrive, name, because(error, name))
+        if isinstance(found, FinishedDrive):
+            return lambda: found
+        drive, warnings, digest, kept = found
+        index = self.engine().index(drive, self.job.needs.layers) if kept is None else lambda: kept
+        return partial(self._plan, drive, digest, index, warnings)
+
+    def _found(self, name: str) -> FinishedDrive | tuple[Drive, tuple[str, ...], str, pa.Table | None]:
+        """A drive to plan, what is odd about it, its fingerprint, and the index of its present files, if any."""
         root, dataset, cameras = self.job.request.root, self.job.dataset, self.job.cameras
         try:
             digest = dataset.fingerprint(root, name, cameras)
@@ -68,13 +83,9 @@ class Planner:
             digest = ""  # what is missing is told of when the drive is opened
         num_groups = self.sink.finished_groups(name, cameras[0], digest) if name in self.known else None
         if num_groups is not None:
-            return partial(FinishedDrive, name, num_groups)
-        try:
-            drive = self._open(name)
-            warnings = self._warnings(drive)
-        except InputError as error:
-            return partial(UnusableDrive, name, error)
-        return partial(self._plan, drive, digest, self._index(drive, digest), warnings)
+            return FinishedDrive(name, num_groups)
+        drive = self._open(name)
+        return drive, self._warnings(drive), digest, self.sink.load_index(name, digest)
 
     def _open(self, name: str) -> Drive:
         """A drive that has what the labeler needs.
@@ -99,19 +110,14 @@ class Planner:
         found = (check_placement(camera, place=f"{place}") for camera in drive.cameras.values())
         return tuple(dict.fromkeys(warning for warnings in found for warning in warnings))
 
-    def _index(self, drive: Drive, digest: str) -> Callable[[], pa.Table]:
-        """Begin to index a drive, if there is no index of its present files; gives the index when it is there."""
-        kept = self.sink.load_index(drive.name, digest)
-        return self.engine().index(drive, self.job.needs.layers) if kept is None else lambda: kept
-
     def _plan(
         self, drive: Drive, digest: str, index: Callable[[], pa.Table], warnings: tuple[str, ...]
     ) -> DrivePlan | UnusableDrive:
         try:
             plan = plan_drive(drive, index(), fingerprint=digest, config=self.job.config, wanted=self.job.wanted)
             return replace(plan, identity=_identity(drive, self.job.needs.layers), warnings=warnings)
-        except InputError as error:
-            return UnusableDrive(drive.name, error)
+        except Exception as error:
+            return UnusableDrive(drive.name, because(error, drive.name))
 
 
 def _identity(drive: Drive, layers: Iterable[str]) -> dict[str, str]:
@@ -120,3 +126,19 @@ def _identity(drive: Drive, layers: Iterable[str]) -> dict[str, str]:
         return identity_of(drive, layers)
     except OSError:
         return {}
+
+
+def because(error: Exception, drive: str) -> InputError:
+    """Why a drive is left out, whatever went wrong with it.
+
+    Raises:
+        VSRDRayError: what went wrong is no matter of the drive's.
+    """
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, VSRDRayError):
+        raise error
+    logger.debug("%s cannot be used", drive, exc_info=error)
+    found = InputError(explained(error) if isinstance(error, OSError) else f"{drive} cannot be used: {one_line(error)}")
+    found.__cause__ = error
+    return found

@@ -1,12 +1,12 @@
 """How many actors, on what: chosen from the machines that there are or may come; refused where none can hold them."""
 
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.pipeline.cores import num_cores
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,7 @@ def this_machine() -> Machines:
     """The CPU cores that this process may use, and the GPUs that torch can use."""
     import torch  # noqa: PLC0415 - takes a second, and pools are parsed without it
 
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machines(present=(Node(cpus=cpus, gpus=torch.cuda.device_count()),), is_local=True)
+    return Machines(present=(Node(cpus=num_cores(), gpus=torch.cuda.device_count()),), is_local=True)
 
 
 def resolve_pool(request: PoolRequest, machines: Machines, *, gpu_batch: int = 1) -> Pool:

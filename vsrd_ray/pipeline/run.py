@@ -11,7 +11,7 @@ from functools import cache
 
 from vsrd_ray import storage
 from vsrd_ray.datasets.base import check_known
-from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, one_line
+from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, explained, one_line
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.pool import resolve_pool
 from vsrd_ray.pipeline.queue import Backend, Engine
@@ -19,7 +19,8 @@ from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary
 from vsrd_ray.pipeline.state import RunState
 from vsrd_ray.pipeline.work import LabelerFactory, Work
 from vsrd_ray.runs.lock import TakenOverError, locked
-from vsrd_ray.runs.manifest import check_same_settings, check_writable, read_manifest
+from vsrd_ray.runs.manifest import check_same_settings, read_manifest
+from vsrd_ray.storage.targets import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
     _check_request(request)
     job = LabelJob.of(request)
     drives = _drives(job)
-    check_writable(request.output)
+    check_folder(request.output, fix="give another --output")
     with backend:
         pool = resolve_pool(request.pool, backend.machines(), gpu_batch=job.resources.gpu_batch)
         work = Work(request.config, labeler_factory, pool.device, request.trace, pool.num_cpus, job.spec.writes)
@@ -64,8 +65,8 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
             try:
                 return _carried_out(state, engine, check_lock, is_ending)
             except OSError as error:  # such as a full disk
-                fix = "fix that, and the same command goes on from there"
-                raise OutputError(f"the run into {request.output} cannot go on ({one_line(error)}): {fix}") from error
+                fix = f"{explained(error)}; then the same command goes on from there"
+                raise OutputError(f"the run into {request.output} cannot go on: {fix}") from error
 
 
 def _check_request(request: LabelRequest) -> None:
@@ -97,11 +98,16 @@ def _all_drives(job: LabelJob) -> tuple[str, ...]:
     if len(request.sequences) > 1:
         raise InputError(f"--sequence {ALL_SEQUENCES} stands for every sequence: give no other beside it")
     names, layers = dataset.drives(request.root), job.needs.layers
-    usable = [name for name in names if all(dataset.has_layer(request.root, name, layer, camera) for layer in layers)]
+
+    def has(name: str, layer: str) -> bool:
+        try:
+            return dataset.has_layer(request.root, name, layer, camera)
+        except OSError:  # such as a folder that may not be read, which is told when the drive is opened
+            return True
+
+    usable = [name for name in names if all(has(name, layer) for layer in layers)]
     if not usable:
-        lacking = [
-            layer for layer in layers if not any(dataset.has_layer(request.root, name, layer, camera) for name in names)
-        ]
+        lacking = [layer for layer in layers if not any(has(name, layer) for name in names)]
         raise InputError(dataset.missing(request.root, None, (lacking or list(layers))[0], camera))
     return tuple(usable)
 
@@ -130,7 +136,7 @@ def _carried_out(
     except TakenOverError:  # nothing there is this run's any more, its manifest least
         raise
     except Exception as error:
-        with suppress(OSError):  # what ended the run may hinder this too
+        with suppress(OSError, VSRDRayError):  # what ended the run may hinder this too
             state.close("failed", error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
         raise
     return state.close()

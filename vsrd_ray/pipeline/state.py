@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan, GroupTask, GroupTasks
+from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import why_no_group
 from vsrd_ray.pipeline.planner import FinishedDrive, Planned, Planner, UnusableDrive
@@ -243,39 +244,56 @@ class RunState:
     def _has_truth(self, drives: tuple[str, ...]) -> bool:
         """Whether there are true labels of the first kind to compare all labels with."""
         dataset, kind = self._job.dataset, self._job.kinds[0].name
-        return all(dataset.has_truth(self._request.root, name, kind) for name in drives)
+        try:
+            return all(dataset.has_truth(self._request.root, name, kind) for name in drives)
+        except OSError:  # it is for what is suggested alone
+            return False
 
     def _advance(self) -> None:
         """Take in one more drive."""
         self._check_lock()
         plan = self._head.popleft() if self._head else next(self._plans)
         if isinstance(plan, UnusableDrive):
-            logger.warning("%s is left out: %s", plan.name, plan.error)
-            with self._changed:
-                self._manifest.leave_out(plan.name, str(plan.error))
-                self.progress.planned += 1
-                self._changed.notify_all()
+            self._leave_out(plan.name, str(plan.error))
             return
         if isinstance(plan, FinishedDrive):
             with self._changed:
                 self._manifest.take_in(plan.name)
                 self._count(plan.num_groups, num_ok=plan.num_groups)
             return
+        if not plan.groups and plan.num_frames == sum(plan.skipped_frames.values()):  # what labels there are, stay
+            self._leave_out(plan.drive.name, self._why_no_group(plan))
+            return
         tasks = GroupTasks(plan.drive, plan.index)
         with self._changed:
             wanted = plan.groups[: self._left]
             identity = self._manifest.inputs["identities"].get(plan.drive.name)
             self._manifest.add(plan)
-            earlier = self._sink.prepare(plan, wanted={group.group_id for group in wanted}, identity=identity)
+            try:
+                earlier = self._sink.prepare(plan, wanted={group.group_id for group in wanted}, identity=identity)
+            except (InputError, OutputError) as error:  # of files that earlier runs have left of it
+                self._leave_out(plan.drive.name, str(error))
+                return
             untaken = deque(group for group in wanted if group.group_id not in earlier.committed)
             self._count(len(wanted), num_ok=len(wanted) - len(untaken))
             if not plan.groups:
-                self._notes.append(why_no_group(plan, config=self._job.config, wanted=self._job.wanted))
+                self._notes.append(self._why_no_group(plan))
             if untaken:
                 self._pending[plan.drive.name] = _Pending(plan, earlier, tasks, untaken, len(untaken))
             else:
                 self._sink.close(plan.drive.name)
             self._changed.notify_all()
+
+    def _leave_out(self, name: str, why: str) -> None:
+        """Go on without a drive."""
+        logger.warning("%s is left out: %s", name, why)
+        with self._changed:
+            self._manifest.leave_out(name, why)
+            self.progress.planned += 1
+            self._changed.notify_all()
+
+    def _why_no_group(self, plan: DrivePlan) -> str:
+        return why_no_group(plan, config=self._job.config, wanted=self._job.wanted)
 
     def _count(self, num_groups: int, *, num_ok: int) -> None:
         """Count the groups of a sequence as planned, and some of them as labelled."""

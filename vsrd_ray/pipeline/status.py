@@ -4,13 +4,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from vsrd_ray.errors import InputError
 from vsrd_ray.pipeline.progress import progress_line
 from vsrd_ray.pipeline.request import format_seconds
-from vsrd_ray.runs.manifest import SECONDS_PER_NOTE, read_manifest
+from vsrd_ray.runs.manifest import SECONDS_PER_NOTE, recorded_manifest
 from vsrd_ray.runs.records import Progress
 from vsrd_ray.storage import Location
 
+_SKEW = 60.0  # seconds that clocks of two machines may differ by, and nobody need know
 _SILENCE = 12 * SECONDS_PER_NOTE  # without a note, after which one may wonder
 
 
@@ -23,12 +23,9 @@ def read_status(output: Location) -> dict[str, Any]:
         seconds; each of these two None where no group has been begun.
 
     Raises:
-        InputError: no run has begun in the folder.
-        OutputError: it holds other things than a run.
+        InputError: no run has begun in the folder, or its manifest is none.
     """
-    manifest = read_manifest(output)
-    if manifest is None:
-        raise InputError(f"no run in {output}: expected the output folder of `vsrd-ray label`")
+    manifest = recorded_manifest(output)
     progress = manifest.get("progress")
     age = None
     if progress is not None:
@@ -43,7 +40,7 @@ def format_status(state: dict[str, Any]) -> str:
     if state["status"] == "running" and state["progress"] is not None:
         known = {field.name for field in fields(Progress)}
         progress = Progress(**{name: value for name, value in state["progress"].items() if name in known})
-        rows += [("Progress", progress_line(progress)), ("Noted", f"{format_seconds(state['age'])} ago")]
+        rows += [("Progress", progress_line(progress)), ("Noted", _ago(state["age"]))]
     elif counts := state["counts"]:
         rows += [
             ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled"),
@@ -56,6 +53,12 @@ def format_status(state: dict[str, Any]) -> str:
     if state["error"]:
         rows.append(("Error", state["error"]))
     return "\n".join(f"{name:10}{text}" for name, text in rows)
+
+
+def _ago(seconds: float) -> str:
+    if seconds < -_SKEW:
+        return f"{format_seconds(-seconds)} ahead of this machine's clock: set the clocks of both machines"
+    return f"{format_seconds(max(seconds, 0.0))} ago"
 
 
 def _status(state: dict[str, Any]) -> str:

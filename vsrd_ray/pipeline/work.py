@@ -11,7 +11,7 @@ import cv2
 import pyarrow as pa
 
 from vsrd_ray.data.groups import GroupTask
-from vsrd_ray.errors import one_line
+from vsrd_ray.errors import VSRDRayError, one_line
 from vsrd_ray.labelers.base import Labeler, PreparedGroup, Provenance
 from vsrd_ray.labels.base import check_rows, kind_named
 from vsrd_ray.runs.results import GroupResult, Seconds
@@ -70,8 +70,7 @@ class Work:
         try:
             prepared = labeler.prepare(task.group())
         except Exception as problem:  # whatever it is, it concerns this group alone
-            logger.exception("group %s cannot be loaded", task.plan.group_id)
-            error = one_line(problem)
+            error = _told(problem, task.plan.group_id)
         return Loaded(task.plan.group_id, prepared, error, time.perf_counter() - started)
 
     def label(self, labeler: Labeler, loaded: Loaded) -> GroupResult:
@@ -85,8 +84,7 @@ class Work:
             found = labeler.label(loaded.prepared, seed=self.config.seed, trace=recorder)
             tables = self._tables(labeler, found, loaded.prepared)
         except Exception as problem:
-            logger.exception("group %s failed", loaded.group_id)
-            error = one_line(problem)
+            error = _told(problem, loaded.group_id)
         return GroupResult(
             loaded.group_id,
             error=error,
@@ -110,7 +108,7 @@ class Work:
                 try:
                     tables, error = self._tables(labeler, outcome, prepared), None
                 except Exception as problem:
-                    logger.exception("group %s failed", loaded.group_id)
+                    _told(problem, loaded.group_id)
                     error = problem
             results.append(
                 GroupResult(
@@ -128,6 +126,14 @@ class Work:
         for name in self.kinds:
             check_rows(tables.get(name), kind_named(name).table, frames=group.plan.label_frames)
         return tables
+
+
+def _told(problem: Exception, group_id: str) -> str:
+    """The error of a group in one line, and in the log: with its traceback, unless it is of what was given."""
+    error = one_line(problem)
+    is_foreseen = isinstance(problem, VSRDRayError | OSError)
+    logger.error("group %s failed: %s", group_id, error, exc_info=None if is_foreseen else problem)
+    return error
 
 
 def _keep_to(num_threads: int) -> None:

@@ -11,10 +11,10 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.identity import differences, identity_of
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, fix_of
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths, is_brought_in
-from vsrd_ray.runs.reading import read_rows
+from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location, names_in, read_table
 
@@ -95,8 +95,8 @@ def read_index(output: Location, sequence: str) -> pa.Table:
     except FileNotFoundError:
         raise InputError(f"{path}: no index that can be read (no such file); bring it back, or label again") from None
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: no index that can be read ({reason}); remove it, and label again") from error
+        fix = fix_of(error, otherwise=LABEL_AGAIN)
+        raise InputError(f"{path}: no index that can be read ({reason_of(error)}); {fix}") from error
 
 
 def check_files(output: Location, groups: pa.Table, *, sequence: str, folder: str) -> None:

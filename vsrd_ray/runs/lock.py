@@ -1,7 +1,6 @@
 """One run at a time into an output folder."""
 
-import contextlib
-import fcntl
+import errno
 import json
 import logging
 import os
@@ -10,13 +9,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location, remove
+from vsrd_ray.storage.targets import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +49,12 @@ def _locked_folder(output: Path) -> Iterator[Callable[[], None]]:
 
     The file stays and means nothing by itself. On file systems without locks there is none.
     """
+    check_folder(output, fix="allow this account to write there")
     output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(str(RunPaths(output).lock), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(str(RunPaths(output).lock), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError:
             raise _held(output) from None
         except OSError as error:
@@ -60,6 +62,27 @@ def _locked_folder(output: Path) -> Iterator[Callable[[], None]]:
         yield lambda: None
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for this process, without waiting.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+        OSError: the file system has no locks, or the machine.
+    """
+    with suppress(ImportError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    try:
+        msvcrt: Any = import_module("msvcrt")  # Windows alone
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except PermissionError as error:
+        raise BlockingIOError(*error.args) from error
+    except ImportError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
 
 
 @contextmanager
@@ -89,7 +112,7 @@ def _leased(output: Location) -> Iterator[Callable[[], None]]:
     finally:
         stopped.set()
         thread.join()
-        with contextlib.suppress(Exception):  # what hinders this has ended the run, or a later one waits for a sign
+        with suppress(Exception):  # what hinders this has ended the run, or a later one waits for a sign
             if lease.is_ours():
                 remove([lease.path])
 
@@ -119,7 +142,7 @@ class _Lease:
     def beat_until(self, stopped: threading.Event) -> None:
         """Give signs of life until it is over, or the folder another's."""
         while not self._is_lost and not stopped.wait(_BEAT):
-            with contextlib.suppress(Exception):  # the run itself will meet what hinders this, and tell it
+            with suppress(Exception):  # the run itself will meet what hinders this, and tell it
                 self.beat()
 
     def check(self) -> None:
@@ -145,7 +168,9 @@ class _Lease:
 def _is_held(path: Location) -> bool:
     """Whether a run that lives holds the folder; that of another machine shows itself by its next beat."""
     holder = _holder(path)
-    if holder is None or (holder["host"] == _host() and not Path("/proc", str(holder["pid"])).exists()):
+    if holder is None:
+        return False
+    if holder["host"] == _host() and Path("/proc/self").exists() and not Path("/proc", str(holder["pid"])).exists():
         return False
     logger.info("Another run may be at work into %s: waiting for a sign of life", path.parent)
     end = time.monotonic() + _LEASE

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from vsrd_ray.errors import InputError, OutputError, VSRDRayError, one_line
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.records import Counts, Failure, Progress
+from vsrd_ray.runs.wellformed import check_manifest
 from vsrd_ray.settings import LabelerSettings, differences
 from vsrd_ray.storage import Location, plain_name
 from vsrd_ray.storage.atomic import atomic_write
@@ -145,8 +145,9 @@ def _read(output: Location, *, kind: type[VSRDRayError], fix: str) -> dict[str, 
             raise ValueError(f"without {', '.join(sorted(missing))}")
         if missing := _INPUTS - manifest["inputs"].keys():
             raise ValueError(f"without inputs.{', inputs.'.join(sorted(missing))}")
+        check_manifest(manifest)
         return manifest
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise kind(f"{path}: not the manifest of a run ({error!r}): {fix}") from error
 
 
@@ -179,21 +180,6 @@ def _num_groups(counts: Any) -> int | None:
     if not isinstance(counts, dict) or not {"groups_ok", "groups_failed"} <= counts.keys():
         return None
     return int(counts["groups_ok"]) + int(counts["groups_failed"])
-
-
-def check_writable(output: Location) -> None:
-    """Refuse a local output folder that this process could not write to, before any work is done.
-
-    Raises:
-        OutputError: the folder, or where it is not there yet the nearest one above, cannot be written.
-    """
-    if not isinstance(output, Path):
-        return
-    nearest = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    if not nearest.is_dir():
-        raise OutputError(f"{output} cannot be made, since {nearest} is a file: give another --output")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{output} cannot be written, since {nearest} is not writable: give another --output")
 
 
 def check_same_settings(manifest: dict[str, Any], settings: RunSettings, *, output: Location) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vsrd_ray.errors import InputError, OutputError
+from vsrd_ray.errors import InputError, OutputError, fix_of
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.storage import Location, is_folder, open_dataset
@@ -86,7 +86,9 @@ def read_all(
         table = dataset.to_table(filter=wanted)
     except (pa.ArrowException, OSError) as error:
         file, reason = first_bad_file(dataset, needed) or (str(folder), reason_of(error))
-        raise InputError(f"{file}: cannot be read as Parquet ({reason}); {fix(file)}") from error
+        raise InputError(
+            f"{file}: cannot be read as Parquet ({reason}); {fix_of(error, otherwise=fix(file))}"
+        ) from error
     if nulls := _columns_with_nulls(table, needed):
         file, reason = first_bad_file(dataset, needed) or (str(folder), f"no values of {nulls[0]}")
         raise InputError(f"{file}: no table of {name} ({reason}); {fix(file)}")
@@ -105,7 +107,8 @@ def dataset_of(files: Sequence[Location], schema: pa.Schema) -> Iterator[ds.Data
         yield dataset
     except (pa.ArrowException, OSError) as error:
         file, reason = first_bad_file(dataset, ()) or (files[0], reason_of(error))
-        raise OutputError(f"{file}: cannot be read as Parquet ({reason}); {LABEL_AGAIN}") from error
+        mend = fix_of(error, otherwise=LABEL_AGAIN)
+        raise OutputError(f"{file}: cannot be read as Parquet ({reason}); {mend}") from error
 
 
 def first_bad_file(dataset: ds.Dataset, needed: Collection[str]) -> tuple[str, str] | None:

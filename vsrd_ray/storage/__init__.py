@@ -5,11 +5,12 @@ Credentials and endpoints of object stores come from the environment, as the sto
 none of them: it may be pickled, sent to other machines and logged.
 """
 
+import errno
 import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,7 +112,7 @@ def listing(folder: Location) -> list[tuple[str, int, Stamp]]:
         InputError: the object store cannot be reached, or refuses.
     """
     if isinstance(folder, Path):
-        return sorted((entry.name, *_size_and_time(entry)) for entry in _scan(folder))
+        return sorted((entry.name, *_size_and_time_of_any(entry)) for entry in _scan(folder))
     return sorted((name, info["size"] or 0, _stamp(info)) for name, info in _objects(folder).items())
 
 
@@ -122,7 +123,7 @@ def names_in(folder: Location) -> list[str]:
         InputError: the object store cannot be reached, or refuses.
     """
     if isinstance(folder, Path):
-        return sorted(entry.name for entry in _scan(folder) if entry.is_file())
+        return sorted(entry.name for entry in _scan(folder) if _is(entry.is_file))
     return sorted(name for name, info in _objects(folder).items() if info["type"] == "file")
 
 
@@ -133,7 +134,7 @@ def folders_in(folder: Location) -> list[str]:
         InputError: the object store cannot be reached, or refuses.
     """
     if isinstance(folder, Path):
-        return sorted(entry.name for entry in _scan(folder) if entry.is_dir())
+        return sorted(entry.name for entry in _scan(folder) if _is(entry.is_dir))
     return sorted(name for name, info in _objects(folder).items() if info["type"] == "directory")
 
 
@@ -268,9 +269,11 @@ def read_table(path: Location, schema: pa.Schema | None = None) -> pa.Table:
         schema: what the table is to be cast to; its own by default.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it cannot be read.
         pa.ArrowException: it is no Parquet, or of another schema.
     """
+    if isinstance(path, Path) and path.is_dir():  # whose files would be read in its place
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     source = path if isinstance(path, Path) else pa.BufferReader(read_bytes(path))
     none = cast("str", None)  # the path gives no columns; the stubs forget that this may be asked for
     return pq.read_table(source, schema=schema, partitioning=none)
@@ -349,6 +352,23 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         return []
     with os.scandir(folder) as entries:
         return list(entries)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link to nothing, to itself, or to where nobody may look is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _size_and_time_of_any(entry: os.DirEntry[str]) -> tuple[int, int]:
+    """Size and time of an entry; a link's own where it leads to nothing that can be seen."""
+    try:
+        return _size_and_time(entry)
+    except OSError:
+        status = entry.stat(follow_symlinks=False)
+        return status.st_size, status.st_mtime_ns
 
 
 def _size_and_time(entry: os.DirEntry[str] | Path) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,9 @@ def atomic_write(path: Location) -> Iterator[Path]:
     Locally it lies beside `path` and is renamed onto it; missing parent folders are made. To an object store it is
     uploaded, and the object appears when all of it is there. After an error the temporary file is removed and `path` is
     as it was. The temporary name has a suffix of its own, so that no reader of a folder takes it for one of its files.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
     """
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +29,13 @@ def atomic_write(path: Location) -> Iterator[Path]:
         try:
             yield temporary
             temporary.replace(path)
+        except OSError as error:
+            if error.filename in (None, str(temporary)):  # the disk is full, or the folder cannot be written
+                error.filename, error.filename2 = str(path), None
+            raise
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # what hinders this has been told
+                temporary.unlink(missing_ok=True)
     else:
         with tempfile.TemporaryDirectory(prefix="vsrd-ray-") as folder:
             temporary = Path(folder, path.name)

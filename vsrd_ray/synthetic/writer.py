@@ -17,6 +17,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.storage import Location, bring, listing, make_folder
 from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.targets import check_folder
 from vsrd_ray.synthetic import layers, nuscenes, rig
 from vsrd_ray.synthetic.clock import timestamps_text
 from vsrd_ray.synthetic.frames import FrameFacts, Studio, write_frame, write_png
@@ -60,6 +61,7 @@ def synthesize(
 
     Raises:
         InputError: `output` holds this sequence already, or was calibrated for other images.
+        OutputError: it is a file, or cannot be written.
     """
     calibration = _calibration_files(settings)
     _refuse_what_is_there(output, settings, calibration)
@@ -207,8 +209,7 @@ def _camera_places(settings: StreetSettings, camera: str) -> list[_Place]:
 
 
 def _refuse_what_is_there(output: Location, settings: StreetSettings, calibration: dict[_Place, str]) -> None:
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file: OUT must be a folder")
+    check_folder(output, fix="give another OUT")
     for place in _places(settings):
         if (path := place.path(output)).is_file() or listing(path):
             raise InputError(f"{path} exists: nothing is overwritten; choose another OUT")

@@ -13,6 +13,7 @@ import numpy as np
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.targets import check_file, check_folder
 
 _GIF_WIDTH = 800  # pixels; films in this format grow large
 
@@ -34,9 +35,15 @@ def check_destination(destination: Location) -> None:
 
     Raises:
         InputError: another suffix than .mp4 or .gif.
+        OutputError: it cannot be written, or something of another kind is there.
     """
-    if destination.suffix.lower() not in ("", *_FORMATS):
+    suffix = destination.suffix.lower()
+    if suffix in _FORMATS:
+        check_file(destination, kind=suffix, suffixes=(suffix,), fix="give another --to")
+    elif suffix:
         raise InputError(f"{destination}: pictures go to a folder, or to a film that ends with .mp4 or .gif")
+    else:
+        check_folder(destination, fix="give another --to")
 
 
 def write_pictures(

@@ -23,6 +23,7 @@ from vsrd_ray.storage import (
     size_and_stamp,
 )
 
+_LAST_FRAME = 2**31 - 1  # that tables hold
 _NAME = re.compile(r"[0-9]{4}_[0-9]{2}_[0-9]{2}_drive_([0-9]{4})_sync")
 
 
@@ -82,7 +83,11 @@ def _cameras(root: Location, name: str, cameras: tuple[str, ...]) -> dict[str, C
 
 
 def _frames(folder: Location) -> tuple[int, ...]:
-    return tuple(paths.frames_among(names_in(folder), suffix=".png"))
+    frames = paths.frames_among(names_in(folder), suffix=".png")
+    if frames and frames[-1] > _LAST_FRAME:
+        file = folder / f"{frames[-1]:010d}.png"
+        raise InputError(f"{file}: expected frame numbers up to {_LAST_FRAME}: number the frames from 0, or remove it")
+    return tuple(frames)
 
 
 def fingerprint(root: Location, name: str, camera: str) -> str:

@@ -13,7 +13,7 @@ from vsrd_ray.storage import Location, read_bytes
 def read_instance_map(drive: Drive, camera: str, frame: int) -> np.ndarray:
     """Instance map [H, W] uint16 of a frame: semantic id * 1000 + instance id.
 
-    The frame's image is not needed, but where there is one, it has to be whole and of the same size.
+    The frame's image is not needed, but where there is one that can be read, it has to be whole and of the same size.
 
     Raises:
         UnreadableFrameError: the mask or the image is truncated or corrupt; only this frame is lost.
@@ -46,7 +46,7 @@ def _check_image(drive: Drive, camera: str, frame: int) -> None:
     path = paths.image_file(drive.root, drive.name, camera, frame)
     try:
         header = read_outline(path)
-    except FileNotFoundError:
+    except OSError:  # none is there, or none that may be read
         return
     if header.size != drive.cameras[camera].image_size:
         raise _size_error(path, got=header.size, expected=drive.cameras[camera].image_size, source="its instance mask")

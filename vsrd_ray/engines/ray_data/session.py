@@ -28,6 +28,7 @@ from vsrd_ray.storage import absolute
 logger = logging.getLogger(__name__)
 
 _SETTLING, _LOOK = 10.0, 0.2  # seconds for CPUs of an earlier run to become free, and between looks
+_LONGEST_FOLDER = 35  # bytes of a path, so that those of sockets below it have no more than 103 (107 on Linux)
 _STARTS = 3  # of a local Ray, before it counts as one that does not start
 _ANSWER = 10.0  # seconds that a cluster may take to answer
 _HEAD = "node:__internal_head__"  # a resource of the head alone
@@ -203,20 +204,33 @@ def start_local(*, starts: int = _STARTS, **options: Any) -> Any:
     import ray  # noqa: PLC0415 - see _import_ray
 
     try:
-        return ray.init(address="local", **options)
+        return ray.init(address="local", **_short_folder(), **options)
     except Exception as error:  # Ray has no error of its own for it
         ray.shutdown()
-        if starts == 1:
-            raise WorkerError(f"Ray does not start on this machine ({one_line(error)})") from error
+        is_path_too_long = "AF_UNIX" in str(error)  # then no start will do any better
+        if starts == 1 or is_path_too_long:
+            fix = ": set RAY_TMPDIR to a folder with a short path, such as /tmp" if is_path_too_long else ""
+            raise WorkerError(f"Ray does not start on this machine ({one_line(error)}){fix}") from error
         logger.warning("Ray did not start (%s) and is started again", one_line(error))
     return start_local(starts=starts - 1, **options)
 
 
+def _short_folder() -> dict[str, str]:
+    """The folder of a local Ray's sockets, where that of TMPDIR has too long a path, as those of batch jobs may."""
+    folder = os.environ.get("TMPDIR", "")
+    if "RAY_TMPDIR" in os.environ or len(os.fsencode(folder)) <= _LONGEST_FOLDER or not os.access("/tmp", os.W_OK):
+        return {}
+    return {"_temp_dir": "/tmp/ray"}  # where Ray has them without TMPDIR
+
+
 def _connect(ray: ModuleType, address: str, **options: Any) -> Any:
+    is_of_variable = address == os.environ.get("RAY_ADDRESS")
+    given = f"RAY_ADDRESS={address}" if is_of_variable else f"--address {address}"
+    leave = "unset RAY_ADDRESS" if is_of_variable else "leave --address out"
     if "://" in address:
         raise InputError(
-            f"--address {address}: expected HOST:PORT or auto; a run's driver has to be on a node of the cluster: "
-            "start it there, or with `ray job submit`"
+            f"{given}: expected HOST:PORT or auto; a run's driver has to be on a node of the cluster: "
+            f"start it there, or with `ray job submit`, or {leave} for a Ray of this machine's own"
         )
     try:
         if ":" in address:
@@ -224,9 +238,9 @@ def _connect(ray: ModuleType, address: str, **options: Any) -> Any:
         return ray.init(address=address, **options)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"--address {address}: no Ray cluster can be reached there ({one_line(error)}); start one with "
+            f"{given}: no Ray cluster can be reached there ({one_line(error)}); start one with "
             "`ray start --head`, give this process its token (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN) if it asks for "
-            "one, or leave --address out for a Ray of this machine's own"
+            f"one, or {leave} for a Ray of this machine's own"
         ) from error
 
 

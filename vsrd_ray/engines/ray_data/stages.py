@@ -15,7 +15,7 @@ import ray.data
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, Dataset
 from ray.data.exceptions import ExecutionTimeoutError
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vsrd_ray.data.drive import Drive
@@ -25,7 +25,7 @@ from vsrd_ray.engines.ray_data.attempts import AttemptLedger, is_alive
 from vsrd_ray.engines.ray_data.feed import Feed, drawn
 from vsrd_ray.engines.ray_data.indexing import index_chunk
 from vsrd_ray.engines.ray_data.metrics import RunMetrics
-from vsrd_ray.errors import InputError, WorkerError, one_line
+from vsrd_ray.errors import InputError, WorkerError, explained, one_line
 from vsrd_ray.pipeline.pool import Pool
 from vsrd_ray.pipeline.queue import GroupQueue
 from vsrd_ray.pipeline.work import Work
@@ -64,7 +64,8 @@ class RayEngine:
         """Begin to index a drive, chunks of its frames in parallel; gives the index when it is there.
 
         Raises:
-            InputError: a mask that cannot be used and is not just damaged; the earliest of them is named.
+            InputError: a mask that cannot be used and is not just damaged; the earliest of them is named. Or a file
+                that cannot be read.
             WorkerError: the workers cannot go on.
         """
         frames = all_frames(drive, layers)
@@ -223,6 +224,10 @@ def _data_settings(seconds: float) -> Iterator[None]:
 def _index_of(chunks: list[ray.ObjectRef], sequence: str) -> pa.Table:
     try:
         parts = ray.get(chunks)
+    except RayTaskError as error:  # what the task met in the files, and not what became of its worker
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        reason = explained(cause) if isinstance(cause, OSError) else one_line(cause)
+        raise InputError(f"{sequence} cannot be indexed: {reason}") from error
     except RayError as error:
         raise WorkerError(f"{sequence} cannot be indexed: {one_line(error)}") from error
     if errors := [part for part in parts if isinstance(part, str)]:

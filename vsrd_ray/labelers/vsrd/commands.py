@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vsrd_ray.storage import Location
 
 
+_WRITABLE = "copy the dataset to where this account may write, and name the copy as --root"
+
+
 @click.command()
 @root_option
 @sequence_option
@@ -33,7 +36,9 @@ def annotate(root: Location, sequence: str, camera: str) -> None:
     The files hold the box XML's truth where it is there: they are for research, and `label` never reads them.
     """
     from vsrd_ray.labelers.vsrd.published.annotations import annotate as run
+    from vsrd_ray.storage.targets import check_folder
 
+    check_folder(root / "annotations", fix=_WRITABLE)
     count = run(root, sequence, camera, progress_bar("frame"))
     click.echo(f"{count} annotations written to {root / 'annotations' / sequence}")
 
@@ -54,6 +59,7 @@ def sample(
     from vsrd_ray.labelers.configs import load_config
     from vsrd_ray.labelers.vsrd.config import VSRDConfig
     from vsrd_ray.labelers.vsrd.published.filenames import sample as run
+    from vsrd_ray.storage.targets import check_folder
 
     loaded = load_config(config, overrides)
     if not isinstance(loaded, VSRDConfig):
@@ -61,6 +67,7 @@ def sample(
             f"--config {config}: expected a configuration of the labeler vsrd, got one of {loaded.labeler}"
         )
     settings = loaded.grouping
+    check_folder(root / "filenames", fix=_WRITABLE)
     groups = run(root, sequence, camera, settings, classes)
     click.echo(f"{len(groups)} groups written to {root / 'filenames' / settings.name / sequence}")
 
@@ -79,7 +86,9 @@ def train_prior(family: str, out: Location, samples: int, latents: int, seed: in
     """
     from vsrd_ray.labelers.vsrd.priors import save_prior
     from vsrd_ray.labelers.vsrd.priors import train_prior as run
+    from vsrd_ray.storage.targets import check_file
 
+    check_file(out, kind="NumPy", suffixes=(".npz",), fix="give another OUT")
     prior = run(family, samples=samples, latents=latents, seed=seed)
     save_prior(prior, out)
     click.echo(f"{latents} shapes of {samples} bodies of the family {family} written to {out}")

@@ -113,7 +113,10 @@ def visualize_labels(
     from vsrd_ray.labels.boxes.pictures.images import visualize_labels as run
     from vsrd_ray.labels.boxes.pictures.sheet import write_sheet
     from vsrd_ray.runs.paths import RunPaths
+    from vsrd_ray.visualization.video import check_destination
 
+    if destination is not None:
+        check_destination(destination)
     if sheet is not None:
         write_sheet(output, root, sheet, sequence=sequence)
         click.echo(f"Sheet written to {sheet}")
@@ -143,9 +146,11 @@ def convert(
 ) -> None:
     """Turn the labels of the run in OUTPUT, or with --truth the box XML, into KITTI text."""
     from vsrd_ray.labels.boxes.convert import labels_to_kitti, truth_to_kitti
+    from vsrd_ray.storage.targets import check_folder
 
     if truth == (output is not None):
         raise click.UsageError("give either OUTPUT, or --truth with --root and --sequence")
+    check_folder(destination, fix="give another --to")
     if output is not None:
         count = labels_to_kitti(output, destination)
     elif root is None or sequence is None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.index import is_any_of
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, fix_of
 from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, BOX_WORLD, ROTATION_Y
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs.paths import RunPaths, is_brought_in
@@ -75,7 +75,7 @@ def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(
                 f"{folder / name}: cannot be read as a table of reviewed frames ({reason_of(error)}); "
-                "remove it and import again"
+                f"{fix_of(error, otherwise='remove it and import again')}"
             ) from error
         sequence = name.removesuffix(".parquet")
         for camera in table["camera"].unique().to_pylist():

@@ -11,6 +11,7 @@ from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
 from vsrd_ray.storage import Location, bring, is_folder
+from vsrd_ray.storage.targets import check_folder
 
 NOTE = "export.json"  # says what wrote the folder, and marks it as whole: it is written last
 UNCORRECTED = "uncorrected_frames"  # its entry with the frames whose corrections `--prefer auto` left out, by sequence
@@ -70,8 +71,10 @@ def check_free(destination: Location) -> None:
         )
     elif destination.exists() and not destination.is_dir():
         raise OutputError(f"{destination} is a file: give another --output")
-    elif destination.is_dir() and any(destination.iterdir()):
-        _check_export(destination)
+    else:
+        check_folder(destination.absolute().parent, fix="give another --output")  # where it is put together
+        if destination.is_dir() and any(destination.iterdir()):
+            _check_export(destination)
 
 
 def exported(folder: Location, entry: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, Drive
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.samples import INDEX, Sample, number_samples, write_image_sets, write_index
@@ -95,7 +95,12 @@ def _link_image(sample: Sample, link: Path) -> bool:
     image = drive.file(IMAGES, drive.camera.name, sample.view.frame)
     if not isinstance(image, Path) or not image.is_file():
         return False
-    link.symlink_to(os.path.relpath(image.resolve(), link.parent.resolve()))
+    try:
+        link.symlink_to(os.path.relpath(image.resolve(), link.parent.resolve()))
+    except OSError as error:
+        raise OutputError(
+            f"{link}: no link to an image can be made there ({error.strerror}): export to a file system that has links"
+        ) from error
     return True
 
 

@@ -69,7 +69,7 @@ def _label_picture(shown: ShownDrive, frame: int) -> np.ndarray:
     try:
         instance_map = shown.sequence.read(MASKS, shown.sequence.camera.name, frame)
         draw_masks(image, instance_map, labels.instance_ids, opacity=0.25)
-    except UnreadableFrameError:
+    except (UnreadableFrameError, OSError):
         title = f"frame {frame}, mask unreadable"
     else:
         title = f"frame {frame}"

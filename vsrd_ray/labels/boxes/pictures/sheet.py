@@ -9,6 +9,7 @@ from vsrd_ray.labels.boxes.pictures.annotated import ShownBoxes, ShownDrive, dra
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.targets import check_file
 from vsrd_ray.visualization import birdseye
 from vsrd_ray.visualization.drawing import (
     GREY,
@@ -45,7 +46,9 @@ def write_sheet(
 
     Raises:
         InputError: nothing that could be drawn.
+        OutputError: the file cannot be written, or `path` is no name of one.
     """
+    check_file(path, kind="PNG", suffixes=(".png",), fix="give another --sheet")
     shown = open_shown(output, root, sequence=sequence)
     tiles = [_tile(shown, frame) for frame in _spread(shown.frames, frames)]
     blocks = [_title(shown, output), *_tile_rows(tiles), _beside_gaps(_street(shown)), _legend(shown)]

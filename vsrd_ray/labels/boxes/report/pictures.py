@@ -54,7 +54,7 @@ def read_pixels(tables: SequenceTables, place: int) -> FramePixels:
     frame = int(tables.frames[place])
     try:
         instance_map = tables.sequence.read(MASKS, tables.sequence.camera.name, frame)
-    except UnreadableFrameError:
+    except (UnreadableFrameError, OSError):
         instance_map = None
     return FramePixels(find_image(tables.sequence, frame), instance_map)
 

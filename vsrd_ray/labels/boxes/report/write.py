@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.errors import InputError, OutputError, one_line
+from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.parquet import Preference, read_labels
 from vsrd_ray.labels.boxes.report.budget import ByteBudget, Plan, plan_pictures
 from vsrd_ray.labels.boxes.report.contents import (
@@ -29,6 +28,7 @@ from vsrd_ray.runs.manifest import RunInputs, read_inputs, recorded_manifest
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.targets import check_file
 
 MAX_BYTES = 29_500_000  # of the whole file
 _NUMBERS_SHARE = 0.75  # of what the page leaves, at most, for numbers: pictures of the worst have to fit as well
@@ -77,12 +77,11 @@ def write_report(
         progress: told the number of frames read, and that of all to read.
 
     Raises:
-        InputError: `path` is a folder, no labelled frame, a sequence that the run does not have, a dataset that cannot
+        InputError: no labelled frame, a sequence that the run does not have, a dataset that cannot
             be read, or frames that alone fill more than `max_bytes`.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or `path` is no name of one.
     """
-    if isinstance(path, Path) and path.is_dir():
-        raise InputError(f"{path} is a folder: name the HTML file to write")
+    check_file(path, kind="HTML", suffixes=(".html", ".htm"), fix="give another --output")
     inputs, groups = read_inputs(output), read_groups(output)
     wanted = _wanted(output, inputs, sequences)
     found = _read_parts(output, root, wanted, inputs=inputs, groups=groups, prefer=prefer)
@@ -93,11 +92,8 @@ def write_report(
     room = max_bytes - _num_bytes(content)
     num_pictures, num_close_ups = _add_pictures(content["sequences"], parts, room, solids=solids, progress=progress)
     page = fill_page(content)
-    try:
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(page)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({one_line(error)}): give another --output") from error
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(page)
     return Written(
         num_bytes=len(page),
         frames=sum(len(tables.frames) for tables in parts),
