@@ -55,9 +55,10 @@ def truth_to_kitti(
     frame's mask shows. Truncation and occlusion are estimated as they are for labels; there is no score.
 
     Raises:
-        InputError: no such sequence, or no boxes or masks for it.
+        InputError: no such sequence or class, or no boxes or masks for it.
     """
     opened = open_drive(root, sequence, camera)
+    opened.check_classes(classes)
     truth = opened.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
     num_files = 0
