@@ -6,7 +6,7 @@ from typing import Any
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.pipeline.progress import progress_line
-from vsrd_ray.pipeline.request import format_seconds
+from vsrd_ray.pipeline.request import format_seconds, format_skipped
 from vsrd_ray.runs.manifest import SECONDS_PER_NOTE, read_manifest
 from vsrd_ray.runs.records import Progress
 from vsrd_ray.storage import Location
@@ -45,8 +45,9 @@ def format_status(state: dict[str, Any]) -> str:
         progress = Progress(**{name: value for name, value in state["progress"].items() if name in known})
         rows += [("Progress", progress_line(progress)), ("Noted", f"{format_seconds(state['age'])} ago")]
     elif counts := state["counts"]:
+        skipped = f", {format_skipped(counts)}" if counts.get("frames_skipped") else ""
         rows += [
-            ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled"),
+            ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled{skipped}"),
             ("Groups", f"{counts['groups_ok']} of {counts['groups']} labelled, {counts['groups_failed']} failed"),
             ("Boxes", f"{counts['boxes']}"),
             ("Time", f"{format_seconds(state['seconds']['wall'])} over all runs"),

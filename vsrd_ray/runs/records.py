@@ -26,6 +26,7 @@ class Counts:
     groups_failed: int
     boxes: int
     rows: dict[str, int] = field(default_factory=dict)  # of labels, by kind
+    skipped: dict[str, int] = field(default_factory=dict)  # frames, by reason, such as "no pose"
 
 
 @dataclass
