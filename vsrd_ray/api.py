@@ -182,9 +182,7 @@ def _checked_classes(classes: Names[str], drive: Drive) -> tuple[str, ...]:
         raise InputError(f"classes: expected several names, got the text {classes!r}: write classes=({classes!r},)")
     if not classes:
         raise InputError('classes: none is named: give some, such as classes=("car",)')
-    if (name := drive.classes.unknown(classes)) is not None:
-        title = datasets.dataset_named(drive.dataset).title
-        raise InputError(f"classes: unknown class {name!r}: give {title}'s names, such as car, truck, bus")
+    drive.check_classes(classes, option="classes")
     return tuple(classes)
 
 

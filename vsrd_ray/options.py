@@ -107,7 +107,7 @@ def config_options(command: Command) -> Command:
         default="fast",
         show_default=True,
         metavar="NAME|FILE",
-        help="Settings: a YAML file, or the name of a configuration that comes with vsrd-ray.",
+        help="Settings: a YAML file, or the name of a configuration that comes with vsrd-ray, as its `base` is.",
     )(command)
 
 

@@ -86,7 +86,7 @@ def test_bad_input_is_one_line(serial_run, command, street, tmp_path):
     result = command(*arguments, serial_run)
     assert result.exit_code == 2 and "holds no export" in result.output
     result = command(*arguments, tmp_path / "out", "--classes", "carr")
-    assert result.exit_code == 2 and "unknown class 'carr'" in result.output
+    assert result.exit_code == 2 and "no class 'carr' in KITTI-360; did you mean 'car'?" in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -107,7 +107,7 @@ def test_other_labels_than_tables_are_refused(sequence, output):
     [
         ("car", r"got the text 'car': write classes=\('car',\)"),
         ((), r'none is named: give some, such as classes=\("car",\)'),
-        (("car", "cars"), "unknown class 'cars': give KITTI-360's names, such as car"),
+        (("car", "cars"), r"classes: no class 'cars' in KITTI-360; did you mean 'car'\?"),
     ],
 )
 def test_classes_that_would_give_no_group_are_refused(sequence, config, classes, message):

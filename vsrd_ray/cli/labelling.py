@@ -116,7 +116,7 @@ def label(
     where it was. Failed groups are tried again.
     """
     from vsrd_ray.engines import label as run
-    from vsrd_ray.labelers.configs import load_config
+    from vsrd_ray.labelers.configs import load_config, title_of
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
     from vsrd_ray.pipeline.request import LabelRequest, default_output, format_summary
 
@@ -131,6 +131,7 @@ def label(
         sequences=sequences,
         output=output or default_output(sequences),
         config=load_config(config, overrides),
+        config_title=title_of(config, overrides),
         dataset=dataset,
         camera=camera,
         classes=classes,

@@ -11,9 +11,14 @@ from functools import cached_property
 
 import numpy as np
 
+from vsrd_ray.errors import InputError
+
 IDS_PER_CLASS = 1000
 # Of every value of an instance map, whether it is an instance's.
 IS_INSTANCE = np.arange(np.iinfo(np.uint16).max + 1) % IDS_PER_CLASS > 0
+
+# Likeness of words, of 1, from which one may be the other with a slip of the pen: of objects, and of all else.
+_LIKE, _MUCH_LIKE = 0.6, 0.85
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class ObjectClass:
     names: Mapping[str, str] = field(
         default_factory=dict
     )  # in formats that call it otherwise, such as {"kitti": "Tram"}
+    synonyms: tuple[str, ...] = ()  # what people call it, or what belongs to it, such as "lorry"; in lower case
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,50 @@ class ClassTable:
         """The id of a class's stuff; its instances have the next `IDS_PER_CLASS` - 1."""
         return self.by_name[name].number * IDS_PER_CLASS
 
-    def nearest(self, name: str) -> str:
-        """The class whose name is most like a text."""
-        return get_close_matches(name, self.by_name, n=1, cutoff=0.0)[0]
+    def check(self, names: Iterable[str], *, title: str, option: str = "--classes") -> None:
+        """Refuse names that are no classes, one that stands twice, and none at all.
+
+        Args:
+            names: those that the user gave.
+            title: of the dataset.
+            option: where they were given.
+
+        Raises:
+            InputError: there is one; one that is no class is told with those that mean the same.
+        """
+        names = list(names)
+        if not names:
+            raise InputError(f"{option} names no class: give one or more with commas between them, such as car,truck")
+        if (name := self.unknown(names)) is not None:
+            meant = self.meant_by(name)
+            things = ", ".join(one.name for one in self.classes if one.is_thing)
+            hint = f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"give some of {things}"
+            raise InputError(f"{option}: no class {name!r} in {title}; {hint}")
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise InputError(f"{option}: {repeated[0]!r} is named more than once: name each class once")
+
+    def meant_by(self, text: str) -> list[str]:
+        """The classes that a text may mean: in other words or letters, or nearly so; none where nothing is like it."""
+        called: dict[str, list[str]] = {}
+        for one in self.classes:
+            for name in (one.name, *one.names.values(), *one.synonyms):
+                called.setdefault(_plain(name), []).append(one.name)
+        said = _plain(text)
+        known = [words for words in (said, *reversed(said.split())) if words in called]
+        things = [words for words, names in called.items() if any(self.by_name[name].is_thing for name in names)]
+        near = (
+            known
+            or get_close_matches(said, things, n=1, cutoff=_LIKE)
+            or get_close_matches(said, called, n=1, cutoff=_MUCH_LIKE)
+        )
+        return list(dict.fromkeys(called[near[0]])) if near else []
 
     def unknown(self, names: Iterable[str]) -> str | None:
         """The first of some names that is no class; None where all are."""
         return next((name for name in names if name not in self), None)
+
+
+def _plain(text: str) -> str:
+    """A name in small letters, in the singular, with spaces between its words."""
+    words = "".join(letter if letter.isalnum() else " " for letter in str(text).casefold()).split()
+    return " ".join(word.removesuffix("s") for word in words)

@@ -123,6 +123,14 @@ class Drive:
         """The classes of the dataset."""
         return self._spec.classes
 
+    def check_classes(self, names: Iterable[str], *, option: str = "--classes") -> None:
+        """Refuse names that are none of its classes; see `ClassTable.check`.
+
+        Raises:
+            InputError: such a name.
+        """
+        self.classes.check(names, title=self._spec.title, option=option)
+
     @property
     def _spec(self) -> Any:
         return plugins.load("datasets", self.dataset)

@@ -63,7 +63,8 @@ def without_specks(
     """
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     areas = [cv2.contourArea(contour) for contour in contours]
-    kept = [contour for contour, area in zip(contours, areas, strict=True) if area >= min_share * max(areas)]
+    least = min_share * max(areas, default=0.0)
+    kept = [contour for contour, area in zip(contours, areas, strict=True) if area >= least]
     filled = np.zeros(mask.shape, dtype=np.uint8)
     cv2.drawContours(filled, kept, contourIdx=-1, color=1, thickness=cv2.FILLED)
     return filled.astype(bool)

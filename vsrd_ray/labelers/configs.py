@@ -1,4 +1,8 @@
-"""Configurations of all labelers: YAML files that name their labeler, shipped beside it or given by the user."""
+"""Configurations of all labelers: YAML files that name their labeler, shipped beside it or given by the user.
+
+A file says in which values it departs from its `base`, a configuration that ships. A user's file that names none
+departs from the default; one that ships, from the values in the labeler's model.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -12,11 +16,12 @@ from typing import Any
 from vsrd_ray import plugins
 from vsrd_ray.errors import ConfigError, InputError
 from vsrd_ray.labelers.base import Solids
-from vsrd_ray.settings import LabelerSettings, parse_yaml, validated
+from vsrd_ray.settings import MAX_BYTES, LabelerSettings, merged, overridden, parse_yaml, validated
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LABELER = "vsrd"  # of a file that does not name any
+DEFAULT_CONFIG = "fast"  # of commands, and the base of a file for this labeler that does not name any
 
 
 def shipped_configs() -> list[str]:
@@ -37,19 +42,21 @@ def load_config(name_or_file: str, overrides: Iterable[str] = ()) -> LabelerSett
         overrides: texts such as "schedule.steps=200"; the value is read as YAML.
 
     Raises:
-        ConfigError: no such configuration or labeler, no valid YAML, an unknown key or a value out of range.
+        ConfigError: no such configuration, base or labeler, no valid YAML, an unknown key or a value out of range.
     """
-    if (shipped := _shipped().get(name_or_file)) is not None:
-        text = shipped.read_text()
-    elif Path(name_or_file).is_file():
-        text = Path(name_or_file).read_text()
-    else:
-        nearest = get_close_matches(name_or_file, shipped_configs(), n=1, cutoff=0.0)[0]
-        raise ConfigError(
-            f"no configuration {name_or_file!r}; did you mean {nearest!r}? "
-            f"Give a YAML file or one of {', '.join(shipped_configs())}"
-        )
-    return from_values(parse_yaml(text, source=name_or_file, overrides=overrides), source=name_or_file)
+    values = _shipped_values(name_or_file) if name_or_file in _shipped() else _laid_over(*_read_file(name_or_file))
+    return from_values(overridden(values, overrides), source=name_or_file)
+
+
+def title_of(name_or_file: str, overrides: Iterable[str] = ()) -> str:
+    """What a configuration is called where a run begins: its name or file, its base, and what was changed.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    base = None if name_or_file in _shipped() else _read_file(name_or_file)[1]
+    changes = [f"--set {override}" for override in overrides]
+    return " ".join([name_or_file, *([] if base is None else [f"over {base}"]), *changes])
 
 
 def from_values(values: dict[str, Any], *, source: str = "configuration") -> LabelerSettings:
@@ -81,6 +88,44 @@ def solids_of(dumped: dict[str, Any]) -> Solids | None:
     except (ConfigError, InputError) as error:
         logger.warning("Boxes are drawn in place of fitted bodies: %s", error)
         return None
+
+
+@cache
+def _shipped_values(name: str) -> dict[str, Any]:
+    """All values of a configuration that ships; they are not to be changed."""
+    values = parse_yaml(_shipped()[name].read_bytes(), source=name)
+    return _laid_over(values, values.pop("base", None))
+
+
+def _read_file(file: str) -> tuple[dict[str, Any], str | None]:
+    """The values that a user's file gives itself, and the name of its base, if it has any."""
+    values = parse_yaml(_content(file), source=file)
+    is_of_default = values.get("labeler", DEFAULT_LABELER) == DEFAULT_LABELER
+    base = values.pop("base", None) or (DEFAULT_CONFIG if is_of_default else None)
+    if base is not None and base not in shipped_configs():
+        raise ConfigError(f"{file}: base: no configuration {base!r}: give one of {', '.join(shipped_configs())}")
+    return values, base
+
+
+def _laid_over(values: dict[str, Any], base: str | None) -> dict[str, Any]:
+    return values if base is None else merged(_shipped_values(base), values)
+
+
+def _content(file: str) -> bytes:
+    """The bytes of a user's file, or more than any configuration has."""
+    try:
+        if Path(file).is_file():
+            with Path(file).open("rb") as opened:
+                return opened.read(MAX_BYTES + 1)
+        is_folder = Path(file).is_dir()
+    except (OSError, ValueError) as error:  # no permission, or a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"configuration {file!r} cannot be read ({reason}): give a YAML file that can") from error
+    known = ", ".join(shipped_configs())
+    if is_folder:
+        raise ConfigError(f"configuration {file!r} is a folder: give a YAML file in it, or one of {known}")
+    nearest = get_close_matches(file, shipped_configs(), n=1, cutoff=0.0)[0]
+    raise ConfigError(f"no configuration {file!r}; did you mean {nearest!r}? Give a YAML file or one of {known}")
 
 
 @cache

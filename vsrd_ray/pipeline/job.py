@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any
 
 from vsrd_ray.datasets.base import Dataset, check_camera, dataset_named, dataset_of
-from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import LabelerSpec, Needs, Resources, Wanted, spec_of
 from vsrd_ray.labels.base import Kind, kind_named
 from vsrd_ray.pipeline.request import LabelRequest
@@ -39,7 +38,8 @@ class LabelJob:
         check_camera(camera, dataset.cameras)
         needs: Needs = spec.needs(request.config)
         classes = spec.classes if request.classes is None else request.classes
-        _check_classes(classes, dataset, given=request.classes is not None)
+        if classes or request.classes is not None:
+            dataset.classes.check(classes, title=dataset.title)
         job = LabelJob(
             request=request,
             dataset=dataset,
@@ -86,11 +86,3 @@ class LabelJob:
             classes=self.classes,
             kinds=self.spec.writes,
         )
-
-
-def _check_classes(classes: tuple[str, ...], dataset: Dataset, *, given: bool) -> None:
-    if given and not classes:
-        raise InputError("--classes names no class: give one or more with commas between them, such as car,truck")
-    if (name := dataset.classes.unknown(classes)) is not None:
-        nearest = dataset.classes.nearest(name)
-        raise InputError(f"--classes: no class {name!r} in {dataset.title}; did you mean {nearest!r}?")

@@ -1,9 +1,10 @@
 """What a labelling run is asked to do, and what it tells at the end."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.runs.paths import RunPaths
@@ -12,6 +13,14 @@ from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location
 
 ALL_SEQUENCES = "all"
+
+# Why frames are skipped, as an index has it, in words that follow a number.
+_REASONS = {
+    "no pose": "without a pose",
+    "no mask": "without a mask",
+    "no image": "without an image",
+    "unreadable": "damaged",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class LabelRequest:
     dashboard: bool = False
     show_bar: bool = True  # where there is a terminal; else a line now and then
     verbose: bool = False
+    config_title: str = ""  # what the user calls the configuration
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,31 @@ def default_output(sequences: Sequence[str]) -> Path:
     return Path("outputs", f"{sequences[0]}+{others}" if others else sequences[0])
 
 
+def format_beginning(request: LabelRequest) -> str:
+    """The first line of a run: the configuration, its hash, and how labels come about."""
+    config = request.config
+    return f"Configuration {request.config_title} ({config.hash()}){': ' if config.in_words else ''}{config.in_words}"
+
+
+def format_skipped(counts: Mapping[str, Any]) -> str:
+    """How many frames were skipped and why, such as "3 skipped (2 without a pose, 1 damaged)".
+
+    Args:
+        counts: of a manifest; those of earlier versions do not tell why.
+    """
+    reasons = ", ".join(
+        f"{count} {_REASONS.get(reason, reason)}" for reason, count in counts.get("skipped", {}).items()
+    )
+    return f"{counts['frames_skipped']} skipped{f' ({reasons})' if reasons else ''}"
+
+
 def format_summary(summary: Summary) -> str:
     """The closing lines of a run: counts, failures, where the results lie, and what to type next."""
     request, counts = summary.request, summary.counts
     rows = [
-        ("Frames", f"{counts.labelled_frames} of {counts.frames} labelled, {counts.frames_skipped} skipped"),
+        ("Frames", f"{counts.labelled_frames} of {counts.frames} labelled, {format_skipped(asdict(counts))}"),
         ("Groups", f"{counts.groups_ok} of {counts.groups} labelled, {counts.groups_failed} failed"),
-        *((kind.capitalize(), count_line(counts, kind)) for kind in summary.kinds),
+        *((kind.capitalize(), count_line(asdict(counts), kind)) for kind in summary.kinds),
         ("Time", format_seconds(summary.wall_seconds)),
         ("Output", f"{request.output}"),
     ]
@@ -88,11 +116,16 @@ def format_summary(summary: Summary) -> str:
     return "\n".join(f"{name:10}{text}" for name, text in rows)
 
 
-def count_line(counts: Counts, kind: str) -> str:
-    """How many labels of a kind there are, and how many of them are doubtful."""
-    doubtful = counts.doubtful.get(kind, 0)
+def count_line(counts: Mapping[str, Any], kind: str) -> str:
+    """How many labels of a kind there are, and how many of them are doubtful.
+
+    Args:
+        counts: of a manifest; those of earlier versions know boxes alone.
+        kind: of label.
+    """
+    doubtful = counts.get("doubtful", {}).get(kind, 0)
     said = f", {doubtful} of them doubtful (confidence below {DOUBTFUL})" if doubtful else ""
-    return f"{counts.rows.get(kind, 0)}{said}"
+    return f"{counts['rows'].get(kind, 0) if counts.get('rows') else counts[kind]}{said}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from vsrd_ray.pipeline.plan import why_no_group
 from vsrd_ray.pipeline.planner import FinishedDrive, Planned, Planner, UnusableDrive
 from vsrd_ray.pipeline.progress import GroupProgress
 from vsrd_ray.pipeline.queue import Engine
-from vsrd_ray.pipeline.request import Summary
+from vsrd_ray.pipeline.request import Summary, format_beginning
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
@@ -121,6 +121,8 @@ class RunState:
         """Plan until there is something to do."""
         while not self._is_planned and not self._pending:
             self._advance()
+        if not self.finished and self._request.config_title:
+            logger.info("%s", format_beginning(self._request))
 
     @property
     def finished(self) -> bool:
@@ -194,9 +196,12 @@ class RunState:
                 for row in recorded.failed
             )
             inputs = self._manifest.inputs
+            skipped = Counter[str]()
+            for reasons in inputs["skipped_frames"].values():
+                skipped.update(reasons)
             counts = Counts(
                 frames=sum(inputs["frames"].values()),
-                frames_skipped=sum(sum(reasons.values()) for reasons in inputs["skipped_frames"].values()),
+                frames_skipped=skipped.total(),
                 labelled_frames=recorded.frames,
                 groups=recorded.groups + self._num_unrecorded(),
                 groups_ok=recorded.groups - len(failures),
@@ -204,6 +209,7 @@ class RunState:
                 boxes=recorded.rows.get("boxes", 0),
                 rows=recorded.rows,
                 doubtful=recorded.doubtful,
+                skipped=dict(skipped.most_common()),
             )
             for name, share in recorded.suspicious.items():
                 odd = [one for one in self._manifest.warnings.get(name, ()) if _SUSPICION not in one]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vsrd_ray.pipeline.progress import progress_line
-from vsrd_ray.pipeline.request import format_seconds
+from vsrd_ray.pipeline.request import count_line, format_seconds, format_skipped
 from vsrd_ray.runs.manifest import SECONDS_PER_NOTE, recorded_manifest
 from vsrd_ray.runs.records import Progress
 from vsrd_ray.storage import Location
@@ -18,8 +18,8 @@ def read_status(output: Location) -> dict[str, Any]:
     """The state of the run in an output folder.
 
     Returns:
-        `status`, `error`, `inputs`, `counts` (as the last run that ended left them), `failures`, `unusable_sequences`
-        and `seconds` of the manifest; `progress` of the present run or the last one, with the `age` of that note in
+        `status`, `error`, `inputs`, `counts` (as the last run that ended left them), `failures`, `unusable_sequences`,
+        `warnings` and `seconds` of the manifest; `progress` of the present run or the last one, with the `age` of that note in
         seconds; each of these two None where no group has been begun.
 
     Raises:
@@ -30,7 +30,7 @@ def read_status(output: Location) -> dict[str, Any]:
     age = None
     if progress is not None:
         age = (datetime.now(UTC) - datetime.fromisoformat(progress["time"])).total_seconds()
-    keys = ("status", "error", "inputs", "counts", "failures", "unusable_sequences", "seconds")
+    keys = ("status", "error", "inputs", "counts", "failures", "unusable_sequences", "warnings", "seconds")
     return {"output": str(output), **{key: manifest.get(key) for key in keys}, "progress": progress, "age": age}
 
 
@@ -42,14 +42,16 @@ def format_status(state: dict[str, Any]) -> str:
         progress = Progress(**{name: value for name, value in state["progress"].items() if name in known})
         rows += [("Progress", progress_line(progress)), ("Noted", _ago(state["age"]))]
     elif counts := state["counts"]:
+        skipped = f", {format_skipped(counts)}" if counts.get("frames_skipped") else ""
         rows += [
-            ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled"),
+            ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled{skipped}"),
             ("Groups", f"{counts['groups_ok']} of {counts['groups']} labelled, {counts['groups_failed']} failed"),
-            ("Boxes", f"{counts['boxes']}"),
+            *((kind.capitalize(), count_line(counts, kind)) for kind in state["inputs"].get("kinds", ["boxes"])),
             ("Time", f"{format_seconds(state['seconds']['wall'])} over all runs"),
         ]
         rows += [("Failed", f"{failure['group_id']}: {failure['error']}") for failure in state["failures"]]
     rows += [("Left out", f"{name}: {error}") for name, error in (state["unusable_sequences"] or {}).items()]
+    rows += [("Warning", warning) for warnings in (state["warnings"] or {}).values() for warning in warnings]
     if state["error"]:
         rows.append(("Error", state["error"]))
     return "\n".join(f"{name:10}{text}" for name, text in rows)

@@ -31,6 +31,7 @@ class Counts:
     boxes: int
     rows: dict[str, int] = field(default_factory=dict)  # of labels, by kind
     doubtful: dict[str, int] = field(default_factory=dict)  # of these, with a confidence below `DOUBTFUL`
+    skipped: dict[str, int] = field(default_factory=dict)  # frames, by reason, such as "no pose"
 
 
 @dataclass

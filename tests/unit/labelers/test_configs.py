@@ -22,7 +22,7 @@ def test_shipped_configurations_load_and_survive_a_dump(name: str, config_file) 
 
 def test_single_values_are_overridden(config_file) -> None:
     config = load_config(
-        config_file("schedule: {steps: 50}"),
+        config_file("base: kitti360_vsrd\nschedule: {steps: 50}"),
         ["schedule.residual_from=7", "field.hidden_sizes=[8, 8]", "rendering.bounds_margin=null", "seed=3"],
     )
     assert (config.schedule.steps, config.schedule.residual_from, config.seed) == (50, 7, 3)
@@ -112,8 +112,9 @@ def test_an_unknown_labeler_is_named_with_the_nearest(config_file) -> None:
     )
 
 
-def test_an_empty_file_is_the_default(config_file) -> None:
-    assert load_config(config_file("")) == VSRDConfig()
+@pytest.mark.parametrize("text", ["", "# nothing yet", "base:", "grouping:\nschedule:", "base: fast"])
+def test_a_file_that_says_nothing_is_the_default(text: str, config_file) -> None:
+    assert load_config(config_file(text)) == load_config("fast") != VSRDConfig()
 
 
 def test_settings_are_frozen() -> None:

@@ -220,6 +220,15 @@ class VSRDConfig(LabelerSettings):
     start: StartSettings = StartSettings()
     labels: LabelSettings = LabelSettings()
 
+    @property
+    def in_words(self) -> str:
+        """What is fitted to what, and how often."""
+        how = "bodies fitted to outlines" if self.start.kind == "body" else "flat boxes"
+        if self.schedule.steps:
+            how = f"{self.schedule.steps:,} volumetric steps from {how}"
+        often = "once over the scene" if self.grouping.kind == "scene" else "in each frame group that shows it"
+        return f"{how}, each instance {often}"
+
     @model_validator(mode="after")
     def _boxes_do_not_stay_flat(self) -> "VSRDConfig":
         if self.start.kind == "flat" and not self.schedule.steps:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import IO
-from zipfile import BadZipFile
 
 import numpy as np
 
-from vsrd_ray.errors import ConfigError
+from vsrd_ray.errors import ConfigError, one_line
 from vsrd_ray.labelers.vsrd.bodies import FAMILIES, SOLID_SIZES, Body
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 
 _FOLDER = "shape_priors"  # beside this file
+_TOLERANCE = 1e-3  # of the unit box
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,38 @@ def load_prior(name_or_file: str) -> ShapePrior:
     """A prior that ships with the package, by its name, or one of `save_prior`.
 
     Raises:
-        ConfigError: there is no such prior, or the file holds none.
+        ConfigError: there is no such prior, or the file holds none whose bodies fill the unit box.
     """
     shipped = resources.files("vsrd_ray.labelers.vsrd") / _FOLDER / f"{name_or_file}.npz"
-    if shipped.is_file():
-        with shipped.open("rb") as file:
+    known = f"give {', '.join(sorted(FAMILIES))} or a file of `vsrd-ray train-prior`"
+    try:
+        is_shipped = shipped.is_file()
+        if not is_shipped and not Path(name_or_file).is_file():
+            raise ConfigError(f"no shape prior {name_or_file!r}: {known}")
+        with shipped.open("rb") if is_shipped else Path(name_or_file).open("rb") as file:
             return _read(file, name_or_file)
-    if not Path(name_or_file).is_file():
-        known = ", ".join(sorted(FAMILIES))
-        raise ConfigError(f"no shape prior {name_or_file!r}: give {known} or a file of `vsrd-ray train-prior`")
-    with Path(name_or_file).open("rb") as file:
-        return _read(file, name_or_file)
+    except (OSError, ValueError) as error:  # no permission, or a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"shape prior {name_or_file!r} cannot be read ({reason}): {known}") from error
 
 
 def _read(file: IO[bytes], name: str) -> ShapePrior:
     try:
         arrays = np.load(file)
-        prior = ShapePrior(arrays["mean"], arrays["basis"])
-    except (ValueError, LookupError, OSError, EOFError, BadZipFile) as error:
-        raise ConfigError(f"{name}: not a shape prior of `vsrd-ray train-prior` ({error})") from error
-    if prior.mean.shape != (sum(SOLID_SIZES), 3) or prior.basis.shape[1:] != prior.mean.shape:
+        mean, basis = (np.asarray(arrays[key]).astype(np.float32, casting="same_kind") for key in ("mean", "basis"))
+    except Exception as error:  # whatever is in the file: archives and arrays can be torn in many ways
+        raise ConfigError(f"{name}: not a shape prior of `vsrd-ray train-prior` ({one_line(error)})") from error
+    if mean.shape != (sum(SOLID_SIZES), 3) or basis.shape[1:] != mean.shape or not len(basis):
         raise ConfigError(f"{name}: a shape prior of other bodies than these: train it again")
-    return prior
+    if not _fills_its_box(mean) or not (np.abs(basis) <= 1 + _TOLERANCE).all():
+        raise ConfigError(f"{name}: a shape prior whose bodies do not fill the unit box: train it again")
+    return ShapePrior(mean, basis)
+
+
+def _fills_its_box(
+    mean: np.ndarray,  # [P, 3]
+) -> bool:
+    """Whether a mean body touches the unit box on every side, and is nowhere beyond; one with a NaN does not."""
+    return bool(
+        (np.abs(mean.min(axis=0) + 1) <= _TOLERANCE).all() and (np.abs(mean.max(axis=0) - 1) <= _TOLERANCE).all()
+    )

@@ -8,7 +8,7 @@ from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.groups import InstanceGroupPlan
 from vsrd_ray.data.index import empty_frames, readable_frames
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import ConfigError, InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Solids, Wanted
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.grouping import plan_groups
@@ -31,6 +31,8 @@ def _plan(drive: Drive, index: pa.Table, config: VSRDConfig, wanted: Wanted) -> 
 
 
 def _check(config: VSRDConfig, wanted: Wanted, classes: ClassTable) -> None:
+    from vsrd_ray.labelers.vsrd.priors import load_prior  # noqa: PLC0415 - with scipy's hulls
+
     for name in wanted.classes:
         if name not in config.box.sizes:
             known = ", ".join(config.box.sizes)
@@ -38,6 +40,11 @@ def _check(config: VSRDConfig, wanted: Wanted, classes: ClassTable) -> None:
                 f"--classes: nothing says how large a {name} is: give a configuration with box.sizes.{name} "
                 f"(there are sizes for {known})"
             )
+    for name, size in config.box.sizes.items():
+        try:
+            load_prior(size.body)
+        except ConfigError as error:
+            raise ConfigError(f"box.sizes.{name}.body: {error}") from error
 
 
 def _why_no_group(index: pa.Table, config: VSRDConfig, wanted: Wanted) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE, check_range
 from vsrd_ray.options import (
@@ -134,7 +135,9 @@ def visualize_labels(
 @click.option("--sequence", help="Sequence, with --truth.")
 @camera_option
 @classes_option
+@click.pass_context
 def convert(
+    ctx: click.Context,
     *,
     output: Location | None,
     destination: Location,
@@ -152,6 +155,9 @@ def convert(
         raise click.UsageError("give either OUTPUT, or --truth with --root and --sequence")
     check_folder(destination, fix="give another --to")
     if output is not None:
+        for name in ("camera", "classes"):
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name} is for --truth: labels are converted as the run made them")
         count = labels_to_kitti(output, destination)
     elif root is None or sequence is None:
         raise click.UsageError("--truth needs --root and --sequence")

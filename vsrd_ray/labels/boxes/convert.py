@@ -57,9 +57,10 @@ def truth_to_kitti(
     count is told in `vsrd_ray.datasets.kitti360.boxes`.
 
     Raises:
-        InputError: no such sequence, or no boxes or masks for it.
+        InputError: no such sequence or class, or no boxes or masks for it.
     """
     opened = open_drive(root, sequence, camera)
+    opened.check_classes(classes)
     truth = opened.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
     texts: dict[int, pa.Table] = {}

@@ -160,11 +160,10 @@ def _check(selection: Selection, inputs: RunInputs) -> None:
         raise InputError(f"the least confidence must be from 0 to 1, got {selection.min_confidence}")
     if not selection.max_range > 0:
         raise InputError(f"the range must be greater than 0 m, got {selection.max_range}")
-    _check_names(selection.classes, "class")
     _check_names(selection.sequences, "sequence")
-    dataset = dataset_named(inputs.dataset)
-    if (unknown := dataset.classes.unknown(selection.classes or ())) is not None:
-        raise InputError(f"unknown class {unknown!r}: give {dataset.title}'s names, such as car, truck, bus")
+    if selection.classes is not None:
+        dataset = dataset_named(inputs.dataset)
+        dataset.classes.check(selection.classes, title=dataset.title)
 
 
 def _check_names(names: Sequence[str] | None, kind: str) -> None:

@@ -43,7 +43,7 @@ def test_published_numbers() -> None:
 
 
 def test_sizes_of_a_class_are_laid_over_the_defaults(config_file) -> None:
-    text = "box: {sizes: {car: {half_extents_max: [1.2, 1.2, 3.0]}}}"
+    text = "base: kitti360_vsrd\nbox: {sizes: {car: {half_extents_max: [1.2, 1.2, 3.0]}}}"
     sizes, defaults = load_config(config_file(text), ["box.sizes.bus.body=car"]).box.sizes, VSRDConfig().box.sizes
     assert sizes["car"] == defaults["car"].model_copy(update={"half_extents_max": (1.2, 1.2, 3.0)})
     assert sizes["bus"] == defaults["bus"].model_copy(update={"body": "car"})

@@ -70,8 +70,8 @@ def test_reviewed_frames_count_as_labelled_unless_the_labelers_rows_are_preferre
     [
         ({"min_confidence": 1.5}, "must be from 0 to 1, got 1.5"),
         ({"max_range": 0.0}, "greater than 0 m"),
-        ({"classes": ("cra",)}, "unknown class 'cra'"),
-        ({"classes": ()}, "no class is named"),
+        ({"classes": ("cra",)}, "no class 'cra' in KITTI-360; did you mean 'car'"),
+        ({"classes": ()}, "--classes names no class"),
         ({"sequences": (SEQUENCE, SEQUENCE)}, f"sequence {SEQUENCE!r} is named more than once"),
         ({"sequences": ("2013_05_28_drive_0001_sync",)}, f"has no sequence '2013_05_28_drive_0001_sync': .*{SEQUENCE}"),
     ],

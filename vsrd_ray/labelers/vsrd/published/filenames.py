@@ -1,6 +1,6 @@
 """The grouping files of VSRD's published tools: text files of instance groups and of their targets' sources."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from vsrd_ray.data.index import cached_index
@@ -22,7 +22,7 @@ def sample(
     sequence: str,
     camera: str,
     settings: GroupingSettings,
-    classes: Iterable[str] = ("car",),
+    classes: Sequence[str] = ("car",),
 ) -> list[InstanceGroup]:
     """Write the two grouping files of a sequence; the instance groups, one for each of their lines.
 
@@ -37,6 +37,7 @@ def sample(
         raise InputError(
             f"sequence {sequence!r}: the published tools' files have spaces between names: rename its folders"
         )
+    opened.check_classes(classes)
     index_file = paths.annotation_index_file(root, sequence, camera)
     index = cached_index(opened, index_file, fingerprint(root, sequence, camera))
     groups = instance_groups(index, settings, classes)

@@ -48,6 +48,7 @@ def visualize_annotations(
     """
     check_destination(destination)
     opened = open_with_masks(root, sequence, camera)
+    opened.check_classes(classes)
     folder = paths.annotation_folder(root, sequence, camera)
     annotated = set(paths.frames_among(names_in(folder), suffix=".json"))
     frames = [frame for frame in opened.mask_frames if frame in annotated]
