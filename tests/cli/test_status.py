@@ -89,7 +89,17 @@ def test_json_holds_what_the_manifest_does(output, command):
     assert state.pop("output") == str(output)
     assert 0 <= state.pop("age") < 3600
     assert state == {key: manifest[key] for key in state}
-    of_run = {"status", "error", "inputs", "counts", "failures", "unusable_sequences", "warnings", "seconds", "progress"}
+    of_run = {
+        "status",
+        "error",
+        "inputs",
+        "counts",
+        "failures",
+        "unusable_sequences",
+        "warnings",
+        "seconds",
+        "progress",
+    }
     assert state.keys() == of_run
     assert state["progress"]["groups_ok"] == 6
 

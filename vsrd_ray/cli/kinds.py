@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from vsrd_ray.errors import InputError, explained
-from vsrd_ray.options import PATH, progress_bar, run_root_options
+from vsrd_ray.labels.commands import run_root_options
+from vsrd_ray.options import PATH, progress_bar
 
 if TYPE_CHECKING:
     from vsrd_ray.labels.base import Kind

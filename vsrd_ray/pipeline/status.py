@@ -19,8 +19,8 @@ def read_status(output: Location) -> dict[str, Any]:
 
     Returns:
         `status`, `error`, `inputs`, `counts` (as the last run that ended left them), `failures`, `unusable_sequences`,
-        `warnings` and `seconds` of the manifest; `progress` of the present run or the last one, with the `age` of that note in
-        seconds; each of these two None where no group has been begun.
+        `warnings` and `seconds` of the manifest; `progress` of the present run or the last one, with the `age` of that
+        note in seconds; each of these two None where no group has been begun.
 
     Raises:
         InputError: no run has begun in the folder, or its manifest is none.

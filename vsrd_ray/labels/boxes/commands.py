@@ -11,13 +11,13 @@ import click
 from click.core import ParameterSource
 
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE, check_range
+from vsrd_ray.labels.commands import run_root_options
 from vsrd_ray.options import (
     PATH,
     camera_option,
     classes_option,
     optional_list,
     progress_bar,
-    run_root_options,
 )
 
 if TYPE_CHECKING:
