@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import cv2
 import pytest
 
 from vsrd_ray.data.identity import differences, identity_of
@@ -86,9 +87,19 @@ def test_who_insists_gets_another_dataset(here, command):
     assert command("evaluate", "out", "--root", "root", "--other-root").exit_code == 0
 
 
-def test_root_that_lacks_masks_is_the_same_dataset(here, command):
+def test_images_of_another_size_are_refused(here, command, refused):
+    """Exports would pair them with a calibration of other pixels."""
+    for path in paths.image_folder(here / "root", SEQUENCE, "image_00").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path))[::2, ::2])
+    refused(
+        command("export", "out", "--root", "root", "--format", "kitti", "--output", "kitti"), "704 x 188", "352 x 94"
+    )
+
+
+def test_root_without_pixels_is_the_same_dataset(here, command):
     """Who measures needs calibration, poses and truth alone."""
     shutil.rmtree(here / "root" / "data_2d_raw")
+    shutil.rmtree(here / "root" / "data_2d_semantics")
     copied = here / "copied"
     (here / "root").rename(copied)
     forget_times(copied)

@@ -1,17 +1,18 @@
 """What an output folder holds, for what reads it: conversion, evaluation, pictures."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.data.identity import differences, identity_of
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.errors import InputError, fix_of
+from vsrd_ray.errors import InputError, UnreadableFrameError, fix_of
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths, is_brought_in
 from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
@@ -67,7 +68,7 @@ def check_root(output: Location, root: Location) -> None:
     """Refuse a dataset that is not the one that a run labelled, by its content. Runs of old versions do not tell.
 
     Raises:
-        InputError: calibration, poses or a layer of a drive differ.
+        InputError: calibration, poses or a layer of a drive differ, or images are not of the calibration's size.
     """
     inputs = read_inputs(output)
     for name, recorded in inputs.identities.items():
@@ -81,6 +82,10 @@ def check_root(output: Location, root: Location) -> None:
                 f"{root} is not the dataset that was labelled into {output}: {' and '.join(odd)} of {name} differ. "
                 f"Give the --root of the run (it was {inputs.root}), or --other-root to insist on this one"
             )
+        frames = drive.frames_with(IMAGES, drive.camera.name)
+        for frame in {*frames[:1], *frames[-1:]}:
+            with suppress(UnreadableFrameError, OSError):  # pictures go without those
+                drive.read(IMAGES, drive.camera.name, frame)
 
 
 def read_index(output: Location, sequence: str) -> pa.Table:
