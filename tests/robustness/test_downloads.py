@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from vsrd_ray.data.drive import IMAGES
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.spec import SPEC
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 CAMERA = "image_00"
@@ -161,6 +163,10 @@ def test_what_the_test_drives_lack_is_not_to_be_had(
     shutil.copytree(paths.masks_root(here / "root") / SEQUENCE, paths.masks_root(here / "root") / name)
     convert = command("convert", "--truth", "--root", "root", "--sequence", name, "--to", "new")
     assert "download" not in refused(convert, "no 3D boxes", "test drives", "not public")
+    shutil.rmtree(paths.masks_root(here / "root"))
+    shutil.rmtree(poses / SEQUENCE)
+    assert "download" not in refused(label(sequence="all"), "no instance masks of image_00 in", "not public")
+    assert "download KITTI-360's perspective images" in SPEC.missing(here / "root", name, IMAGES, CAMERA)
 
 
 @pytest.mark.parametrize(
