@@ -9,7 +9,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.storage import Location, absolute, folders_in, is_folder, names_in, relative
 
 SEMANTICS, IMAGES, BOXES = "2D semantics", "perspective images", "3D bounding boxes"  # KITTI-360's names
-_MOST_NAMED = 5  # folders, of many
+_MOST_NAMED, _MOST_SEARCHED = 5, 50  # folders, of many
 # Drives that serve the benchmark, and what of them was never published.
 _TEST_DRIVES = ("2013_05_28_drive_0008_sync", "2013_05_28_drive_0018_sync")
 _NOT_OF_TEST_DRIVES = (SEMANTICS, BOXES)
@@ -65,12 +65,12 @@ def no_drives(root: Location, doubled: Sequence[Location]) -> str:
         folder = doubled[0] / doubled[0].name
         return f"no sequence under {root}: {folder} is one folder too deep: move what is in it up by one"
     folders = folders_in(root)
-    for other in (*(root / name for name in folders), absolute(root).parent):
+    for other in (*(root / name for name in folders[:_MOST_SEARCHED]), absolute(root).parent):
         if is_folder(paths.poses_root(other)):
             return f"no sequence under {root}, but under {other}: give --root {other}"
     there = f"it holds {', '.join(folders[:_MOST_NAMED])}" if folders else "it holds no folder"
     wanted = f"{paths.poses_root(root).name} and {relative(paths.masks_root(root), root)}"
-    return f"no sequence under {root}: {there}, but nothing in {wanted}: check --root"
+    return f"no sequence under {root}: {there}, but nothing in {wanted}: check --root, or download them"
 
 
 def _elsewhere(root: Location, place: Location) -> Iterator[str]:
