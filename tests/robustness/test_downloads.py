@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from vsrd_ray.data.drive import IMAGES
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.spec import SPEC
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 CAMERA = "image_00"
@@ -111,7 +113,7 @@ def test_what_lies_elsewhere_is_named(
     fault, words = FAULTS[which]
     fault(here / "root")
     line = refused(label(sequence=sequence), *words)
-    if which != "nothing":
+    if which not in ("nothing", "another dataset"):
         assert "download" not in line
     assert not (here / "new").exists()
 
@@ -161,6 +163,23 @@ def test_what_the_test_drives_lack_is_not_to_be_had(
     shutil.copytree(paths.masks_root(here / "root") / SEQUENCE, paths.masks_root(here / "root") / name)
     convert = command("convert", "--truth", "--root", "root", "--sequence", name, "--to", "new")
     assert "download" not in refused(convert, "no 3D boxes", "test drives", "not public")
+    shutil.rmtree(paths.masks_root(here / "root"))
+    shutil.rmtree(poses / SEQUENCE)
+    assert "download" not in refused(label(sequence="all"), "no instance masks of image_00 in", "not public")
+    assert "download KITTI-360's perspective images" in SPEC.missing(here / "root", name, IMAGES, CAMERA)
+
+
+def numbered(root: Path, number: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Give the cars of all masks other ids."""
+    for path in masks(root).iterdir():
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cars = np.where(ids // 1000 == 26, number(ids % 1000), 0)
+        assert cv2.imwrite(str(path), cars.astype(np.uint16))
+
+
+def test_masks_of_other_objects_are_no_fault(here: Path, label: Callable[..., Result]) -> None:
+    numbered(here / "root", lambda number: 27000 + number)
+    assert "no frame shows a car" in (output := label().output) and "would be" not in output
 
 
 @pytest.mark.parametrize(
@@ -171,9 +190,6 @@ def test_what_the_test_drives_lack_is_not_to_be_had(
 def test_masks_that_are_numbered_otherwise_are_told(
     here: Path, label: Callable[..., Result], number: Callable[[np.ndarray], np.ndarray], said: str
 ) -> None:
-    for path in masks(here / "root").iterdir():
-        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        cars = np.where(ids // 1000 == 26, number(ids % 1000), 0)
-        assert cv2.imwrite(str(path), cars.astype(np.uint16))
+    numbered(here / "root", number)
     result = label()
     assert said in result.output and "those of a car would be 26001 to 26999" in result.output, result.output

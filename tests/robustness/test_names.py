@@ -158,8 +158,9 @@ def test_a_name_that_only_looks_the_same_is_told(
         ("file:///x#y", "'#'"),
         ("~nobody-has-this-name/x", "home folder"),
         ("\udcff", "UTF-8"),
-        ("x" * 256, "longer than 255 bytes"),
-        (f"a/{'é' * 128}/b", "longer than 255 bytes"),
+        ("x" * 236, "at most 235 bytes in a name"),
+        (f"a/{'é' * 128}/b", "at most 235 bytes in a name"),
+        ("abc/" * 1000, "at most 3500 bytes"),
     ],
 )
 def test_what_is_no_place_is_refused_by_name(text: str, said: str) -> None:

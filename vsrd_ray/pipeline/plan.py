@@ -44,9 +44,15 @@ def why_no_group(plan: DrivePlan, *, config: Any, wanted: Wanted) -> str:
 
 
 def _other_ids(plan: DrivePlan, wanted: Wanted) -> str:
-    """Which ids masks without any wanted class have: they may be numbered in another dataset's way, or as tracks."""
+    """Which ids masks have that show no object at all: they may be numbered in another dataset's way, or as tracks."""
     classes, ids = plan.drive.classes, plan.index["instance_id"].drop_null().unique().sort().to_pylist()
-    if not ids or not wanted.classes or any(classes.name_of(one) in wanted.classes for one in ids):
+    names = {classes.name_of(one) for one in ids}
+    if (
+        not ids
+        or not wanted.classes
+        or any(classes.by_name[name].is_thing for name in names)
+        or names & {*wanted.classes}
+    ):
         return ""
     first = classes.first_id(wanted.classes[0])
     return (

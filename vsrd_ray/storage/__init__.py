@@ -32,8 +32,8 @@ _STORES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "az": ("adlfs", "az"), "
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # What a local path may not begin with: s3:/bucket, s3:bucket, s3//bucket, file:x; but C:/x is a path elsewhere.
 _LIKE_URI = re.compile(r"\s*[\"']?([a-z][a-z0-9+.-]+:/|(s3|gs|az|abfs|file):|(s3|gs|az|abfs)//)", re.IGNORECASE)
-_LONGEST_NAME = 255  # bytes, that file systems take
-_LONGEST_PLAIN_NAME = 180  # bytes; files that are named after it need some more
+# Bytes of a path, of a name in it, and of one that files are named after: systems take 4096 and 255.
+_LONGEST_PATH, _LONGEST_NAME, _LONGEST_PLAIN_NAME = 3500, 235, 180
 _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "updated", "created")  # as the stores' packages name them
 
 
@@ -310,13 +310,15 @@ def _local_path(text: str) -> Path:
         raise InputError(f"{text!r} begins like a URI: give one of {known} or file:///, or ./{text.strip()} for a path")
     try:
         path = Path(text).expanduser() if text.startswith("~") else Path(text)  # ./~ is a folder of that name
-        names = [name for name in path.parts if len(name.encode()) > _LONGEST_NAME]
+        is_short = len(str(path).encode()) <= _LONGEST_PATH
+        long = next((name for name in path.parts if len(name.encode()) > _LONGEST_NAME), None)
     except RuntimeError:
         raise InputError(f"{text}: whose home folder is {Path(text).parts[0]}? Give the whole path") from None
     except UnicodeEncodeError:
         raise InputError(f"{text!r}: expected a path in UTF-8: rename the folder") from None
-    if names:
-        raise InputError(f"{text}: {names[0][:20]}… is longer than {_LONGEST_NAME} bytes: give a shorter name")
+    if long is not None or not is_short:
+        most = f"{_LONGEST_NAME} bytes in a name" if is_short else f"{_LONGEST_PATH} bytes"
+        raise InputError(f"{(long or text)[:40]}…: expected a path of at most {most}: give a shorter one")
     # Arrow would take these, where they are relative, for home folders and URIs.
     return path.absolute() if str(path).startswith("~") or ":" in str(path) else path
 

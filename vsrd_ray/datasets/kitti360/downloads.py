@@ -3,14 +3,16 @@
 Only messages depend on it: nothing is read from such places.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.storage import Location, absolute, folders_in, is_folder, names_in, relative
 
-_MOST_NAMED = 5  # folders, of many
-# Drives whose masks and boxes serve the benchmark and were never published.
+SEMANTICS, IMAGES, BOXES = "2D semantics", "perspective images", "3D bounding boxes"  # KITTI-360's names
+_MOST_NAMED, _MOST_SEARCHED = 5, 50  # folders, of many
+# Drives that serve the benchmark, and what of them was never published.
 _TEST_DRIVES = ("2013_05_28_drive_0008_sync", "2013_05_28_drive_0018_sync")
+_NOT_OF_TEST_DRIVES = (SEMANTICS, BOXES)
 # Names that others take, or that an archive has beside the right one: what to do about them.
 _OTHER_NAMES = {
     "train": {"train_full": "copy or link what is in it to train"},
@@ -28,7 +30,7 @@ _OTHER_NAMES = {
 def no_boxes(root: Location, sequence: str) -> str:
     """What to say where a sequence has no box XML."""
     path = paths.boxes_file(root, sequence)
-    return f"no 3D boxes {path}: {_what_to_do(root, path, sequence, download='3D bounding boxes')}"
+    return f"no 3D boxes {path}: {what_to_do(root, {sequence: path}, download=BOXES)}"
 
 
 def no_frames(root: Location, sequence: str, folder: Location, *, what: str, download: str) -> str:
@@ -37,12 +39,16 @@ def no_frames(root: Location, sequence: str, folder: Location, *, what: str, dow
     if names and not paths.frames_among(names, suffix=".png"):
         there = f"it holds {len(names)} files such as {names[0]}"
         return f"no {what} in {folder}: {there}; rename them to ten digits and .png, such as 0000000003.png"
-    return f"no {what} in {folder}: {_what_to_do(root, folder, sequence, download=download)}"
+    return f"no {what} in {folder}: {what_to_do(root, {sequence: folder}, download=download)}"
 
 
-def is_elsewhere(root: Location, place: Location) -> bool:
-    """Whether something lies where one might have put what belongs to a place."""
-    return next(_elsewhere(root, place), None) is not None
+def what_to_do(root: Location, places: Mapping[str, Location], *, download: str) -> str:
+    """What to do where nothing is in the places of some sequences for what is in one of KITTI-360's downloads."""
+    if found := next((found for place in places.values() for found in _elsewhere(root, place)), None):
+        return found
+    if download in _NOT_OF_TEST_DRIVES and places and all(sequence in _TEST_DRIVES for sequence in places):
+        return "those of KITTI-360's test drives are not public: give your own, or take another sequence"
+    return f"download KITTI-360's {download} into the root folder"
 
 
 def missing_file(root: Location, sequence: str) -> str | None:
@@ -59,20 +65,12 @@ def no_drives(root: Location, doubled: Sequence[Location]) -> str:
         folder = doubled[0] / doubled[0].name
         return f"no sequence under {root}: {folder} is one folder too deep: move what is in it up by one"
     folders = folders_in(root)
-    for other in (*(root / name for name in folders), absolute(root).parent):
+    for other in (*(root / name for name in folders[:_MOST_SEARCHED]), absolute(root).parent):
         if is_folder(paths.poses_root(other)):
             return f"no sequence under {root}, but under {other}: give --root {other}"
     there = f"it holds {', '.join(folders[:_MOST_NAMED])}" if folders else "it holds no folder"
     wanted = f"{paths.poses_root(root).name} and {relative(paths.masks_root(root), root)}"
-    return f"no sequence under {root}: {there}, but nothing in {wanted}: check --root"
-
-
-def _what_to_do(root: Location, place: Location, sequence: str, *, download: str) -> str:
-    if found := next(_elsewhere(root, place), None):
-        return found
-    if sequence in _TEST_DRIVES:
-        return "those of KITTI-360's test drives are not public: give your own, or take another sequence"
-    return f"download KITTI-360's {download} into the root folder"
+    return f"no sequence under {root}: {there}, but nothing in {wanted}: check --root, or download them"
 
 
 def _elsewhere(root: Location, place: Location) -> Iterator[str]:

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, MASKS, Drive
-from vsrd_ray.datasets.kitti360 import drives, paths
+from vsrd_ray.datasets.kitti360 import downloads, drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
-from vsrd_ray.datasets.kitti360.downloads import is_elsewhere, missing_file, no_drives, no_frames
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import read_instance_map
 from vsrd_ray.errors import InputError
@@ -44,7 +43,7 @@ class KITTI360:
         names = drives.list_drives(root)
         doubled = [folder for folder in (paths.poses_root(root), paths.masks_root(root)) if folder.name in names]
         if not (names := [name for name in names if name not in [folder.name for folder in doubled]]):
-            raise InputError(no_drives(root, doubled))
+            raise InputError(downloads.no_drives(root, doubled))
         return names
 
     def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
@@ -59,19 +58,18 @@ class KITTI360:
         what = {MASKS: "instance masks", IMAGES: "images"}[layer]
         folder_of = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer]
         if name is None:
-            name = next((one for one in self.drives(root) if is_elsewhere(root, folder_of(root, one, sensor))), None)
-        if name is None:
+            places = {one: folder_of(root, one, sensor) for one in self.drives(root)}
             root_of_layer = {MASKS: paths.masks_root, IMAGES: paths.images_root}[layer](root)
-            place = f"{what} of {sensor} in {root_of_layer}"
-            return f"no {place}: download KITTI-360's {_DOWNLOADS[layer]}"
-        return no_frames(root, name, folder_of(root, name, sensor), what=what, download=_DOWNLOADS[layer])
+            fix = downloads.what_to_do(root, places, download=_DOWNLOADS[layer])
+            return f"no {what} of {sensor} in {root_of_layer}: {fix}"
+        return downloads.no_frames(root, name, folder_of(root, name, sensor), what=what, download=_DOWNLOADS[layer])
 
     def open(self, root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
         """See `Dataset.open`."""
         try:
             return drives.open_drive(root, name, cameras)
         except InputError:
-            if (found := missing_file(root, name)) is not None:
+            if (found := downloads.missing_file(root, name)) is not None:
                 raise InputError(found) from None
             raise
 
@@ -119,6 +117,6 @@ class KITTI360:
                 return None
 
 
-_DOWNLOADS = {MASKS: "2D semantics", IMAGES: "perspective images"}
+_DOWNLOADS = {MASKS: downloads.SEMANTICS, IMAGES: downloads.IMAGES}
 
 SPEC = KITTI360()
