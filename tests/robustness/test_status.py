@@ -118,4 +118,6 @@ def test_clocks_that_differ(command, here, ahead, said):
     result = command("status", "out")
     assert result.exit_code == 0, result.output
     assert "Status    running\n" in result.stdout
-    assert f"Noted     {said}" in result.stdout.replace("59 min 59 s", "1 h 00 min").replace("60 min 00 s", "1 h 00 min")
+    assert f"Noted     {said}" in result.stdout.replace("59 min 59 s", "1 h 00 min").replace(
+        "60 min 00 s", "1 h 00 min"
+    )
