@@ -13,6 +13,7 @@ _FIXES = {
         "EISDIR": "a file belongs there: move the folder away",
         "ENOTDIR EEXIST": "a folder belongs there: move the file away",
         "ENOENT": "bring it back, or check the path",
+        "EFBIG": "allow larger files (ulimit -f), or use a file system that has them",
         "ENAMETOOLONG": "give a shorter name",
         "ELOOP": "mend the link, which leads back to itself",
         "EMFILE ENFILE": "allow more open files (ulimit -n)",

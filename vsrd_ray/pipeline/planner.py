@@ -139,6 +139,8 @@ def because(error: Exception, drive: str) -> InputError:
     if isinstance(error, VSRDRayError):
         raise error
     logger.debug("%s cannot be used", drive, exc_info=error)
-    found = InputError(explained(error) if isinstance(error, OSError) else f"{drive} cannot be used: {one_line(error)}")
+    is_named = isinstance(error, OSError) and error.filename is not None
+    reason = explained(error) if isinstance(error, OSError) else one_line(error)
+    found = InputError(reason if is_named else f"{drive} cannot be used: {reason}")
     found.__cause__ = error
     return found

@@ -10,8 +10,8 @@ import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -163,9 +163,10 @@ def read_bytes(path: Location) -> bytes:
     """A whole file, in one request.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it cannot be read; the error of a local one names it.
     """
-    return path.read_bytes() if isinstance(path, Path) else cast("bytes", path.fs.cat_file(path.path))
+    with naming(path):
+        return path.read_bytes() if isinstance(path, Path) else cast("bytes", path.fs.cat_file(path.path))
 
 
 def read_ends(path: Location, *, head: int, tail: int) -> tuple[bytes, bytes, int]:
@@ -177,10 +178,10 @@ def read_ends(path: Location, *, head: int, tail: int) -> tuple[bytes, bytes, in
         tail: bytes from the end; fewer come from a shorter file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it cannot be read; the error of a local one names it.
     """
     if isinstance(path, Path):
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             first = file.read(head)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - tail))
@@ -259,6 +260,23 @@ def _upload(local: Path, target: UPath) -> None:
     files = [path for path in sorted(local.rglob("*")) if path.is_file()]
     objects = [target / path.relative_to(local).as_posix() for path in files]
     target.fs.put([str(path) for path in files], [path.path for path in objects])
+
+
+@contextmanager
+def naming(path: Location, *, parts: Location | None = None) -> Iterator[None]:
+    """Lets errors of the operating system name a local place: those of a disk that is full or fails do not.
+
+    Args:
+        path: the place.
+        parts: what is read or written for it, and means nothing to the user.
+    """
+    try:
+        yield
+    except OSError as error:
+        is_part = parts is not None and str(error.filename).startswith(str(parts))
+        if isinstance(path, Path) and (error.filename is None or is_part):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
 
 
 def read_table(path: Location, schema: pa.Schema | None = None) -> pa.Table:

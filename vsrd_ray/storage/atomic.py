@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vsrd_ray.storage import Location, bring
+from vsrd_ray.storage import Location, bring, naming
 
 
 @contextmanager
@@ -27,12 +27,9 @@ def atomic_write(path: Location) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            yield temporary
-            temporary.replace(path)
-        except OSError as error:
-            if error.filename in (None, str(temporary)):  # the disk is full, or the folder cannot be written
-                error.filename, error.filename2 = str(path), None
-            raise
+            with naming(path, parts=temporary):
+                yield temporary
+                temporary.replace(path)
         finally:
             with suppress(OSError):  # what hinders this has been told
                 temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ import cv2
 import numpy as np
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, WorkerError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.storage import Location, bring, listing, make_folder
+from vsrd_ray.storage import Location, bring, listing, make_folder, naming
 from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.storage.targets import check_folder
 from vsrd_ray.synthetic import layers, nuscenes, rig
@@ -26,6 +27,7 @@ from vsrd_ray.synthetic.street import camera_matrix
 from vsrd_ray.synthetic.truth import boxes_xml
 from vsrd_ray.synthetic.views import LEFT
 
+_STAGED = ".street-"  # begins the name of the folder that a sequence is put together in
 _ONE_THREAD: dict[str, str] = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -62,12 +64,15 @@ def synthesize(
     Raises:
         InputError: `output` holds this sequence already, or was calibrated for other images.
         OutputError: it is a file, or cannot be written.
+        WorkerError: a process that renders frames has ended.
     """
     calibration = _calibration_files(settings)
     _refuse_what_is_there(output, settings, calibration)
     studio = Studio(settings)
     make_folder(output)
-    with tempfile.TemporaryDirectory(prefix=".street-", dir=output if isinstance(output, Path) else None) as folder:
+    place = output if isinstance(output, Path) else None
+    staging = tempfile.TemporaryDirectory(prefix=_STAGED, dir=place)
+    with naming(output, parts=output / _STAGED), staging as folder:
         staged = Path(folder)
         facts = _write_frames(staged, studio, progress, jobs)
         _write_drive(staged, studio, facts)
@@ -110,6 +115,10 @@ def _renderers(root: Path, studio: Studio, jobs: int) -> Iterator[Iterator[Frame
         )
         try:
             yield pool.map(_render, frames)
+        except BrokenProcessPool as error:  # such as for want of memory
+            raise WorkerError(
+                "a process that renders frames has ended: give fewer of them, such as --jobs 1"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

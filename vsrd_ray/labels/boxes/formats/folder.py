@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
-from vsrd_ray.storage import Location, bring, is_folder
+from vsrd_ray.storage import Location, bring, is_folder, naming
 from vsrd_ray.storage.targets import check_folder
 
 NOTE = "export.json"  # says what wrote the folder, and marks it as whole: it is written last
@@ -41,9 +41,10 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
         shutil.rmtree(folder, ignore_errors=True)
         _make(folder, destination)
         try:
-            yield folder
-            _write_note(folder, note)
-            _put_in_place(folder, destination)
+            with naming(destination, parts=folder):
+                yield folder
+                _write_note(folder, note)
+                _put_in_place(folder, destination)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     else:
