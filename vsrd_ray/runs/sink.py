@@ -360,8 +360,10 @@ class Sink:
         order = [(column, "ascending") for column in ("frame", *table.sort_by)]
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
             some = frames[start : start + _FRAMES_AT_ONCE]
-            rows = opened.store.rows(table.name, opened.coverage.groups_of(some)).sort_by(order)
-            self._write(texts, opened.plan, list(rows_by_frame(rows, some)))
+            rows = opened.store.rows(table.name, opened.coverage.groups_of(some))
+            frame = rows["frame"].to_numpy()
+            rows = rows.filter(pa.array((frame >= some[0]) & (frame <= some[-1])))  # a group may label a whole drive
+            self._write(texts, opened.plan, list(rows_by_frame(rows.sort_by(order), some)))
 
     def _write(self, texts: LabelTexts, plan: DrivePlan, contents: list[tuple[int, pa.Table]]) -> None:
         if storage.is_local(self.output):

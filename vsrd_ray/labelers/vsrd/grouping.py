@@ -8,7 +8,7 @@ Shapes: F readable frames, in positions 0 .. F - 1; frame numbers may have gaps.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +19,19 @@ from vsrd_ray.data.index import SIDES, is_any_of, readable_frames
 from vsrd_ray.labelers.vsrd.config import GroupingSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InstanceGroup:
     """Targets in which exactly the same instances count."""
 
     instance_ids: tuple[int, ...]  # ascending
     frames: tuple[int, ...]  # the targets, ascending
     target_frame: int  # the middle one of them, which is optimised
-    candidates: tuple[int, ...]  # ascending; frames that can be sources of that target
+    around: np.ndarray  # [C + 1] ascending; frames that can be sources of that target, and the target itself
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """[C] ascending; frames that can be sources of the target."""
+        return tuple(self.around[self.around != self.target_frame].tolist())
 
 
 def instance_groups(index: pa.Table, settings: GroupingSettings, classes: Iterable[str]) -> list[InstanceGroup]:
@@ -49,13 +54,12 @@ def instance_groups(index: pa.Table, settings: GroupingSettings, classes: Iterab
     for instance_ids, positions in members.items():
         middle = positions[len(positions) // 2]
         first, last = candidates[middle]
-        around = np.delete(frames[first : last + 1], middle - first)
         groups.append(
             InstanceGroup(
                 instance_ids=instance_ids,
                 frames=tuple(frames[positions].tolist()),
                 target_frame=int(frames[middle]),
-                candidates=tuple(around.tolist()),
+                around=frames[first : last + 1],  # a view: where a car waits, every group has all frames around it
             )
         )
     return groups
@@ -76,7 +80,7 @@ def plan_groups(
 
 
 def _group_plan(group: InstanceGroup, *, sequence: str, camera: str, num_sources: int) -> InstanceGroupPlan:
-    sources = choose_sources(group.candidates, num_sources)
+    sources = choose_sources(group.around[group.around != group.target_frame], num_sources)
     num_instances = len(group.instance_ids)
     return InstanceGroupPlan(
         group_id=f"{sequence}-{camera}-{group.target_frame:010d}",
@@ -91,7 +95,7 @@ def _group_plan(group: InstanceGroup, *, sequence: str, camera: str, num_sources
     )
 
 
-def choose_sources(candidates: tuple[int, ...], num_sources: int) -> tuple[int, ...]:
+def choose_sources(candidates: Sequence[int] | np.ndarray, num_sources: int) -> tuple[int, ...]:
     """The middle frame (position length // 2) of each of `num_sources` nearly equal runs of ascending candidates."""
     runs = np.array_split(np.array(candidates, dtype=np.int64), num_sources)
     return tuple(int(run[len(run) // 2]) for run in runs)
@@ -135,8 +139,9 @@ def _candidate_ranges(
         if not ids:
             continue
         if ids not in runs:
-            shown, counts = np.unique(np.concatenate([shown_at[number] for number in ids]), return_counts=True)
-            enough = shown[counts / len(ids) >= min_shared] if min_shared else np.arange(len(frames))
+            shown = np.concatenate([shown_at[number] for number in ids])
+            shares = np.bincount(shown - shown.min()) / len(ids)
+            enough = shown.min() + np.flatnonzero(shares >= min_shared) if min_shared else np.arange(len(frames))
             runs[ids] = _runs(enough)
         firsts, lasts = runs[ids]
         k = int(np.searchsorted(firsts, position, side="right")) - 1

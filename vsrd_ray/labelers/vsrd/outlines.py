@@ -171,18 +171,28 @@ class _Contour:
 
 def _contour(mask: np.ndarray) -> _Contour:
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    loops = [contour[:, 0].astype(np.float64) for contour in contours]
-    smooth = [
-        _normals(p, chord=min(len(p) // 3, max(_CHORD_POINTS, round(_SMOOTH_CHORD_SHARE * len(p))))) for p in loops
-    ]
-    normals = [_normals(p, chord=_CHORD_POINTS) for p in loops]
-    return _Contour(np.concatenate(loops), np.concatenate(normals), np.concatenate(smooth))
+    points = np.concatenate(contours)[:, 0].astype(np.float64)
+    lengths = np.array([len(contour) for contour in contours])
+    smooth = np.maximum(_CHORD_POINTS, np.rint(_SMOOTH_CHORD_SHARE * lengths).astype(np.int64))
+    return _Contour(
+        points,
+        _normals(points, lengths, chords=np.full(len(lengths), _CHORD_POINTS)),
+        _normals(points, lengths, chords=np.minimum(lengths // 3, smooth)),
+    )
 
 
-def _normals(loop: np.ndarray, *, chord: int) -> np.ndarray:
-    """Outward unit normals [P, 2] of a closed loop of points [P, 2]; 0 where it is too small to have any."""
+def _normals(
+    points: np.ndarray,  # [P, 2] of closed loops [L], one after the other
+    lengths: np.ndarray,  # [L] points of each loop
+    *,
+    chords: np.ndarray,  # [L] points
+) -> np.ndarray:
+    """Outward unit normals [P, 2]; 0 where a loop is too small to have any."""
+    loop = np.repeat(np.arange(len(lengths)), lengths)
+    first, length, chord = (lengths.cumsum() - lengths)[loop], lengths[loop], chords[loop]
+    place = np.arange(len(points)) - first
     # cv2 goes round outer contours with the inside on the left hand as seen in the image (u right, v down).
-    du, dv = (np.roll(loop, -chord, axis=0) - np.roll(loop, chord, axis=0)).T
+    du, dv = (points[first + (place + chord) % length] - points[first + (place - chord) % length]).T
     normals = np.stack([-dv, du], axis=-1)
     return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.labels.boxes.columns import numbers
@@ -81,7 +82,7 @@ def choose_frames(tables: SequenceTables, count: int) -> list[int]:
 def choose_views(tables: SequenceTables, instance: int) -> list[ViewChoice]:
     """Close-ups of an instance, the first of which says most; none where it has no row."""
     rows = tables.rows
-    own = np.flatnonzero(rows.instances == instance)
+    own = tables.rows_of_instances[instance]
     labelled = own[rows.boxes[own] >= 0]
     if not len(labelled):
         return [ViewChoice(int(own[np.argmax(rows.mask_areas[own])]), "large")]
@@ -106,9 +107,11 @@ def _described_box(tables: SequenceTables, labelled: np.ndarray) -> int:
     It is the most confident box of the fit; a human's only where there is no other.
     """
     boxes = tables.rows.boxes[labelled]
-    is_fitted = ~is_any_of(tables.boxes["source"], [HUMAN]).to_numpy()[boxes]
-    boxes = boxes[is_fitted] if is_fitted.any() else boxes
-    confidences = np.round(numbers(tables.boxes, ("confidence",))[boxes, 0], 4)  # as many decimals as the page has
+    described = tables.boxes.select(["source", "confidence"]).take(pa.array(boxes))
+    confidences = np.round(numbers(described, ("confidence",))[:, 0], 4)  # as many decimals as the page has
+    is_fitted = ~is_any_of(described["source"], [HUMAN]).to_numpy()
+    if is_fitted.any():
+        boxes, confidences = boxes[is_fitted], confidences[is_fitted]
     return int(boxes[np.argmax(np.nan_to_num(confidences, nan=-1.0))])
 
 

@@ -5,6 +5,7 @@ mask, by its label or by both.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +61,13 @@ class SequenceTables:
     def origin(self) -> np.ndarray:
         """[3] whole metres in the middle of the drive: positions from there have few digits."""
         return np.round(np.mean([self.sequence.T_world_cam[frame][:3, 3] for frame in self.frames.tolist()], axis=0))
+
+    @cached_property
+    def rows_of_instances(self) -> list[np.ndarray]:
+        """[N] the rows of each instance, ascending."""
+        order = np.argsort(self.rows.instances, kind="stable")
+        counts = np.bincount(self.rows.instances, minlength=len(self.instance_ids))
+        return np.split(order, counts.cumsum()[:-1])
 
     @property
     def class_names(self) -> list[str]:
