@@ -83,6 +83,11 @@ class RunPaths:
         return self.output / "corrections"
 
     @property
+    def before_import(self) -> Location:
+        """What the last import of corrections has replaced, so that it can be undone."""
+        return self.corrections / "before"
+
+    @property
     def evaluation(self) -> Location:
         """What `vsrd-ray evaluate` found."""
         return self.output / "evaluation.json"

@@ -169,9 +169,11 @@ def _check_inputs(output: Location, sequence: str, schema: pa.Schema, path: Loca
     corrected = (schema.metadata or {}).get(_FINGERPRINT)
     labelled = stored_fingerprint(RunPaths(output).index(sequence))
     if corrected is not None and labelled is not None and corrected.decode() != labelled:
+        listed = RunPaths(output).corrections / f"{sequence}.parquet"
+        rows = RunPaths(output).table(FOLDER, sequence) / "human-*.parquet"
         raise InputError(
-            f"{path}: corrections of other inputs than those of {sequence} that are labelled in {output}: move this "
-            "file away, with the other one of these corrections, and correct the labels as they are now"
+            f"{path}: corrections of other inputs than those of {sequence} that {output} holds labels of: "
+            f"move {listed} and {rows} away, and correct the labels as they are now"
         )
 
 
