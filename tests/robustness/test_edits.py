@@ -77,7 +77,7 @@ def boxes(frame: int) -> int:
 def state() -> dict[str, bytes]:
     """Everything in OUTPUT but what an import can be undone with."""
     paths = (path for path in Path("out").rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path): path.read_bytes() for path in paths if "before" not in path.parts}
+    return {str(path): path.read_bytes() for path in paths if ".before-import" not in path.parts}
 
 
 # ---- times ----
@@ -497,5 +497,5 @@ def test_options_of_import_that_do_not_go_together_are_refused(here, command, op
 def test_a_torn_note_of_what_can_be_undone_is_named(kitti, take, command, refused):
     edit(3, without_first)
     take()
-    Path("out/corrections/before/import.json").write_text("{")
+    Path("out/.before-import/import.json").write_text("{")
     refused(command("import", "out", "--undo"), "import.json", "cannot be undone")

@@ -85,7 +85,7 @@ class RunPaths:
     @property
     def before_import(self) -> Location:
         """What the last import of corrections has replaced, so that it can be undone."""
-        return self.corrections / "before"
+        return self.output / ".before-import"
 
     @property
     def evaluation(self) -> Location:

@@ -3,7 +3,7 @@
 They lie in OUTPUT/labels/sequence=<sequence>/human-<camera>.parquet, and the frames that were reviewed in
 OUTPUT/corrections/<sequence>.parquet. Every import writes both anew, the rows first: rows of frames that are not
 reviewed yet do not count, so an import that is killed has changed whole frames or nothing. What both files were before
-the last import is kept in OUTPUT/corrections/before. Both name the inputs, by their fingerprint, that they are of.
+the last import is kept in OUTPUT/.before-import. Both name the inputs, by their fingerprint, that they are of.
 Shapes: N boxes of one frame.
 """
 
