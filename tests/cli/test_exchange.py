@@ -44,11 +44,14 @@ def test_the_commands_know_every_format(command):
 def test_export(serial_run, command, street, tmp_path, name):
     if name == "rerun":
         pytest.importorskip("rerun", reason="no rerun-sdk: pip install 'vsrd-ray[rerun]'")
-    result = command("export", serial_run, "--root", street, "--format", name, "--output", tmp_path / name)
+    where = ("--root", street, "--format", name, "--output", tmp_path / name)
+    result = command("export", serial_run, *where, "--keep-doubtful")
     assert result.exit_code == 0, result.output
     count = read_labels(serial_run).num_rows
-    assert count > 0 and f"{count} boxes in " in result.stdout
-    assert json.loads((tmp_path / name / "export.json").read_text())["boxes"] == count
+    note = json.loads((tmp_path / name / "export.json").read_text())
+    assert count > 0 and f"{note['boxes']} boxes in " in result.stdout
+    assert note["boxes"] + sum(note["left_out"].values()) == count
+    assert name == "kitti360" or note["boxes"] == count
 
 
 def test_the_page_on_formats_has_each_of_them_and_no_other_option():
@@ -76,7 +79,7 @@ def test_filters_reach_the_export(serial_run, command, street, tmp_path):
     note = json.loads((tmp_path / "csv" / "export.json").read_text())
     assert note["selection"] == {
         "min_confidence": 0.2, "max_range": 25, "classes": ["car", "truck"], "sequences": [SEQUENCE],
-        "exclude_moving": True, "prefer": "auto",
+        "exclude_moving": True, "keep_doubtful": False, "prefer": "auto", "split": "vsrd",
     }  # fmt: skip
     assert note["boxes"] < labels.num_rows
 

@@ -124,7 +124,7 @@ def set_times(street: Path) -> None:
 
 
 def files_in(folder: Path, *parts: str) -> dict[str, bytes]:
-    """Relative path -> bytes of every file; of a link, where it leads to; of a recording, what is stable in it."""
+    """Relative path -> bytes of every file; of a link, where it leads to; of others, what is stable in them."""
     files: dict[str, bytes] = {}
     for path in sorted(path for part in parts or (".",) for path in (folder / part).rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -132,9 +132,17 @@ def files_in(folder: Path, *parts: str) -> dict[str, bytes]:
             files[name] = LINK + str(path.readlink()).encode()
         elif path.suffix == ".rrd":
             files[f"{name}.json"] = json.dumps(_recording(path), indent=1).encode()
+        elif path.name == "export.json":
+            files[name] = json.dumps(_note(path), indent=2).encode()
         elif path.is_file():
             files[name] = path.read_bytes()
     return files
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What an export says of itself, without what tells of the bytes of its files and of the street's."""
+    note = json.loads(path.read_text())
+    return {key: value for key, value in note.items() if key not in ("digests", "fingerprints")}
 
 
 def _recording(path: Path) -> dict[str, Any]:

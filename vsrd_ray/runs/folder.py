@@ -64,6 +64,12 @@ class RunFolder:
         return rows.sort_by([(name, "ascending") for name in ("sequence", "frame", *table.sort_by)])
 
 
+def digest_of_inputs(output: Location, sequence: str) -> str | None:
+    """What tells, by content, the inputs of a sequence that a run has labelled; None of runs of old versions."""
+    identity = read_inputs(output).identities.get(sequence)
+    return "-".join(identity.values()) if identity else None
+
+
 def check_root(output: Location, root: Location) -> None:
     """Refuse a dataset that is not the one that a run labelled, by its content. Runs of old versions do not tell.
 

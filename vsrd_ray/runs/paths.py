@@ -89,6 +89,11 @@ class RunPaths:
         return self.output / "superseded"
 
     @property
+    def before_import(self) -> Location:
+        """What the last import of corrections has replaced, so that it can be undone."""
+        return self.output / ".before-import"
+
+    @property
     def evaluation(self) -> Location:
         """What `vsrd-ray evaluate` found."""
         return self.output / "evaluation.json"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from vsrd_ray.labels.boxes.criteria import MAX_RANGE, check_range
-from vsrd_ray.labels.commands import run_root_options
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE, MIN_CONFIDENCE, check_range
+from vsrd_ray.labels.commands import other_root_option, run_root_options
 from vsrd_ray.options import (
     PATH,
     camera_option,
@@ -85,6 +85,18 @@ def options() -> Mapping[str, Sequence[click.Option]]:
                 help="Sequences, with commas between them.  [default: all]",
             ),
             click.Option(["--exclude-moving"], is_flag=True, help="Leave out boxes that are marked as moving."),
+            click.Option(
+                ["--keep-doubtful"],
+                is_flag=True,
+                help=f"Hand over boxes believed to be wrong too: moving, or of a confidence under {MIN_CONFIDENCE:g}.",
+            ),
+            click.Option(
+                ["--split"],
+                default="vsrd",
+                show_default=True,
+                metavar="vsrd|random:SEED|FILE",
+                help="Into train, val and test; FILE has a line `SEQUENCE train|val|test` for each.",
+            ),
             _prefer(),
         ),
         "report": (
@@ -168,26 +180,60 @@ def convert(
 
 @click.command("import")
 @click.argument("output", type=PATH)
-@click.argument("source", type=PATH)
-@run_root_options
-@click.option("--format", "format", type=click.Choice(["kitti", "cvat"]), required=True, help="See docs/formats.md.")
+@click.argument("source", type=PATH, required=False)
+@click.option("--root", type=PATH, envvar="KITTI360_DATASET", show_envvar=True, help="Dataset: its root folder.")
+@other_root_option
+@click.option("--format", "format", type=click.Choice(["kitti", "cvat"]), help="See docs/formats.md.")
 @click.option("--confirm-unchanged", is_flag=True, help="Take frames without a change for reviewed as well.")
-def import_(output: Location, source: Location, root: Location, format: str, confirm_unchanged: bool) -> None:
+@click.option("--confirm-changes", is_flag=True, help="Import even if most boxes go, or none stays where it is.")
+@click.option("--dry-run", is_flag=True, help="Say what would change in which frame, and write nothing.")
+@click.option("--undo", is_flag=True, help="Take the last import into OUTPUT back, in place of SOURCE.")
+def import_(
+    *,
+    output: Location,
+    source: Location | None,
+    root: Location | None,
+    format: str | None,
+    confirm_unchanged: bool,
+    confirm_changes: bool,
+    dry_run: bool,
+    undo: bool,
+) -> None:
     """Read boxes that a human corrected in SOURCE back into the run in OUTPUT, as rows with source=human.
 
     A frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a frame again replaces what
     was imported for it before.
     """
-    from vsrd_ray.labels.boxes.corrections import import_labels
+    from vsrd_ray.labels.boxes.corrections import import_labels, undo_import
     from vsrd_ray.runs.lock import locked
     from vsrd_ray.runs.manifest import read_inputs
 
-    read_inputs(output)  # says what is wrong with a folder that is no run, before it is locked
+    if undo:
+        if source is not None or dry_run:
+            raise click.UsageError("--undo is for OUTPUT alone: leave SOURCE and --dry-run out")
+        read_inputs(output)  # says what is wrong with a folder that is no run, before it is locked
+        with locked(output):
+            click.echo(f"{undo_import(output)} frames are again as they were before the last import")
+        return
+    if source is None or root is None or format is None:
+        raise click.UsageError("give OUTPUT, SOURCE, --root and --format, or OUTPUT and --undo")
+    read_inputs(output)
     with locked(output):
         summary = import_labels(
-            output, root, source, format=format, confirm_unchanged=confirm_unchanged, progress=progress_bar("frame")
+            output,
+            root,
+            source,
+            format=format,
+            confirm_unchanged=confirm_unchanged,
+            confirm_changes=confirm_changes,
+            dry_run=dry_run,
+            progress=progress_bar("frame"),
         )
+    if dry_run:
+        for change in summary.changes:
+            place = f"{change.sequence}, frame {change.frame}"
+            click.echo(f"{place}: {change.moved} changed, {change.added} added, {change.removed} taken away")
     click.echo(
-        f"{summary.frames} frames imported, {summary.unchanged} without a change left as they are: "
-        f"{summary.boxes} boxes, {summary.moved} changed, {summary.added} added, {summary.removed} taken away"
+        f"{summary.frames} frames {'to be ' if dry_run else ''}imported, {summary.unchanged} without a change left as "
+        f"they are: {summary.boxes} boxes, {summary.moved} changed, {summary.added} added, {summary.removed} taken away"
     )

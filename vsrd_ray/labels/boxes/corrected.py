@@ -11,9 +11,10 @@ import numpy as np
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.checks import MAX_ANGLE, MAX_EXTENT
 from vsrd_ray.labels.boxes.kitti import kitti_type
+from vsrd_ray.storage import Location
 
-_MAX_EXTENT = 200.0  # metres
 _MAX_DISTANCE = 1000.0  # metres
 
 
@@ -28,7 +29,9 @@ class CorrectedFrame:
     given_ids: tuple[int | None, ...]  # [N] instance ids that the file gives with its boxes
     exported_ids: tuple[int, ...] | None  # instance ids of the lines as they were exported, where that is known
     rounding: float  # metres and radians by which the file may differ from what was exported
-    place: str  # the file, for errors
+    file: Location  # that it was read from
+    place: str  # the same, for errors
+    places: tuple[str, ...]  # [N] lines or entries of the boxes, for messages
 
 
 def class_of(text: str, classes: ClassTable, place: str) -> str:
@@ -61,11 +64,21 @@ def check_sizes(dimensions_lwh: np.ndarray, place: str) -> None:
     """Refuse a size [3] that is no box's.
 
     Raises:
-        InputError: an extent that is not above 0, or above `_MAX_EXTENT`; `place` is named.
+        InputError: an extent that is not above 0, or above `MAX_EXTENT`; `place` is named.
     """
-    if not ((dimensions_lwh > 0) & (dimensions_lwh <= _MAX_EXTENT)).all():
+    if not ((dimensions_lwh > 0) & (dimensions_lwh <= MAX_EXTENT)).all():
         length, width, height = dimensions_lwh.tolist()
         raise InputError(
             f"{place}: length {length:g}, width {width:g} and height {height:g} m must be above 0 and at most "
-            f"{_MAX_EXTENT:g}: correct the size"
+            f"{MAX_EXTENT:g}: correct the size"
         )
+
+
+def check_angle(radians: float, name: str, place: str) -> None:
+    """Refuse an angle that is none in radians, such as one in degrees.
+
+    Raises:
+        InputError: it is beyond [-pi, pi] by more than a rounding; `place` is named.
+    """
+    if not abs(radians) <= MAX_ANGLE:
+        raise InputError(f"{place}: {name} {radians:g} is no angle in radians from -pi to pi: correct it")

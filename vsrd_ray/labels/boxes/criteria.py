@@ -8,6 +8,7 @@ import math
 from vsrd_ray.errors import InputError
 
 MIN_MASK_AREA = 128  # px of mask for an instance to count in a frame (VSRD, the M128 of its frame groups)
+MIN_CONFIDENCE = 0.1  # under which a box is not handed over as an object unless that is asked for
 MAX_RANGE = 40.0  # metres from the camera to the true centre, for label quality
 
 

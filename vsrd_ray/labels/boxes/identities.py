@@ -98,7 +98,7 @@ class Identities:
         if frame.exported_ids is None or len(frame.exported_ids) != len(ids):
             return
         for n, exported in enumerate(frame.exported_ids):
-            if ids[n] is None and exported not in ids:
+            if ids[n] is None and exported not in ids and exported in self.used_ids:
                 ids[n] = exported
 
     def _covering(self, frame: CorrectedFrame, ids: list[int | None], sight: Sight) -> None:

@@ -14,6 +14,7 @@ from vsrd_ray.storage.atomic import atomic_write
 
 # The largest angle of four decimals below pi: rounding must not leave [-pi, pi).
 _LARGEST_ANGLE = 3.1415
+IGNORED = "DontCare"  # KITTI's type of regions that are not labelled
 # Classes that KITTI calls by another name than KITTI-360.
 _TYPES = {"person": "Pedestrian", "rider": "Cyclist", "train": "Tram"}
 _LABEL_FILE = re.compile(r"\d{10}\.txt")
@@ -80,6 +81,12 @@ def label_lines(rows: pa.Table) -> list[str]:
             no column `confidence`.
     """
     return [_line(row) for row in rows.to_pylist()]
+
+
+def ignored_lines(rows: pa.Table) -> list[str]:
+    """KITTI lines of regions where something is that nobody labels, in the order of the rows."""
+    boxes = ((_fixed(row[name], 2) for name in BOX_2D) for row in rows.select(BOX_2D).to_pylist())
+    return [" ".join((IGNORED, "-1 -1 -10", *box, "-1 -1 -1 -1000 -1000 -1000 -10")) for box in boxes]
 
 
 def write_frame(path: Location, rows: pa.Table) -> None:

@@ -5,17 +5,18 @@ Shapes: N boxes.
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive, View
-from vsrd_ray.data.index import empty_frames, is_any_of
+from vsrd_ray.data.index import SIDES, empty_frames, is_any_of
 from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.columns import BOX_2D, centers_cam, numbers
+from vsrd_ray.labels.boxes.criteria import MIN_CONFIDENCE
 from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
 from vsrd_ray.runs.folder import check_files, group_frames, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
@@ -38,7 +39,22 @@ class Selection:
     classes: tuple[str, ...] | None = None  # None: every one
     sequences: tuple[str, ...] | None = None  # None: all of the run
     exclude_moving: bool = False
+    keep_doubtful: bool = True  # boxes that the labeler itself believes to be wrong; see `is_doubtful`
     prefer: Preference = "human"  # see `read_labels`
+    split: str = "vsrd"  # into train, val and test, where a format has them; see `vsrd_ray.labels.boxes.formats.splits`
+
+
+# Why boxes are left out, in the order in which it is asked: a box counts for the first reason alone. What is left out
+# for lack of trust is an object all the same: its place in the image is handed on, where a format has such places.
+CLASSES, RANGE, MOVING, CONFIDENCE, DOUBTFUL = (
+    "of other classes",
+    "beyond --max-range",
+    "marked as moving",
+    "under --min-confidence",
+    f"moving, or of a confidence under {MIN_CONFIDENCE:g} (--keep-doubtful has them)",
+)
+_NOT_TRUSTED = (MOVING, CONFIDENCE, DOUBTFUL)
+HIDDEN = "behind the camera or beside the image"
 
 
 @dataclass(frozen=True)
@@ -52,15 +68,28 @@ class LabelledSequence:
     uncorrected_frames: tuple[
         int, ...
     ] = ()  # ascending: those a human reviewed, where the labeler's rows are preferred
+    left_out: Mapping[str, int] = field(default_factory=dict)  # numbers of boxes, by the reason
+    ignored: pa.Table | None = None  # of them, those that are not trusted: `BOX_2D` is their mask's, where there is one
+    splits: tuple[str, ...] = ()  # train, val or test of each frame
 
     def by_frame(self) -> Iterator[tuple[View, pa.Table]]:
         """Each frame with its rows."""
         for frame, rows in rows_by_frame(self.rows, self.frames):
             yield self.sequence.view(frame), rows
 
+    def ignored_by_frame(self) -> Iterator[pa.Table]:
+        """Of each frame, the rows of what is not trusted and has a place in the image."""
+        if self.ignored is None:
+            yield from (self.rows.slice(0, 0) for _ in self.frames)
+            return
+        seen = self.ignored.filter(pa.array(_has_area(self.ignored)))
+        yield from (rows for _, rows in rows_by_frame(seen, self.frames))
+
     def in_image(self) -> "LabelledSequence":
         """The same without the boxes that are not in their image (`is_in_image`)."""
-        return replace(self, rows=self.rows.filter(pa.array(is_in_image(self.rows))))
+        rows = self.rows.filter(pa.array(is_in_image(self.rows)))
+        hidden = self.rows.num_rows - rows.num_rows
+        return replace(self, rows=rows, left_out={**self.left_out, HIDDEN: hidden} if hidden else self.left_out)
 
 
 def select(output: Location, root: Location, selection: Selection) -> list[LabelledSequence]:
@@ -91,10 +120,13 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
         frames = tuple(sorted({*labelled_frames(output, groups, sequence=name, inputs=inputs), *of_human}))
         check_files(output, groups, sequence=name, folder=FOLDER)
         check_poses(drive, frames)
-        rows = _wanted(sequence_labels(labels, sequence=name, camera=inputs.camera), selection)
-        rows = rows.filter(is_any_of(rows["frame"], frames))
+        rows = sequence_labels(labels, sequence=name, camera=inputs.camera)
+        rows, ignored, left_out = _sorted_out(rows.filter(is_any_of(rows["frame"], frames)), selection)
         failed = failed_frames(groups, sequence=name, labelled=frames)
-        chosen.append(LabelledSequence(drive, frames, rows, tuple(failed), tuple(sorted(uncorrected))))
+        ignored = _with_mask_boxes(ignored, read_index(output, name))
+        chosen.append(
+            LabelledSequence(drive, frames, rows, tuple(failed), tuple(sorted(uncorrected)), left_out, ignored)
+        )
     return chosen
 
 
@@ -140,19 +172,60 @@ def is_in_image(rows: pa.Table) -> np.ndarray:
 
     A labeler's box stands for a mask that the image shows, wherever the box is.
     """
+    return _has_area(rows) | ~is_any_of(rows["source"], [HUMAN]).to_numpy()
+
+
+def is_doubtful(rows: pa.Table) -> np.ndarray:
+    """Which label rows [N] bool their labeler believes to be wrong: what moves, and what it has hardly any trust in.
+
+    It fits boxes as if they stood. A human's boxes have a confidence of 1, and are taken at their word.
+    """
+    confidences = rows["confidence"].to_numpy()
+    is_moving = rows["is_moving"].fill_null(False).to_numpy()
+    return (confidences < MIN_CONFIDENCE) | (is_moving & (confidences < 1))
+
+
+def _has_area(rows: pa.Table) -> np.ndarray:
+    """Whether the 2D boxes [N] of rows have an area."""
     boxes_xyxy = numbers(rows, BOX_2D)
-    has_area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE).all(axis=1)
-    return has_area | ~is_any_of(rows["source"], [HUMAN]).to_numpy()
+    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE).all(axis=1)
 
 
-def _wanted(rows: pa.Table, selection: Selection) -> pa.Table:
-    wanted = rows["confidence"].to_numpy() >= selection.min_confidence
-    wanted &= np.linalg.norm(centers_cam(rows), axis=-1) <= selection.max_range
-    if selection.classes is not None:
-        wanted &= is_any_of(rows["class_name"], selection.classes).to_numpy()
-    if selection.exclude_moving:
-        wanted &= ~rows["is_moving"].fill_null(False).to_numpy()
-    return rows.filter(pa.array(wanted))
+def _sorted_out(rows: pa.Table, selection: Selection) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+    """The wanted rows, those that are left out for lack of trust, and how many are left out for each reason."""
+    confidences = rows["confidence"].to_numpy()
+    nothing = np.zeros(rows.num_rows, dtype=bool)
+    is_moving = rows["is_moving"].fill_null(False).to_numpy()
+    reasons = {
+        CLASSES: nothing if selection.classes is None else ~is_any_of(rows["class_name"], selection.classes).to_numpy(),
+        RANGE: np.linalg.norm(centers_cam(rows), axis=-1) > selection.max_range,
+        MOVING: is_moving & selection.exclude_moving,
+        CONFIDENCE: confidences < selection.min_confidence,
+        DOUBTFUL: nothing if selection.keep_doubtful else is_doubtful(rows),
+    }
+    is_out, is_ignored, left_out = nothing.copy(), nothing.copy(), {}
+    for reason, applies in reasons.items():
+        more = applies & ~is_out
+        is_out |= more
+        if reason in _NOT_TRUSTED:
+            is_ignored |= more
+        if more.any():
+            left_out[reason] = int(more.sum())
+    return rows.filter(pa.array(~is_out)), rows.filter(pa.array(is_ignored)), left_out
+
+
+def _with_mask_boxes(rows: pa.Table, index: pa.Table) -> pa.Table:
+    """The rows with the boxes of their masks for 2D boxes, where their frames show masks of them."""
+    if not rows.num_rows:
+        return rows
+    index = index.filter(is_any_of(index["instance_id"], set(rows["instance_id"].to_pylist())))
+    columns = [index[name].to_pylist() for name in ("frame", "instance_id", *(f"box_{side}" for side in SIDES))]
+    masks = {(frame, instance_id): box for frame, instance_id, *box in zip(*columns, strict=True)}
+    keys = zip(rows["frame"].to_pylist(), rows["instance_id"].to_pylist(), strict=True)
+    boxes = [masks.get(key, box) for key, box in zip(keys, numbers(rows, BOX_2D).tolist(), strict=True)]
+    for name, values in zip(BOX_2D, zip(*boxes, strict=True), strict=True):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(values, pa.float64()))
+    return rows
 
 
 def _check(selection: Selection, inputs: RunInputs) -> None:

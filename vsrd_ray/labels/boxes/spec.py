@@ -64,7 +64,7 @@ def _export(
 
     selection = Selection(**options)
     summary = export(run.output, run.root, destination, format=format, selection=selection, progress=progress)
-    return f"{summary.boxes} boxes in {summary.frames} frames written to {destination}"
+    return f"{summary} written to {destination}"
 
 
 def _report(

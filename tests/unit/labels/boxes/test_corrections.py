@@ -305,6 +305,8 @@ def test_an_export_without_the_corrections_of_its_frames_is_refused(run, text, t
     # without the file of that frame nothing is undone; and what was exported before the correction may replace it
     (tmp_path / "late" / "training" / "label_2" / "000001.txt").unlink()
     assert take(run, tmp_path / "late").unchanged == 3
+    path = tmp_path / "early" / "training" / "label_2" / "000001.txt"
+    path.write_text(path.read_text().replace("Truck", "Bus"))
     assert take(run, tmp_path / "early").added == 1
 
 

@@ -20,7 +20,8 @@ def test_the_folder_says_what_it_holds(run, tmp_path):
         run.output, run.root, tmp_path / "deep" / "csv", format="csv",
         selection=Selection(min_confidence=0.3), progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
-    assert summary == ExportSummary(sequences=1, frames=4, boxes=12)
+    left_out = {"under --min-confidence": 4}
+    assert summary == ExportSummary(sequences=1, frames=4, boxes=12, left_out=left_out)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     note = json.loads((tmp_path / "deep" / "csv" / "export.json").read_text())
     assert (note["format"], note["frames"], note["boxes"]) == ("csv", 4, 12)

@@ -160,13 +160,13 @@ def test_readers_of_the_test_split_find_its_images_and_calibrations_in_testing(r
 
 @pytest.mark.parametrize(("drive", "split"), [(0, "train"), (9, "train"), (3, "val"), (7, "val"), (10, "test")])
 def test_vsrds_split(drive, split):
-    from vsrd_ray.labels.boxes.formats.samples import split_of
+    from vsrd_ray.labels.boxes.formats.splits import split_of
 
     assert split_of(make_drive(f"2013_05_28_drive_{drive:04d}_sync")) == split
 
 
 def test_a_drive_outside_vsrds_split_is_for_training(caplog):
-    from vsrd_ray.labels.boxes.formats.samples import split_of
+    from vsrd_ray.labels.boxes.formats.splits import split_of
 
     assert split_of(make_drive("street")) == "train"
     assert "street is in no part of VSRD's split of KITTI-360: it goes to training." in caplog.text

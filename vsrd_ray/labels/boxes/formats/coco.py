@@ -12,7 +12,8 @@ from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.data.masks import encode_rle, mask_box
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
-from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
+from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples
+from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import relative
 
@@ -23,6 +24,7 @@ _ATTRIBUTES = (
     *("instance_id", *BOX_WORLD, *BOX_CAM),
     *("truncation", "occlusion", "confidence", "is_moving", "source"),
 )
+_OF_IGNORED = ("instance_id", "confidence", "is_moving", "source")  # of them, what an ignored region keeps
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
@@ -34,7 +36,8 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
         done: called after every frame.
     """
     samples = number_samples(sequences)
-    names = sorted({name for sample in samples for name in sample.rows["class_name"].to_pylist()})
+    tables = [table for sample in samples for table in (sample.rows, sample.ignored)]
+    names = sorted({name for table in tables for name in table["class_name"].to_pylist()})
     categories = [{"id": _number(samples, name), "name": name, "supercategory": ""} for name in names]
     for split in SPLITS:
         images, annotations = [], []
@@ -72,9 +75,17 @@ def _image(sample: Sample) -> dict[str, Any]:
 
 
 def _annotations(sample: Sample) -> list[dict[str, Any]]:
-    rows = sample.rows.to_pylist()
-    instance_map = _instance_map(sample) if rows else None
-    return [_annotation(row, sample, instance_map) for row in rows]
+    rows, ignored = sample.rows.to_pylist(), sample.ignored.to_pylist()
+    instance_map = _instance_map(sample) if rows or ignored else None
+    objects = [_annotation(row, sample, instance_map) for row in rows]
+    regions = [_annotation(row, sample, instance_map) for row in ignored]
+    return [*objects, *(_as_ignored(region) for region in regions)]
+
+
+def _as_ignored(annotation: dict[str, Any]) -> dict[str, Any]:
+    """A region that is neither an object nor background: nothing of its box in 3D is said."""
+    attributes = {name: annotation["attributes"][name] for name in _OF_IGNORED}
+    return annotation | {"iscrowd": 1, "attributes": attributes}
 
 
 def _instance_map(sample: Sample) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import pyarrow as pa
 
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive, View
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, one_line
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import boxes_of
-from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
+from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_angle, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.levelled import from_level, to_level
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import Location, is_folder, names_in, read_bytes
@@ -102,21 +103,25 @@ def read(source: Location, drives: dict[str, Drive]) -> list[CorrectedFrame]:
         InputError: no such file, or one that cannot be used.
     """
     frames = []
-    for place, stem, content in _documents(source):
+    for file, place, content in _documents(source):
         try:
             document = json.loads(content)
-            names = [label["name"] for label in document["categories"]["label"]["labels"]]
+            names = [str(label["name"]) for label in document["categories"]["label"]["labels"]]
             items = [(item["id"], list(item["annotations"])) for item in document["items"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{place}: no annotations in Datumaro's format ({error!r}): export them again") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = one_line(error)
+            raise InputError(f"{place}: no annotations in Datumaro's format ({reason}): export them again") from error
+        if not items:
+            raise InputError(f"{place}: no item, which there is for each frame of a task: export it again")
         for item_id, annotations in items:
-            drive, frame = _frame_of(str(item_id), stem, drives, place)
-            frames.append(_read_item(annotations, names, drive=drive, frame=frame, place=f"{place}, item {item_id}"))
+            drive, frame = _frame_of(str(item_id), file.stem, drives, place)
+            where = f"{place}, item {item_id}"
+            frames.append(_read_item(annotations, names, drive=drive, frame=frame, file=file, place=where))
     return frames
 
 
-def _documents(source: Location) -> Iterator[tuple[str, str, bytes]]:
-    """Place, stem of the file's name, and content of every JSON file of annotations."""
+def _documents(source: Location) -> Iterator[tuple[Location, str, bytes]]:
+    """The file, and place and content in it, of every JSON document of annotations."""
     files = [source]
     if is_folder(source):
         archives = [source / name for name in names_in(source) if name.endswith(".zip")]
@@ -134,17 +139,17 @@ def _documents(source: Location) -> Iterator[tuple[str, str, bytes]]:
         if path.name.endswith(".zip"):
             yield from _archived(content, path)
         else:
-            yield str(path), path.stem, content
+            yield path, str(path), content
 
 
-def _archived(content: bytes, path: Location) -> Iterator[tuple[str, str, bytes]]:
+def _archived(content: bytes, path: Location) -> Iterator[tuple[Location, str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = [name for name in archive.namelist() if name.startswith("annotations/") and name.endswith(".json")]
             for name in names:
-                yield f"{path}/{name}", path.stem, archive.read(name)
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: not a zip archive ({error}): export it again") from error
+                yield path, f"{path}/{name}", archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:  # torn, or with a password
+        raise InputError(f"{path}: not a zip archive that can be read ({error}): export it again") from error
     if not names:
         raise InputError(f"{path}: no annotations/*.json in the archive: export it from CVAT as Datumaro 3D")
 
@@ -162,7 +167,9 @@ def _frame_of(item_id: str, stem: str, drives: dict[str, Drive], place: str) -> 
     return drives[known], int(name)
 
 
-def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, place: str) -> CorrectedFrame:
+def _read_item(
+    annotations: Any, names: list[str], *, drive: Drive, frame: int, file: Location, place: str
+) -> CorrectedFrame:
     if frame not in drive.T_world_cam:
         raise InputError(f"{place}: {drive.name} has no pose of frame {frame}: remove the item")
     cuboids = [(f"{place}, annotation {n}", entry) for n, entry in enumerate(annotations) if _is_cuboid(entry, place)]
@@ -170,9 +177,11 @@ def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, 
         np.array([_vector(entry, key, where) for where, entry in cuboids], dtype=np.float64).reshape(-1, 3)
         for key in ("position", "rotation", "scale")
     )
-    for (where, _), position, size in zip(cuboids, positions, sizes, strict=True):
+    for (where, _), position, rotation, size in zip(cuboids, positions, rotations, sizes, strict=True):
         check_place(position, where)
         check_sizes(size, where)
+        for axis, radians in zip("xyz", rotation.tolist(), strict=True):
+            check_angle(radians, f"the rotation about {axis},", where)
     if tilted := int((np.abs(rotations[:, :2]) > _MAX_TILT).any(axis=1).sum()):
         logger.warning("%s: %d cuboids are tilted; their boxes stand upright.", place, tilted)
     return CorrectedFrame(
@@ -183,7 +192,9 @@ def _read_item(annotations: Any, names: list[str], *, drive: Drive, frame: int, 
         tuple(_instance(entry) for _, entry in cuboids),
         exported_ids=None,
         rounding=_ROUNDING,
+        file=file,
         place=place,
+        places=tuple(where for where, _ in cuboids),
     )
 
 
@@ -215,5 +226,5 @@ def _instance(entry: dict[str, Any]) -> int | None:
     """The attribute `instance_id`, which annotation tools may give back as a text; None where it is no number."""
     try:
         return int(entry["attributes"][INSTANCE])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -1,20 +1,38 @@
 """Writing the labels of a run in any of the formats."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.formats import coco, csv, cvat, kitti, kitti360, mmdet3d, nuscenes, openpcdet, rerun
-from vsrd_ray.labels.boxes.formats.folder import UNCORRECTED, check_free, export_folder
-from vsrd_ray.labels.boxes.selection import LABEL_FAILED_AGAIN, LabelledSequence, Selection, select, warn_of_failures
+from vsrd_ray.labels.boxes.formats.folder import (
+    CONFIG_HASH,
+    FINGERPRINTS,
+    UNCORRECTED,
+    check_free,
+    export_folder,
+)
+from vsrd_ray.labels.boxes.formats.splits import VSRD, with_splits
+from vsrd_ray.labels.boxes.selection import (
+    HIDDEN,
+    LABEL_FAILED_AGAIN,
+    LabelledSequence,
+    Selection,
+    select,
+    warn_of_failures,
+)
+from vsrd_ray.runs.folder import digest_of_inputs
+from vsrd_ray.runs.manifest import recorded_manifest
 from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
 
-_Writer = Callable[[Sequence[LabelledSequence], Path, Callable[[], None]], None]
+# Gives how many boxes the format leaves out on its own, by the reason.
+_Writer = Callable[[Sequence[LabelledSequence], Path, Callable[[], None]], Mapping[str, int] | None]
 FORMATS: dict[str, _Writer] = {
     "kitti": kitti.write,
     "mmdet3d": mmdet3d.write,
@@ -28,6 +46,8 @@ FORMATS: dict[str, _Writer] = {
 }
 _WITH_LINKS = ("kitti", "mmdet3d")
 _WITH_2D_BOXES = ("kitti", "mmdet3d", "coco")
+_WITH_SPLITS = ("kitti", "mmdet3d", "openpcdet", "coco")
+_TO_CORRECT = ("cvat",)  # what is believed to be wrong is there to be corrected
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,11 @@ class ExportSummary:
     sequences: int
     frames: int
     boxes: int
+    left_out: Mapping[str, int] = field(default_factory=dict)  # numbers of boxes, by the reason
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        return f"{self.boxes} boxes in {self.frames} frames" + (f", without {reasons}," if reasons else "")
 
 
 def export(
@@ -55,7 +80,7 @@ def export(
         root: the dataset that was labelled.
         destination: where nothing is yet, or an earlier export, which is replaced.
         format: one of `FORMATS`.
-        selection: which sequences and boxes; all by default.
+        selection: which sequences and boxes; all by default. Those to be corrected are never left out for doubt.
         progress: called with the number of frames done and of all frames.
 
     Raises:
@@ -69,16 +94,24 @@ def export(
         raise InputError(f"the format {format} links images: give a local --root and a local --output")
     check_free(destination)
     selection = selection or Selection()
+    if selection.split != VSRD and format not in _WITH_SPLITS:
+        raise InputError(f"the format {format} has no train, val and test: leave --split out")
+    if format in _TO_CORRECT:
+        selection = replace(selection, keep_doubtful=True)
     sequences = select(output, root, selection)
     _check_failures(output, sequences)
     if format in _WITH_2D_BOXES:
         sequences = _in_images(sequences)
+    if format in _WITH_SPLITS:
+        sequences = with_splits(sequences, selection.split)
     summary = _summary(sequences)
     if not summary.boxes:
         logger.warning("No box is left to write: %d frames without any.", summary.frames)
     counter = _Counter(summary.frames, progress)
-    with export_folder(destination, _note(output, format, selection, sequences)) as folder:
-        FORMATS[format](sequences, folder, counter)
+    note = _note(output, format, selection, sequences)
+    with export_folder(destination, note) as folder:
+        summary = _without(summary, FORMATS[format](sequences, folder, counter) or {})
+        note |= {"boxes": summary.boxes, "left_out": summary.left_out}
     return summary
 
 
@@ -87,7 +120,14 @@ def _summary(sequences: Sequence[LabelledSequence]) -> ExportSummary:
         sequences=len(sequences),
         frames=sum(len(labelled.frames) for labelled in sequences),
         boxes=sum(labelled.rows.num_rows for labelled in sequences),
+        left_out=sum((Counter(labelled.left_out) for labelled in sequences), Counter()),
     )
+
+
+def _without(summary: ExportSummary, left_out: Mapping[str, int]) -> ExportSummary:
+    """The same after a format has left boxes out on its own."""
+    boxes = summary.boxes - sum(left_out.values())
+    return replace(summary, boxes=boxes, left_out={**summary.left_out, **left_out})
 
 
 def _check_failures(output: Location, sequences: Sequence[LabelledSequence]) -> None:
@@ -108,17 +148,20 @@ def _num_failed(sequences: Sequence[LabelledSequence]) -> int:
 def _in_images(sequences: Sequence[LabelledSequence]) -> list[LabelledSequence]:
     """The same without the boxes that no image shows: they have no 2D box."""
     shown = [labelled.in_image() for labelled in sequences]
-    if hidden := sum(a.rows.num_rows - b.rows.num_rows for a, b in zip(sequences, shown, strict=True)):
-        logger.warning("%d boxes are left out: they are behind the camera or beside the image.", hidden)
+    if hidden := sum(labelled.left_out.get(HIDDEN, 0) for labelled in shown):
+        logger.warning("%d boxes are left out: they are %s.", hidden, HIDDEN)
     return shown
 
 
 def _note(output: Location, format: str, selection: Selection, sequences: Sequence[LabelledSequence]) -> dict[str, Any]:
     """What `export.json` says."""
     summary = _summary(sequences)
+    names = [labelled.sequence.name for labelled in sequences]
     return {
         "format": format,
         "run": str(output),
+        CONFIG_HASH: recorded_manifest(output)["config_hash"],
+        FINGERPRINTS: {name: digest_of_inputs(output, name) for name in names},
         "frames": summary.frames,
         "boxes": summary.boxes,
         "failed_frames": _num_failed(sequences),

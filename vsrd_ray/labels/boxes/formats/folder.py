@@ -1,20 +1,29 @@
-"""Folders that are either a whole export or not there."""
+"""Folders that are either a whole export or not there.
 
+`export.json` in such a folder has a digest of each of its files as it was written, and of those that were imported
+since. So it is content that tells what somebody has edited, whatever a clock or a copy has made of the files' times.
+"""
+
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
 from vsrd_ray.storage import Location, bring, is_folder, naming
+from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.storage.targets import check_folder
 
 NOTE = "export.json"  # says what wrote the folder, and marks it as whole: it is written last
 UNCORRECTED = "uncorrected_frames"  # its entry with the frames whose corrections `--prefer auto` left out, by sequence
+CONFIG_HASH, FINGERPRINTS = "config_hash", "fingerprints"  # of the run, and of the inputs of each sequence
+_DIGESTS = "digests"  # of the files as they were exported, by their path
+_IMPORTED = "imported"  # the same of edited files, as they were when they were imported
 _WRITER = "vsrd-ray export"
 
 
@@ -44,6 +53,7 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
             with naming(destination, parts=folder):
                 yield folder
                 _write_note(folder, note)
+                check_free(destination)  # somebody may have edited it meanwhile
                 _put_in_place(folder, destination)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -80,50 +90,94 @@ def check_free(destination: Location) -> None:
 
 def exported(folder: Location, entry: str) -> dict[str, Any]:
     """What an entry of `export.json` in a folder says; nothing where there is no such note, or no such entry."""
-    try:
-        content = json.loads((folder / NOTE).read_text())[entry]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    content = read_note(folder).get(entry)
     return content if isinstance(content, dict) else {}
 
 
-def mark_imported(folder: Location, *, at_ns: int) -> None:
-    """Let an export that was imported be replaced again, with the edits in it. Where that cannot be, it is refused.
+def read_note(folder: Location) -> dict[str, Any]:
+    """What `export.json` in a folder says; nothing where there is none."""
+    try:
+        note = json.loads((folder / NOTE).read_text())
+        return note if note["writer"] == _WRITER else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def written_files(folder: Location) -> dict[str, str]:
+    """Digests of the files of an export, as it was written, by their paths in it."""
+    return exported(folder, _DIGESTS)
+
+
+def digests_of(folder: Location) -> dict[str, str]:
+    """A digest of each file in a local folder that an export wrote and that is still there, by its path in it."""
+    if not isinstance(folder, Path):
+        return {}
+    there = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    return {name: _digest(there[name]) for name in written_files(folder) if name in there}
+
+
+def edited_files(folder: Location, digests: Mapping[str, str]) -> set[str]:
+    """Files of an export, by their digests, that are not what they were when it was written."""
+    written = written_files(folder)
+    return {name for name, digest in digests.items() if written.get(name) != digest}
+
+
+def imported_files(folder: Location) -> dict[str, str]:
+    """Digests of the files of an export that were imported, as they were then."""
+    return exported(folder, _IMPORTED)
+
+
+def mark_imported(folder: Location, digests: Mapping[str, str]) -> None:
+    """Let an export be replaced although files of it were edited. Where that cannot be noted, it is refused.
 
     Args:
-        folder: what was imported, an export or not.
-        at_ns: when its files were read, or a moment before.
+        folder: an export, or any other folder, in which nothing is noted.
+        digests: of all files that were imported, as they were when they were read.
     """
-    if isinstance(folder, Path):
-        with suppress(OSError):
-            time_ns = max(at_ns, (folder / NOTE).stat().st_mtime_ns)
-            os.utime(folder / NOTE, ns=(time_ns, time_ns))
+    note = read_note(folder)
+    if note and isinstance(folder, Path):
+        with suppress(OSError), atomic_write(folder / NOTE) as temporary:
+            temporary.write_text(json.dumps(note | {_IMPORTED: dict(digests)}, indent=2) + "\n")
 
 
 def _check_export(folder: Path) -> None:
-    """Refuse a folder that is no export, or one that has taken in other files, such as points or trained weights."""
-    try:
-        note = json.loads((folder / NOTE).read_text())
-        is_export, num_files = note["writer"] == _WRITER, int(note["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        is_export, num_files = False, 0
-    if not is_export:
+    """Refuse a folder that is no export, or in which somebody has put or changed files."""
+    note = read_note(folder)
+    if not note:
         raise OutputError(
             f"{folder} is not empty and holds no export (no {NOTE} of `{_WRITER}`): give another --output"
         )
-    files = _files(folder)
-    if len(files) > num_files + 1:  # with the note
-        raise OutputError(f"{folder} holds files that no export wrote: move them away, or give another --output")
-    written = (folder / NOTE).stat().st_mtime_ns  # it came last
-    if edited := min((path for path in files if path.lstat().st_mtime_ns > written), default=None):
+    if _DIGESTS not in note:
         raise OutputError(
-            f"{edited} was changed after it was exported, and the changes would be lost: import {folder} first "
-            "(`vsrd-ray import`), or give another --output"
+            f"{folder} is an export of an earlier version, which did not note what it wrote: import what was edited in "
+            "it, and give another --output, or remove it"
         )
+    written, imported = written_files(folder), imported_files(folder)
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name == NOTE:
+            continue
+        if name not in written:
+            raise OutputError(
+                f"{folder} holds files that no export wrote: move them away, such as {path}, or give another --output"
+            )
+        if _digest(path) not in (written[name], imported.get(name)):
+            raise OutputError(
+                f"{path} was changed after it was exported, and the changes would be lost: import {folder} first "
+                "(`vsrd-ray import`), or give another --output"
+            )
+
+
+def _digest(path: Path) -> str:
+    """Of the content of a file, or of where a link leads to."""
+    if path.is_symlink():
+        return f"-> {path.readlink()}"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def _files(folder: Path) -> list[Path]:
-    return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def _make(folder: Path, destination: Path) -> None:
@@ -134,7 +188,8 @@ def _make(folder: Path, destination: Path) -> None:
 
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:
-    content = {"writer": _WRITER} | note | {"files": len(_files(folder))}
+    digests = {path.relative_to(folder).as_posix(): _digest(path) for path in _files(folder)}
+    content = {"writer": _WRITER} | note | {"files": len(digests), _DIGESTS: digests}
     (folder / NOTE).write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -12,9 +12,17 @@ import numpy as np
 from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.geometry.boxes import UprightBoxes
-from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_place, check_sizes, class_of
+from vsrd_ray.labels.boxes.corrected import CorrectedFrame, check_angle, check_place, check_sizes, class_of
 from vsrd_ray.labels.boxes.formats.samples import INDEX, Sample, number_samples, write_image_sets, write_index
-from vsrd_ray.labels.boxes.kitti import frames_of_texts, label_lines, label_path, read_frame, read_lines
+from vsrd_ray.labels.boxes.kitti import (
+    IGNORED,
+    frames_of_texts,
+    ignored_lines,
+    label_lines,
+    label_path,
+    read_frame,
+    read_lines,
+)
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import Location, names_in
 
@@ -24,9 +32,11 @@ logger = logging.getLogger(__name__)
 AXES_CAM_LIDAR = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 _FOLDER = "training"
 _TEST_FOLDER = "testing"  # where readers look for the images and calibrations of the test split
-_SAMPLE = re.compile("[0-9]{6,}")
+_SAMPLE_DIGITS = 6
+_SAMPLE = re.compile(rf"[0-9]{{{_SAMPLE_DIGITS},}}")
+_INDEX_COLUMNS = ("sample", "sequence", "camera", "frame", "instance_ids")  # that reading back takes
+_SEPARATORS, _BYTE_ORDER_MARK = ",;\t", "\ufeff"  # as spreadsheets write them
 _ROUNDING = 2e-4  # of places in the world: every number of a line has four decimals
-_IGNORED = "DontCare"  # KITTI's type of regions that are not labelled
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
@@ -53,7 +63,8 @@ def write_samples(samples: Sequence[Sample], folder: Path, done: Callable[[], No
     calibrations = {sample.sequence.name: calibration_text(sample) for sample in reversed(samples)}
     num_missing = 0
     for sample in samples:
-        text = "".join(f"{line}\n" for line in label_lines(sample.rows.drop_columns("confidence")))
+        lines = [*label_lines(sample.rows.drop_columns("confidence")), *ignored_lines(sample.ignored)]
+        text = "".join(f"{line}\n" for line in lines)
         (folder / _FOLDER / "label_2" / f"{sample.name}.txt").write_text(text)
         num_missing += not _write_inputs(sample, folder / _FOLDER, calibrations[sample.sequence.name])
         if sample.split == "test":
@@ -134,17 +145,14 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
     index, folder = source / INDEX, source / _FOLDER / "label_2"
     there = {name for name in names_in(folder) if name.endswith(".txt")}
     listed = set()
-    for number, row in enumerate(csv.DictReader(read_lines(index)), start=2):
+    for number, row in _index_rows(index):
+        sample = row["sample"].zfill(_SAMPLE_DIGITS)  # spreadsheets take the zeros away
         try:
-            sample, frame = row["sample"], int(row["frame"])
-            ids = tuple(map(int, row["instance_ids"].split()))
-            drive = drives.get(row["sequence"])
-            is_known = drive is not None and drive.camera.name == row["camera"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{index}, line {number}: not a line of an export's index ({error!r}): restore it"
-            ) from error
-        if drive is None or not is_known or not _SAMPLE.fullmatch(sample):
+            frame, ids = int(row["frame"]), tuple(map(int, row["instance_ids"].split()))
+        except ValueError as error:
+            raise InputError(f"{index}, line {number}: not a line of an export's index ({error}): restore it") from None
+        drive = drives.get(row["sequence"])
+        if drive is None or drive.camera.name != row["camera"] or not _SAMPLE.fullmatch(sample):
             raise InputError(
                 f"{index}, line {number}: sample {sample!r} of {row['sequence']!r}, {row['camera']!r} is none of this "
                 "run: give the run that was exported"
@@ -168,6 +176,26 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
         )
 
 
+def _index_rows(index: Location) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and columns of the lines of an index, as it was written or as a spreadsheet has saved it."""
+    lines = read_lines(index)
+    header = lines[0].removeprefix(_BYTE_ORDER_MARK) if lines else ""
+    separator = max(_SEPARATORS, key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+    if missing := [name for name in _INDEX_COLUMNS if name not in names]:
+        raise InputError(
+            f"{index}, line 1: no column {missing[0]!r} in {header!r}: expected names with commas between them, "
+            f"{', '.join(_INDEX_COLUMNS)} among them: restore it"
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        values = next(csv.reader([line], delimiter=separator), [])
+        if not any(value.strip() for value in values):
+            continue
+        if len(values) < len(names):
+            raise InputError(f"{index}, line {number}: {len(values)} columns, expected {len(names)}: restore it")
+        yield number, {name: value.strip() for name, value in zip(names, values, strict=False)}
+
+
 def _frame_files(source: Location, drives: dict[str, Drive]) -> Iterator[_File]:
     for drive in drives.values():
         folder = label_path(source, sequence=drive.name, camera=drive.camera.name, frame=0).parent
@@ -178,17 +206,19 @@ def _frame_files(source: Location, drives: dict[str, Drive]) -> Iterator[_File]:
 def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int, ...] | None) -> CorrectedFrame:
     if frame not in drive.T_world_cam:
         raise InputError(f"{path}: {drive.name} has no pose of frame {frame}: remove the file")
-    names, sizes, bottoms, rotations = [], [], [], []
+    names, sizes, bottoms, rotations, places = [], [], [], [], []
     for number, entry in enumerate(read_frame(path), start=1):
-        if entry.type != _IGNORED:
+        if entry.type != IGNORED:
             place = f"{path}, line {number}"
             height, width, length = entry.dimensions_hwl
             check_place(np.array(entry.bottom_cam), place)
             check_sizes(np.array([length, width, height]), place)
+            check_angle(entry.rotation_y, "rotation_y", place)
             names.append(class_of(entry.type, drive.classes, place))
             sizes.append([length, width, height])
             bottoms.append(entry.bottom_cam)
             rotations.append(entry.rotation_y)
+            places.append(place)
     boxes = UprightBoxes.from_kitti_camera(
         np.array(bottoms).reshape(-1, 3),
         np.array(sizes).reshape(-1, 3),
@@ -204,5 +234,7 @@ def _read_file(path: Location, drive: Drive, frame: int, exported_ids: tuple[int
         nothing,
         exported_ids,
         _ROUNDING,
+        file=path,
         place=str(path),
+        places=tuple(places),
     )

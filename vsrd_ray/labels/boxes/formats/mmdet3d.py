@@ -22,7 +22,8 @@ from vsrd_ray.labels.boxes.columns import (
     numbers,
 )
 from vsrd_ray.labels.boxes.formats import kitti
-from vsrd_ray.labels.boxes.formats.samples import SPLITS, Sample, number_samples
+from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples
+from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.kitti import DIFFICULTIES, kitti_type
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 
@@ -71,6 +72,7 @@ def _info(sample: Sample, labels: dict[str, int], T_cam_lidar: np.ndarray) -> di
         "lidar2img": (cam2img @ T_cam_lidar).tolist(),
     }
     instances = _instances(sample, labels)
+    instances += [_ignored(row, len(instances) + n) for n, row in enumerate(sample.ignored.to_pylist())]
     return {
         "sample_idx": sample.number,
         "images": {"CAM2": camera, "R0_rect": np.eye(4).tolist()},
@@ -110,6 +112,28 @@ def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
         }
         for n, row in enumerate(rows.to_pylist())
     ]
+
+
+def _ignored(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """A region that is neither an object nor background, as MMDetection3D has KITTI's DontCare: its label is -1."""
+    return {
+        "bbox": [row[name] for name in BOX_2D],
+        "bbox_label": -1,
+        "bbox_3d": [-1000.0, -1000.0, -1000.0, -1.0, -1.0, -1.0, -10.0],
+        "bbox_3d_isvalid": False,
+        "bbox_label_3d": -1,
+        "depth": -1000.0,
+        "center_2d": [-1.0, -1.0],
+        "num_lidar_pts": -1,
+        "difficulty": -1,
+        "truncated": -1.0,
+        "occluded": -1,
+        "alpha": -10.0,
+        "score": row["confidence"],
+        "index": number,
+        "group_id": number,
+        "instance_id": row["instance_id"],
+    }
 
 
 def _difficulties(rows: Any) -> np.ndarray:

@@ -13,9 +13,13 @@ from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 logger = logging.getLogger(__name__)
 
-# Classes of the detection task, and the two attributes of each: of one that stands, and of one that moves.
+# Classes of the detection task, and the two attributes of each: of one that stands, and of one that moves. Nobody looks
+# whether a cycle has a rider, or whether a person who stays in place stands, sits or lies.
 _VEHICLE = ("vehicle.parked", "vehicle.moving")
-_CYCLE = ("cycle.without_rider", "cycle.with_rider")
+_NOT_JUDGED = ""  # nuScenes' word for no attribute
+_CYCLE = (_NOT_JUDGED, _NOT_JUDGED)
+_PERSON = (_NOT_JUDGED, "pedestrian.moving")
+_VIEWS_THAT_JUDGE = 2  # at least; in one view everything stands
 _CLASSES = {
     "car": ("car", _VEHICLE),
     "truck": ("truck", _VEHICLE),
@@ -24,18 +28,21 @@ _CLASSES = {
     "caravan": ("trailer", _VEHICLE),
     "motorcycle": ("motorcycle", _CYCLE),
     "bicycle": ("bicycle", _CYCLE),
-    "person": ("pedestrian", ("pedestrian.standing", "pedestrian.moving")),
+    "person": ("pedestrian", _PERSON),
 }
 _META = {"use_camera": True, "use_lidar": False, "use_radar": False, "use_map": False, "use_external": False}
 
 
-def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
+def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> dict[str, int]:
     """Write results.json: every labelled frame is a sample, one without boxes has an empty list.
 
     Args:
         sequences: what to write.
         folder: an empty one.
         done: called after every frame.
+
+    Returns:
+        How many boxes are left out, by the reason.
     """
     results: dict[str, list[dict[str, Any]]] = {}
     without_class: Counter[str] = Counter()
@@ -50,6 +57,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     for name, count in sorted(without_class.items()):
         logger.warning("%d boxes of the class %s are left out: nuScenes has no such class.", count, name)
     (folder / "results.json").write_text(json.dumps({"meta": _META, "results": results}) + "\n")
+    return {f"of the class {name}, which nuScenes does not have": count for name, count in without_class.items()}
 
 
 def sample_token(sequence: str, camera: str, frame: int) -> str:
@@ -58,7 +66,10 @@ def sample_token(sequence: str, camera: str, frame: int) -> str:
 
 
 def _box(row: dict[str, Any], token: str) -> dict[str, Any]:
-    name, attributes = _CLASSES[row["class_name"]]
+    name, (standing, moving) = _CLASSES[row["class_name"]]
+    num_views = row["num_views"]  # not known of what a human corrected
+    is_judged = row["is_moving"] is not None and (num_views is None or num_views >= _VIEWS_THAT_JUDGE)
+    attribute = moving if row["is_moving"] else standing if is_judged else _NOT_JUDGED
     box = box_of(row)
     length, width, height = box.dimensions_lwh.tolist()
     half_yaw = float(box.yaws) / 2
@@ -70,6 +81,6 @@ def _box(row: dict[str, Any], token: str) -> dict[str, Any]:
         "velocity": [0.0, 0.0],  # a run knows no times
         "detection_name": name,
         "detection_score": row["confidence"],
-        "attribute_name": attributes[bool(row["is_moving"])],
+        "attribute_name": attribute,
         "tracking_id": str(row["instance_id"]),
     }

@@ -1,7 +1,6 @@
 """Labelled frames of all sequences, numbered from 0: what formats are made of that know no sequences."""
 
 import csv
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive, View
+from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 
-logger = logging.getLogger(__name__)
-
 INDEX = "index.csv"
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,7 @@ class Sample:
     sequence: Drive
     view: View
     rows: pa.Table
+    ignored: pa.Table  # what is not trusted, but is in the image
     split: str
 
     @property
@@ -34,21 +32,13 @@ class Sample:
 
 
 def number_samples(sequences: Iterable[LabelledSequence]) -> list[Sample]:
-    """The frames of all sequences, in their order."""
+    """The frames of all sequences, which have their splits, in their order."""
     samples: list[Sample] = []
     for labelled in sequences:
-        split = split_of(labelled.sequence)
-        for view, rows in labelled.by_frame():
-            samples.append(Sample(len(samples), labelled.sequence, view, rows, split))
+        frames = zip(labelled.by_frame(), labelled.ignored_by_frame(), labelled.splits, strict=True)
+        for (view, rows), ignored, split in frames:
+            samples.append(Sample(len(samples), labelled.sequence, view, rows, ignored, split))
     return samples
-
-
-def split_of(sequence: Drive) -> str:
-    """train, val or test, as VSRD splits KITTI-360; other sequences are for training, with a warning."""
-    split = sequence.split
-    if split is None:
-        logger.warning("%s is in no part of VSRD's split of KITTI-360: it goes to training.", sequence.name)
-    return split or "train"
 
 
 def write_index(samples: Iterable[Sample], folder: Path) -> None:
