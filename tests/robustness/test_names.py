@@ -169,6 +169,20 @@ def test_what_is_no_place_is_refused_by_name(text: str, said: str) -> None:
     assert str(caught.value).isprintable() and len(str(caught.value)) < 700
 
 
+@settings(deadline=None)
+@given(st.sampled_from(["", "/", "~", "./", "file:", "file://", "file:///", "s3:", "s3://", " s3:/", "x://"]), st.text())
+def test_any_text_is_a_place_or_refused_by_name(start: str, text: str) -> None:
+    try:
+        location = open_location(start + text)
+    except InputError:
+        return
+    if isinstance(location, Path):
+        assert location.is_absolute() or not str(location).startswith("~") and ":" not in str(location)
+        location.exists()
+    else:
+        assert (start + text).startswith("s3://") and ".." not in location.parts
+
+
 def test_a_tilde_is_the_home_folder_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "~home"))
     monkeypatch.chdir(tmp_path)

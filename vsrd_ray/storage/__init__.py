@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -342,12 +342,12 @@ def _local_path(text: str) -> Path:
 
 
 def _file_path(text: str) -> Path:
-    parts = urlsplit(text)
-    if parts.netloc not in ("", "localhost") or not parts.path:
+    host, slash, rest = text[len("file://") :].partition("/")
+    if host not in ("", "localhost") or not slash:
         raise InputError(f"{text}: expected file:///folder/…, got a file of another machine: give a local path")
-    if parts.query or parts.fragment:
-        raise InputError(f"{text}: a URI ends at '?' and '#': write %3F and %23, or give a local path")
-    return Path(unquote(parts.path))
+    if "?" in rest or "#" in rest:
+        raise InputError(f"{text}: the path of a URI ends at '?' and '#': write %3F and %23, or give a local path")
+    return _local_path(slash + unquote(rest, errors="surrogateescape"))
 
 
 def _store_path(scheme: str, rest: str) -> UPath:
