@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.checks import Known, first_bad_value, first_doubled
+from vsrd_ray.labels.boxes.checks import first_bad_value, first_doubled
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD, SIZE_LWH
 from vsrd_ray.labels.boxes.parquet import corrected_rows, read_labels
 
@@ -75,7 +74,6 @@ def as_type(column: str, values: Callable[[Any], Any]) -> Callable[[pa.Table], p
         ("frame", -1, "frame -1"),
         ("frame", 4000, "a frame that the run does not know"),
         ("instance_id", 0, "instance_id 0"),
-        ("instance_id", 26999, "no mask in any frame"),
         ("class_name", "carr", "the class 'carr'"),
         ("class_name", None, "no values of class_name"),
         ("camera", "image_01", "rows of 'image_01', but the run is of image_00"),
@@ -235,12 +233,22 @@ def test_rows_are_doubled_where_their_frame_and_instance_are(keys):
     assert (first_doubled(rows) is None) == (len(set(keys)) == len(keys))
 
 
-def test_rows_of_the_labeler_need_a_mask_and_those_of_a_human_do_not():
-    known = {"s": Known(frames=np.arange(4), instance_ids=np.array([26002]))}
-    fault = first_bad_value(sound_table(), CLASSES, known)
-    assert fault is not None and fault.row == 0 and "no mask" in fault.text
-    human = as_type("source", lambda value: "human")(sound_table())
-    assert first_bad_value(human, CLASSES, known) is None
+def test_rows_of_instances_without_a_mask_are_warned_of(here, command):
+    edit(with_value("instance_id", 26999))
+    result = command("export", "out", "--root", "root", "--format", "csv", "--output", "csv")
+    assert result.exit_code == 0 and f"1 rows in {LABELS} are of instances without any mask, such as 26999" in (
+        result.stderr
+    )
+
+
+def test_a_row_of_which_some_columns_alone_were_edited_is_refused(here, command, refused):
+    """Formats take the box in the world or the one in the camera."""
+    for column, change in (("x_world", 0.5), ("yaw_world", 0.3), ("z_cam", -1.0), ("height", 0.4), ("rotation_y", 0.1)):
+        before = labels_file().read_bytes()
+        edit(lambda table, c=column, d=change: with_value(c, table[c][7].as_py() + d, row=7)(table))
+        result = command("export", "out", "--root", "root", "--format", "kitti", "--output", "kitti")
+        refused(result, "instance 26003 in frame 1", "edited in part", "not the dataset that was labelled")
+        labels_file().write_bytes(before)
 
 
 def test_a_folder_of_labels_alone_is_read(tmp_path):

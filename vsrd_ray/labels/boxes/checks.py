@@ -5,7 +5,6 @@ Shapes: R rows.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +28,6 @@ class Fault(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Known:
-    """What a run knows of one sequence: all that its rows can speak of."""
-
-    frames: np.ndarray  # of the index
-    instance_ids: np.ndarray  # that have a mask in any frame
-
-
 class _Range(NamedTuple):
     columns: tuple[str, ...]
     low: float
@@ -57,15 +48,15 @@ _RANGES = (
 )
 
 
-def first_bad_value(rows: pa.Table, classes: ClassTable | None, known: Mapping[str, Known]) -> Fault | None:
+def first_bad_value(rows: pa.Table, classes: ClassTable | None, frames: Mapping[str, np.ndarray]) -> Fault | None:
     """The first row, by the order of the checks, with a value that no label has; None where there is none.
 
     Args:
         rows: in `LABEL_SCHEMA` and `sequence`; the columns of the box and the camera have no nulls.
         classes: of the dataset; None where it is not known.
-        known: by sequence; rows of other sequences may be of any frame and instance.
+        frames: that a run knows, by sequence; rows of other sequences may be of any frame.
     """
-    for bad, text in _checks(rows, classes, known):
+    for bad, text in _checks(rows, classes, frames):
         if bad.any():
             row = int(bad.argmax())
             values = rows.slice(row, 1).to_pylist()[0]
@@ -91,7 +82,9 @@ def first_doubled(rows: pa.Table) -> Fault | None:
     return Fault(row, f"instance {instance_id} in frame {frame} of {sequence}, {camera}, is there twice")
 
 
-def _checks(rows: pa.Table, classes: ClassTable | None, known: Mapping[str, Known]) -> Iterator[tuple[np.ndarray, str]]:
+def _checks(
+    rows: pa.Table, classes: ClassTable | None, frames: Mapping[str, np.ndarray]
+) -> Iterator[tuple[np.ndarray, str]]:
     """Which rows [R] fail a check, and what they have, with the names of columns in braces."""
     for one in _RANGES:
         for name in one.columns:
@@ -102,10 +95,6 @@ def _checks(rows: pa.Table, classes: ClassTable | None, known: Mapping[str, Know
             yield ~good, f"{name} {{{name}}}: expected {one.expected}"
     if classes is not None:
         yield ~is_any_of(rows["class_name"], classes.by_name).to_numpy(), "the class {class_name!r}, which is unknown"
-    sequences, frames, ids = (rows[name].to_numpy() for name in ("sequence", "frame", "instance_id"))
-    is_human = is_any_of(rows["source"], ["human"]).to_numpy()
-    for name, of_run in known.items():
-        here = sequences == name
-        yield here & ~np.isin(frames, of_run.frames), "a frame that the run does not know"
-        strange = here & ~is_human & ~np.isin(ids, of_run.instance_ids)
-        yield strange, "no mask in any frame, and no human has drawn it"
+    sequences, of_rows = rows["sequence"].to_numpy(), rows["frame"].to_numpy()
+    for name, known in frames.items():
+        yield (sequences == name) & ~np.isin(of_rows, known), "a frame that the run does not know"

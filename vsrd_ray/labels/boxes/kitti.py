@@ -112,7 +112,7 @@ def read_lines(path: Location) -> list[str]:
         InputError: it is no text.
     """
     try:
-        return path.read_text().splitlines()
+        return path.read_text().removeprefix("\ufeff").splitlines()  # a byte order mark, as some editors write it
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: no text ({error}): restore the file") from None
 

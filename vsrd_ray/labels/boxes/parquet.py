@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from vsrd_ray.data.index import is_any_of
 from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError, fix_of
-from vsrd_ray.labels.boxes.checks import Fault, Known, first_bad_value, first_doubled
+from vsrd_ray.labels.boxes.checks import Fault, first_bad_value, first_doubled
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs.folder import digest_of_inputs, read_index
@@ -35,7 +35,6 @@ _NEEDED = {
     *("sequence", "camera", "frame", "instance_id", "class_name", "confidence", "frames", "status"),
     *(*BOX_WORLD, *BOX_CAM, *BOX_2D, "truncation", "occlusion"),
 }
-_OF_INDEX = ("frame", "instance_id")  # columns of an index that say what labels can be of
 _FINGERPRINT = b"vsrd_ray.fingerprint"  # of the inputs that corrections are of, in the metadata of both their files
 
 
@@ -79,7 +78,7 @@ def read_labels(output: Location, *, prefer: Preference = "human", sequence: str
 def _check_values(output: Location, table: pa.Table) -> None:
     """Refuse rows that are no labels of the run; of a folder without a manifest, values alone are looked at."""
     sequences = sorted(table["sequence"].unique().to_pylist())
-    classes, known = None, {}
+    classes, frames = None, {}
     if RunPaths(output).manifest.exists():
         inputs = read_inputs(output)
         classes = dataset_named(inputs.dataset).classes
@@ -89,13 +88,29 @@ def _check_values(output: Location, table: pa.Table) -> None:
                 raise InputError(f"{folder}: the run in {output} has no sequence {name}: move the folder away")
             if RunPaths(output).index(name).exists():
                 index = read_index(output, name)
-                known[name] = Known(*(index[column].drop_null().unique().to_numpy() for column in _OF_INDEX))
+                frames[name] = index["frame"].unique().to_numpy()
+                _warn_of_strangers(output, table.filter(pc.field("sequence") == name), index)
         strangers = [name for name in table["camera"].unique().to_pylist() if name != inputs.camera]
         if strangers:
             row = table["camera"].to_pylist().index(strangers[0])
             raise _error_of(output, table, Fault(row, f"rows of {strangers[0]!r}, but the run is of {inputs.camera}"))
-    if (fault := first_bad_value(table, classes, known)) is not None:
+    if (fault := first_bad_value(table, classes, frames)) is not None:
         raise _error_of(output, table, fault)
+
+
+def _warn_of_strangers(output: Location, rows: pa.Table, index: pa.Table) -> None:
+    """Say that rows of a labeler are of instances without any mask; those of a human may be new ones."""
+    masks = index["instance_id"].drop_null().unique()
+    is_known = is_any_of(rows["instance_id"], masks.to_pylist()).to_numpy()
+    is_human = is_any_of(rows["source"], [HUMAN]).to_numpy()
+    strangers = rows.filter(pa.array(~is_known & ~is_human))
+    if len(masks) and strangers.num_rows:
+        logger.warning(
+            "%d rows in %s are of instances without any mask, such as %d: look who has written them.",
+            strangers.num_rows,
+            RunPaths(output).table(FOLDER, strangers["sequence"][0].as_py()),
+            strangers["instance_id"][0].as_py(),
+        )
 
 
 def _error_of(output: Location, table: pa.Table, fault: Fault) -> InputError:

@@ -15,9 +15,12 @@ from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.data.index import SIDES, empty_frames, is_any_of
 from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.columns import BOX_2D, centers_cam, numbers
+from vsrd_ray.geometry import rigid
+from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, boxes_of, centers_cam, numbers
 from vsrd_ray.labels.boxes.criteria import MIN_CONFIDENCE
 from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
+from vsrd_ray.labels.boxes.truth import frame_poses
 from vsrd_ray.runs.folder import check_files, group_frames, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.reading import read_groups
@@ -27,6 +30,7 @@ from vsrd_ray.storage import Location
 logger = logging.getLogger(__name__)
 
 LABEL_FAILED_AGAIN = "give the same `vsrd-ray label` command again, which tries them again"  # the fix of failed groups
+_SAME_PLACE = 0.02  # metres and radians; more than any rounding, and less than any correction
 _MIN_SIDE = 0.01  # px of a projected box that has an area: less is 0 in KITTI text
 
 
@@ -121,7 +125,9 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
         check_files(output, groups, sequence=name, folder=FOLDER)
         check_poses(drive, frames)
         rows = sequence_labels(labels, sequence=name, camera=inputs.camera)
-        rows, ignored, left_out = _sorted_out(rows.filter(is_any_of(rows["frame"], frames)), selection)
+        rows = rows.filter(is_any_of(rows["frame"], frames))
+        check_places(drive, rows)
+        rows, ignored, left_out = _sorted_out(rows, selection)
         failed = failed_frames(groups, sequence=name, labelled=frames)
         ignored = _with_mask_boxes(ignored, read_index(output, name))
         chosen.append(
@@ -164,6 +170,29 @@ def check_poses(sequence: Drive, frames: Iterable[int]) -> None:
     if without := [frame for frame in frames if frame not in sequence.T_world_cam]:
         raise InputError(
             f"{sequence.root} has no pose of frame {without[0]} of {sequence.name}: give the dataset that was labelled"
+        )
+
+
+def check_places(sequence: Drive, rows: pa.Table) -> None:
+    """Refuse rows whose box in the world and box in the camera are not one: formats take the one or the other.
+
+    Raises:
+        InputError: such a row, as whoever edits some columns alone leaves it, or another dataset than that labelled.
+    """
+    if not rows.num_rows:
+        return
+    frames = rows["frame"].to_numpy()
+    T_cam_world = rigid.inverse(frame_poses(sequence, frames))
+    bottoms, rotation_y, _ = boxes_of(rows).to_kitti_camera(T_cam_world)
+    offsets = np.linalg.norm(bottoms - numbers(rows, BOTTOM_CAM), axis=-1)
+    turns = np.abs(wrap_angle(rotation_y - numbers(rows, (ROTATION_Y,))[:, 0]))
+    is_off = (offsets > _SAME_PLACE) | (turns > _SAME_PLACE)
+    if is_off.any():
+        row = int(is_off.argmax())
+        raise InputError(
+            f"instance {rows['instance_id'][row]} in frame {frames[row]} of {sequence.name}: its box in the world and "
+            f"its box in the camera are {offsets[row]:.2f} m and {turns[row]:.2f} rad apart: a row was edited in part, "
+            f"or {sequence.root} is not the dataset that was labelled"
         )
 
 

@@ -35,7 +35,7 @@ _TEST_FOLDER = "testing"  # where readers look for the images and calibrations o
 _SAMPLE_DIGITS = 6
 _SAMPLE = re.compile(rf"[0-9]{{{_SAMPLE_DIGITS},}}")
 _INDEX_COLUMNS = ("sample", "sequence", "camera", "frame", "instance_ids")  # that reading back takes
-_SEPARATORS, _BYTE_ORDER_MARK = ",;\t", "\ufeff"  # as spreadsheets write them
+_SEPARATORS = ",;\t"  # as spreadsheets write them
 _ROUNDING = 2e-4  # of places in the world: every number of a line has four decimals
 
 
@@ -179,7 +179,7 @@ def _exported_files(source: Location, drives: dict[str, Drive]) -> Iterator[_Fil
 def _index_rows(index: Location) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and columns of the lines of an index, as it was written or as a spreadsheet has saved it."""
     lines = read_lines(index)
-    header = lines[0].removeprefix(_BYTE_ORDER_MARK) if lines else ""
+    header = lines[0] if lines else ""
     separator = max(_SEPARATORS, key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
     if missing := [name for name in _INDEX_COLUMNS if name not in names]:
