@@ -369,6 +369,23 @@ def test_sizes_as_cars_have_them_are_not_warned_of(kitti, take):
     assert "unusual" not in take().stderr
 
 
+def test_a_box_that_is_there_twice_is_refused(kitti, archive, take, refused):
+    edit(3, lambda lines: [*lines, lines[1]])
+    refused(take(), "000003.txt, line 6: the same box as", "line 2")
+
+    def twice(document: dict[str, Any]) -> None:
+        annotations = document["items"][3]["annotations"]
+        annotations.append(annotations[1] | {"id": 9})
+
+    archive(twice)
+    refused(take("cvat"), "annotation 5: the same box as", "annotation 1")
+
+
+def test_sizes_of_cuboids_in_each_others_places_are_warned_of(archive, take):
+    archive(lambda document: document["items"][3]["annotations"][1]["scale"].reverse())
+    assert "item 0000000003, annotation 1: a car that is" in take("cvat").stderr
+
+
 # ---- the index of an export ----
 
 
