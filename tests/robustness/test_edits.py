@@ -19,6 +19,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.corrected import check_angle
 from vsrd_ray.labels.boxes.formats.folder import check_free, digests_of, edited_files, export_folder
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.storage import read_table
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 TEXTS = Path("kitti/training/label_2")
@@ -139,6 +140,20 @@ def test_edited_files_are_those_of_another_content(tmp_path_factory, changes):
     assert edited_files(folder, digests_of(folder)) == edited
     if not edited:
         check_free(folder)
+
+
+def test_text_that_was_converted_and_corrected_is_not_written_over(here, command, take, refused):
+    assert command("convert", "out", "--to", "texts").exit_code == 0
+    assert command("convert", "out", "--to", "texts").exit_code == 0
+    folder = Path("texts") / SEQUENCE / "image_00" / "label_2"
+    path = folder / "0000000003.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    (folder / "0000000000.txt").unlink()
+    text = path.read_text()
+    refused(command("convert", "out", "--to", "texts"), str(path), "they would be lost")
+    assert path.read_text() == text and not (folder / "0000000000.txt").exists()
+    assert take("texts").exit_code == 0
+    assert command("convert", "out", "--to", "others").exit_code == 0
 
 
 # ---- frames that nobody edited ----
@@ -354,6 +369,23 @@ def test_sizes_as_cars_have_them_are_not_warned_of(kitti, take):
     assert "unusual" not in take().stderr
 
 
+def test_a_box_that_is_there_twice_is_refused(kitti, archive, take, refused):
+    edit(3, lambda lines: [*lines, lines[1]])
+    refused(take(), "000003.txt, line 6: the same box as", "line 2")
+
+    def twice(document: dict[str, Any]) -> None:
+        annotations = document["items"][3]["annotations"]
+        annotations.append(annotations[1] | {"id": 9})
+
+    archive(twice)
+    refused(take("cvat"), "annotation 5: the same box as", "annotation 1")
+
+
+def test_sizes_of_cuboids_in_each_others_places_are_warned_of(archive, take):
+    archive(lambda document: document["items"][3]["annotations"][1]["scale"].reverse())
+    assert "item 0000000003, annotation 1: a car that is" in take("cvat").stderr
+
+
 # ---- the index of an export ----
 
 
@@ -404,7 +436,7 @@ def test_ids_in_an_index_that_are_no_instances_give_none(kitti, take):
 
 
 def with_fingerprint(path: Path, fingerprint: bytes) -> None:
-    table = pq.read_table(path, partitioning=None)
+    table = read_table(path)
     metadata = {**(table.schema.metadata or {}), b"vsrd_ray.fingerprint": fingerprint}
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
@@ -441,7 +473,7 @@ def test_corrections_of_an_earlier_version_count(kitti, take, command):
     edit(3, without_first)
     take()
     for path in (HUMAN, LIST):
-        table = pq.read_table(path, partitioning=None)
+        table = read_table(path)
         pq.write_table(table.replace_schema_metadata(None), path)
     assert boxes(3) == 4 and command("evaluate", "out", "--root", "root").exit_code == 0
 

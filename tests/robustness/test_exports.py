@@ -18,6 +18,7 @@ from vsrd_ray.data.index import SIDES
 from vsrd_ray.labels.boxes.formats.splits import with_splits
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.selection import LabelledSequence, is_doubtful
+from vsrd_ray.storage import read_table
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = Path("out/labels") / f"sequence={SEQUENCE}"
@@ -29,7 +30,7 @@ DOUBTFUL = "16 moving, or of a confidence under 0.1 (--keep-doubtful has them)"
 def doubtful(here):
     """The run with two of five instances that their labeler does not believe: in each of eight frames."""
     (path,) = LABELS.glob("*.parquet")
-    table = pq.read_table(path, partitioning=None)
+    table = read_table(path)
     ids = np.array(table["instance_id"].to_pylist())
     confidences = np.select([ids == MOVING, ids == UNSURE], [0.1, 0.04], table["confidence"].to_numpy())
     for name, values in (("confidence", confidences), ("is_moving", ids == MOVING)):
@@ -111,7 +112,7 @@ def test_every_reason_is_counted_once(doubtful, export):
 
 def masks() -> dict[tuple[int, int], list[int]]:
     """Mask boxes by frame and instance."""
-    rows = pq.read_table(f"out/index/{SEQUENCE}.parquet", partitioning=None).to_pylist()
+    rows = read_table(Path(f"out/index/{SEQUENCE}.parquet")).to_pylist()
     return {(row["frame"], row["instance_id"]): [row[f"box_{side}"] for side in SIDES] for row in rows}
 
 
@@ -199,7 +200,7 @@ def test_a_random_split_is_one_stretch_that_the_seed_decides(here, export):
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_a_file_names_the_part_of_each_sequence(here, export, part):
-    Path("split.txt").write_text(f"# mine\n\n2013_05_28_drive_0003_sync, val\n{SEQUENCE} {part}  # all of it\n")
+    Path("split.txt").write_text(f"\ufeff# mine\n\nmy drive, val\n{SEQUENCE};{part}  # all of it\n")
     result = export("kitti", "--split", "split.txt")
     assert result.exit_code == 0, result.output
     assert sets(Path("kitti"))[part] == list(range(8))
@@ -282,7 +283,7 @@ def test_a_box_that_a_human_has_drawn_is_not_said_to_be_parked(here, export, com
 
 def test_classes_that_nuscenes_lacks_are_counted(here, export):
     (path,) = LABELS.glob("*.parquet")
-    table = pq.read_table(path, partitioning=None)
+    table = read_table(path)
     names = ["pole" if n % 5 == 0 else "car" for n in range(40)]
     pq.write_table(table.set_column(table.column_names.index("class_name"), "class_name", pa.array(names)), path)
     result = export("nuscenes")

@@ -18,6 +18,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.checks import first_bad_value, first_doubled
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD, SIZE_LWH
 from vsrd_ray.labels.boxes.parquet import corrected_rows, read_labels
+from vsrd_ray.storage import read_table
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = Path("out/labels") / f"sequence={SEQUENCE}"
@@ -31,7 +32,7 @@ def labels_file() -> Path:
 
 def edit(change: Callable[[pa.Table], pa.Table], path: Path | None = None) -> Path:
     path = path or labels_file()
-    pq.write_table(change(pq.read_table(path, partitioning=None)), path)
+    pq.write_table(change(read_table(path)), path)
     return path
 
 

@@ -73,8 +73,8 @@ def first_doubled(rows: pa.Table) -> Fault | None:
     """
     same = np.ones(max(rows.num_rows - 1, 0), dtype=bool)
     for name in _KEY:
-        column = rows[name].combine_chunks()
-        same &= pc.equal(column[1:], column[:-1]).fill_null(True).to_numpy(zero_copy_only=False)
+        values = rows[name].to_numpy()
+        same &= values[1:] == values[:-1]
     if not same.any():
         return None
     row = int(same.argmax())

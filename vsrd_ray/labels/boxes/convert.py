@@ -10,7 +10,7 @@ from vsrd_ray.data.drive import MASKS
 from vsrd_ray.data.truth import BOXES
 from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.labels.boxes.kitti import label_path, write_frame
+from vsrd_ray.labels.boxes.kitti import check_unedited, label_path, write_frame
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.selection import failed_frames, labelled_frames, warn_of_failures
 from vsrd_ray.labels.boxes.truth import true_rows
@@ -32,19 +32,22 @@ def labels_to_kitti(output: Location, destination: Location) -> int:
 
     Raises:
         InputError: `output` is no folder of a labelling run.
+        OutputError: a file is there with other labels, such as corrected ones; then nothing is written.
     """
     inputs, labels, groups = read_inputs(output), read_labels(output), read_groups(output)
-    num_files = num_failed = 0
+    texts: dict[Location, pa.Table] = {}
+    num_failed = 0
     for sequence in inputs.sequences:
         rows = sequence_labels(labels, sequence=sequence, camera=inputs.camera)
         frames = labelled_frames(output, groups, sequence=sequence, inputs=inputs)
         for frame, rows_of_frame in rows_by_frame(rows, frames):
-            path = label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)
-            write_frame(path, rows_of_frame)
-        num_files += len(frames)
+            texts[label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)] = rows_of_frame
         num_failed += len(failed_frames(groups, sequence=sequence, labelled=frames))
+    check_unedited(texts)
+    for path, rows_of_frame in texts.items():
+        write_frame(path, rows_of_frame)
     warn_of_failures(num_failed)
-    return num_files
+    return len(texts)
 
 
 def truth_to_kitti(

@@ -259,7 +259,7 @@ def _check_whole(source: Location) -> None:
 
 def _check_corrected(source: Location, frames: Sequence[CorrectedFrame]) -> None:
     """Refuse an export with `--prefer auto` of frames that had been reviewed: it would undo their corrections."""
-    uncorrected = {sequence: set(some) for sequence, some in exported(source, UNCORRECTED).items()}
+    uncorrected = {name: set(some) for name, some in exported(source, UNCORRECTED).items() if isinstance(some, list)}
     for frame in frames:
         if frame.frame in uncorrected.get(frame.sequence, ()):
             raise InputError(
@@ -333,6 +333,7 @@ class _SequenceImport:
         if not frame.class_names and frame.frame not in self._handed_out:
             self._counts["unlabelled"] += 1
             return
+        _check_doubled(frame)
         ((_, rows),) = rows_by_frame(self._known, [frame.frame])
         ids = self._identities.assign(frame, rows, lambda: self._look(frame))
         rows, left_out = _apart(rows, frame, ids)
@@ -468,6 +469,18 @@ class _SequenceImport:
                 "source": HUMAN,
             }
         return rows
+
+
+def _check_doubled(frame: CorrectedFrame) -> None:
+    """Refuse a box that stands where another one of its class does, such as one that was copied and not moved yet."""
+    boxes = frame.boxes
+    values = np.column_stack([boxes.centers, boxes.dimensions_lwh, np.cos(boxes.yaws), np.sin(boxes.yaws)])
+    classes = np.array(frame.class_names)
+    is_same = (np.abs(values[:, None] - values) <= frame.rounding).all(axis=-1) & (classes[:, None] == classes)
+    pairs = np.argwhere(np.triu(is_same, k=1))
+    if len(pairs):
+        first, second = pairs[0].tolist()
+        raise InputError(f"{frame.places[second]}: the same box as {frame.places[first]}: remove one of them")
 
 
 def _apart(rows: pa.Table, frame: CorrectedFrame, ids: list[int]) -> tuple[pa.Table, list[dict[str, Any]]]:

@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.boxes.columns import ALPHA, BOTTOM_CAM, BOX_2D, ROTATION_Y, SIZE_LWH
-from vsrd_ray.storage import Location
+from vsrd_ray.storage import Location, names_in
 from vsrd_ray.storage.atomic import atomic_write
 
 # The largest angle of four decimals below pi: rounding must not leave [-pi, pi).
@@ -93,6 +93,21 @@ def write_frame(path: Location, rows: pa.Table) -> None:
     """Write the label file of one frame, whole or not at all; no rows give an empty file."""
     with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in label_lines(rows)))
+
+
+def check_unedited(texts: Mapping[Location, pa.Table]) -> None:
+    """Refuse to write rows over label files that hold other lines.
+
+    Raises:
+        OutputError: such a file; somebody may have corrected it.
+    """
+    there = {folder: set(names_in(folder)) for folder in {path.parent for path in texts}}
+    for path, rows in texts.items():
+        if path.name in there[path.parent] and read_lines(path) != label_lines(rows):
+            raise OutputError(
+                f"{path} holds other labels than the run, and they would be lost: import what was corrected, and give "
+                "another --to"
+            )
 
 
 def read_frame(path: Location) -> list[KittiObject]:

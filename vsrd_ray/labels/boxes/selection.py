@@ -217,7 +217,7 @@ def is_doubtful(rows: pa.Table) -> np.ndarray:
 def _has_area(rows: pa.Table) -> np.ndarray:
     """Whether the 2D boxes [N] of rows have an area."""
     boxes_xyxy = numbers(rows, BOX_2D)
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE).all(axis=1)
+    return np.all(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE, axis=1)
 
 
 def _sorted_out(rows: pa.Table, selection: Selection) -> tuple[pa.Table, pa.Table, dict[str, int]]:

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 VSRD = "vsrd"
 _RANDOM = "random:"
+_LINE = re.compile(rf"\s*(\S.*?)[\s,;]+({'|'.join(SPLITS)})\s*(?:#.*)?")  # names may have spaces
 _FRAMES_A_VAL = 5  # one frame of so many is drawn for val
 
 _Split = Callable[[LabelledSequence], tuple[str, ...]]  # of each frame
@@ -77,12 +79,11 @@ def _read_split(path: Path) -> dict[str, str]:
         raise InputError(f"--split {path}: no such file: give vsrd, random:SEED, or a file of sequences and parts")
     parts: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        words = line.partition("#")[0].replace(",", " ").split()
-        if not words:
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        name, part = words if len(words) == 2 else ("", "")
-        if part not in SPLITS:
+        if (match := _LINE.fullmatch(line)) is None:
             raise InputError(f"{path}, line {number}: expected SEQUENCE and train, val or test, got {line.strip()!r}")
+        name, part = match.groups()
         if parts.setdefault(name, part) != part:
             raise InputError(f"{path}, line {number}: {name} is in {parts[name]} already: keep one of the lines")
     return parts
