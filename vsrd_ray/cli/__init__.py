@@ -66,7 +66,7 @@ class _Commands(click.Group):
         except OSError as error:  # of a file or folder that nobody thought of
             self._end(ctx, explained(error), _BadInput, error)
         except UnicodeEncodeError as error:  # Python takes names of any bytes, and Arrow does not
-            self._end(ctx, f"{ascii(error.object[:200])} is no UTF-8: rename the file or folder", _BadInput, error)
+            self._end(ctx, f"{error.object[:200]!a} is no UTF-8: rename the file or folder", _BadInput, error)
         except MemoryError as error:
             self._end(ctx, f"out of memory ({error}): free some, or use a machine with more", _BadInput, error)
         except KeyboardInterrupt as error:
