@@ -218,7 +218,7 @@ def test_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(request_f
 
     request = request_for(serial=True)
     monkeypatch.setattr(GroupStore, "write", third_write_fails)
-    with pytest.raises(OutputError, match=r"cannot go on \(OSError: .*No space left .*\): fix that"):
+    with pytest.raises(OutputError, match=r"cannot go on: .*No space left.*: make room; then the same command goes on"):
         label(request, labeler_factory=StandIn)
     assert json.loads((request.output / "manifest.json").read_text())["status"] == "failed"
     assert label(request, labeler_factory=StandIn).counts.groups_ok == 6

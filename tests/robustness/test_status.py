@@ -1,4 +1,4 @@
-"""Folders that hold no run, and manifests that were edited or of another version: one line says what is wrong."""
+"""Folders that hold no run, and manifests that were edited or written by another version."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -55,8 +55,9 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "value", "said"), EDITS)
-def test_edited_manifest_is_refused_by_all_who_read_it(command, label, refused, here, *, place, value, said):
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: ".".join(edit[0]))
+def test_edited_manifest_is_refused_by_all_who_read_it(command, label, refused, here, edit):
+    place, value, said = edit
     edited(here / "out", *place, value=value)
     for result in (command("status", "out"), command("status", "out", "--json"), label(output="out")):
         refused(result, "out/manifest.json: not the manifest of a run", said)

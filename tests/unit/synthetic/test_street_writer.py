@@ -218,5 +218,5 @@ def test_another_sequence_can_join_if_its_images_have_the_same_size(tmp_path: Pa
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file: OUT must be a folder"):
+    with pytest.raises(InputError, match="is a file: give another OUT"):
         synthesize(tmp_path / "file", SETTINGS)
