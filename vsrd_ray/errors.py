@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 # What to do about errors of the operating system, by their numbers. Some machines lack some of these.
 _FIXES = {
@@ -22,6 +24,8 @@ _FIXES = {
     for name in names.split()
     if hasattr(errno, name)
 }
+
+_LIKE = 0.4  # of 1: names that are less alike than this have nothing to do with each other
 
 
 class VSRDRayError(Exception):
@@ -70,3 +74,10 @@ def explained(error: OSError) -> str:
 def fix_of(error: Exception, *, otherwise: str) -> str:
     """What to do about an error of the operating system; something else where it is none that says what it is of."""
     return _FIXES.get(error.errno or 0, otherwise) if isinstance(error, OSError) else otherwise
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like one that is none of them, in small letters or capitals; None where none is."""
+    folded = {one.casefold(): one for one in known}
+    nearest = get_close_matches(name.casefold(), folded, n=1, cutoff=_LIKE)
+    return folded[nearest[0]] if nearest else None

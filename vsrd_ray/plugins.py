@@ -7,14 +7,13 @@ or `vsrd_ray.labels`, and elsewhere an entry point of the group with that name, 
     toy = "my_package.labeler.spec:SPEC"
 """
 
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import Any, Literal
 
-from vsrd_ray.errors import InputError, one_line
+from vsrd_ray.errors import InputError, nearest_name, one_line
 
 Floor = Literal["labelers", "datasets", "labels"]
 _NOUNS = {"labelers": "labeler", "datasets": "dataset", "labels": "kind of label"}
@@ -37,10 +36,9 @@ def load(floor: Floor, name: str) -> Any:
     if name in _folders(floor):
         return import_module(f"vsrd_ray.{floor}.{name}.spec").SPEC
     if (entry := _entry_points(floor).get(name)) is None:
-        nearest = get_close_matches(name, installed(floor), n=1, cutoff=0.0)
-        raise InputError(
-            f"no {noun} {name!r} is installed; did you mean {nearest[0]!r}? There are {', '.join(installed(floor))}"
-        )
+        nearest = nearest_name(name, installed(floor))
+        hint = "." if nearest is None else f"; did you mean {nearest!r}?"
+        raise InputError(f"no {noun} {name!r} is installed{hint} There are {', '.join(installed(floor))}")
     try:
         spec = entry.load()
     except Exception as error:  # whatever a package outside does when it is imported

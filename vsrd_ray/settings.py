@@ -6,14 +6,13 @@ This module knows no labeler: each brings a model of its own, a subclass of `Lab
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from vsrd_ray.errors import ConfigError, one_line
+from vsrd_ray.errors import ConfigError, nearest_name, one_line
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -36,6 +35,15 @@ class Settings(BaseModel):
     """Base of all settings. No number may be NaN or infinite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_answer_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse yes and no, which count as 1 and 0 otherwise, where they are not asked for."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and bool not in {annotation, *get_args(annotation)}:
+            raise ValueError("expected another value than yes or no")
+        return value
 
 
 class LabelerSettings(Settings):
@@ -227,11 +235,12 @@ def _explain(model: type[Settings], error: Any) -> str:
         given = "" if isinstance(error["input"], dict) else f" (got {_repr(error['input'])})"
         return f"{location or 'configuration'}: {error['msg']}{given}"
     *parents, key = (str(part) for part in error["loc"])
-    elsewhere = [path for path in _paths(model) if path.rpartition(".")[2] == key]
+    meant = [path for path in _paths(model) if path.rpartition(".")[2] == key.casefold()]
     names = _names(model, parents)
-    nearest = elsewhere or [".".join([*parents, name]) for name in get_close_matches(key, names, n=1, cutoff=0.0)]
-    hint = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
-    return f"unknown key {location!r}{hint}"
+    if not meant and (nearest := nearest_name(key, names)) is not None:
+        meant = [".".join([*parents, nearest])]
+    hint = f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"there are {', '.join(names) or 'none'}"
+    return f"unknown key {location!r}; {hint}"
 
 
 def _names(model: Any, parents: Iterable[str]) -> list[str]:

@@ -294,6 +294,12 @@ def test_whatever_is_set_it_is_a_configuration_or_one_line(start, rest):
         ("schedule.sigma.0=3", "sigma is a value, not a section"),
         ("base=demo", "unknown key 'base'"),
         ("box.sizes.car.body.x=1", "body is a value"),
+        ("SEED=1", "did you mean 'seed'?"),
+        ("schedule.Steps=1", "did you mean 'schedule.steps'?"),
+        ("zzz=1", "unknown key 'zzz'; there are labeler, seed, grouping"),
+        ("schedule.steps=yes", "schedule.steps: Value error, expected another value than yes or no (got True)"),
+        ("rendering.bounds_margin=off", "expected another value than yes or no"),
+        ("masks.refine=maybe", "masks.refine: Input should be a valid boolean"),
     ],
 )
 def test_odd_changes_are_refused(override, said):

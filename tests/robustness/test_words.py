@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vsrd_ray.data.classes import ClassTable, ObjectClass
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.classes import CLASSES
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.pipeline.request import format_skipped
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -154,3 +154,25 @@ def test_a_manifest_of_the_version_before_tells_the_number_alone(command, here):
 
 def test_a_reason_of_another_dataset_is_told_as_it_is():
     assert format_skipped({"frames_skipped": 2, "skipped": {"no points": 2}}) == "2 skipped (2 no points)"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("KITTI360", ["album", "kitti360"], "kitti360"),
+        ("FAST", ["demo", "fast", "kitti360_vsrd"], "fast"),
+        ("demmo", ["demo", "fast"], "demo"),
+        ("zebra", ["fast", "image_01"], None),
+        ("", ["fast"], None),
+        ("x", [], None),
+    ],
+)
+def test_a_name_is_suggested_where_it_is_like_the_given_one(name, known, meant):
+    assert nearest_name(name, known) == meant
+
+
+@pytest.mark.parametrize("options", [("--config", "Fast"), ("--dataset", "KITTI-360"), ("--camera", "Image_01")])
+def test_other_names_are_suggested_whatever_their_letters(label, refused, here, options):
+    meant = {"Fast": "fast", "KITTI-360": "kitti360", "Image_01": "image_01"}[options[1]]
+    refused(label(*options), options[1], f"did you mean '{meant}'?")
+    assert not (here / "new").exists()

@@ -4,7 +4,6 @@ A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an en
 `spec` holds an object of this protocol as `SPEC`. Nothing else knows how its files lie.
 """
 
-from difflib import get_close_matches
 from typing import Any, Protocol, cast
 from unicodedata import normalize
 
@@ -13,7 +12,7 @@ import numpy as np
 from vsrd_ray import plugins
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.storage import Location
 
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
@@ -176,6 +175,6 @@ def check_camera(name: str, cameras: tuple[str, ...]) -> None:
         InputError: it does not.
     """
     if name not in cameras:
-        nearest = get_close_matches(name, cameras, n=1, cutoff=0.6)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        nearest = nearest_name(name, cameras)
+        hint = "" if nearest is None else f"; did you mean {nearest!r}?"
         raise InputError(f"unknown camera {name!r}: give one of {', '.join(cameras)}{hint}")

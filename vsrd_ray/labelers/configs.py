@@ -6,7 +6,6 @@ departs from the default; one that ships, from the values in the labeler's model
 
 import logging
 from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray import plugins
-from vsrd_ray.errors import ConfigError, InputError
+from vsrd_ray.errors import ConfigError, InputError, nearest_name
 from vsrd_ray.labelers.base import Solids
 from vsrd_ray.settings import MAX_BYTES, LabelerSettings, merged, overridden, parse_yaml, validated
 
@@ -124,8 +123,9 @@ def _content(file: str) -> bytes:
     known = ", ".join(shipped_configs())
     if is_folder:
         raise ConfigError(f"configuration {file!r} is a folder: give a YAML file in it, or one of {known}")
-    nearest = get_close_matches(file, shipped_configs(), n=1, cutoff=0.0)[0]
-    raise ConfigError(f"no configuration {file!r}; did you mean {nearest!r}? Give a YAML file or one of {known}")
+    nearest = nearest_name(file, shipped_configs())
+    hint = "." if nearest is None else f"; did you mean {nearest!r}?"
+    raise ConfigError(f"no configuration {file!r}{hint} Give a YAML file or one of {known}")
 
 
 @cache
