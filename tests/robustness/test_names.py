@@ -170,14 +170,16 @@ def test_what_is_no_place_is_refused_by_name(text: str, said: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["", "/", "~", "./", "file:", "file://", "file:///", "s3:", "s3://", " s3:/", "x://"]), st.text())
+@given(
+    st.sampled_from(["", "/", "~", "./", "file:", "file://", "file:///", "s3:", "s3://", " s3:/", "x://"]), st.text()
+)
 def test_any_text_is_a_place_or_refused_by_name(start: str, text: str) -> None:
     try:
         location = open_location(start + text)
     except InputError:
         return
     if isinstance(location, Path):
-        assert location.is_absolute() or not str(location).startswith("~") and ":" not in str(location)
+        assert location.is_absolute() or (not str(location).startswith("~") and ":" not in str(location))
         location.exists()
     else:
         assert (start + text).startswith("s3://") and ".." not in location.parts
