@@ -285,6 +285,23 @@ def test_a_hillside_of_cars_is_kept_and_a_loop_is_told(here: Path, command: Call
     assert report.exit_code == 0, report.output
 
 
+def test_a_folder_in_the_place_of_the_xml_is_told_by_every_command(
+    here: Path, command: Callable[..., Result], refused: Callable[..., str]
+) -> None:
+    path = paths.boxes_file(here / "root", SEQUENCE)
+    path.unlink()
+    path.mkdir()
+    of_sequence = ("--root", "root", "--sequence", SEQUENCE)
+    for arguments in (
+        ("evaluate", "out", "--root", "root"),
+        ("report", "out", "--root", "root"),
+        ("convert", "--truth", *of_sequence, "--to", "new"),
+        ("annotate", *of_sequence),
+        ("visualize", "labels", "out", "--root", "root", "--sheet", "sheet.png"),
+    ):
+        refused(command(*arguments), f"{SEQUENCE}.xml: cannot be read")
+
+
 def test_truth_without_frames_to_write_is_refused(
     here: Path, command: Callable[..., Result], refused: Callable[..., str]
 ) -> None:

@@ -95,7 +95,7 @@ class KITTI360:
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
         """Whether there is a box XML."""
-        return kind == "boxes" and paths.boxes_file(root, name).is_file()
+        return kind == "boxes" and paths.boxes_file(root, name).exists()
 
     def split(self, name: str) -> str | None:
         """By VSRD's division."""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.data.truth import BOXES
@@ -66,7 +65,7 @@ def truth_to_kitti(
     opened.check_classes(classes)
     truth = opened.truth(BOXES)
     wanted = np.isin(truth.class_names, classes)
-    texts: dict[int, pa.Table] = {}
+    shown: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by frame: positions of true boxes, and their mask areas
     for frame in opened.mask_frames:
         if frame not in opened.T_world_cam:
             continue
@@ -77,12 +76,12 @@ def truth_to_kitti(
             continue
         present = np.flatnonzero(wanted & truth.in_frame(frame) & (areas[truth.instance_ids] > 0))
         present = present[np.argsort(truth.instance_ids[present], kind="stable")]
-        frames, visible = np.full(len(present), frame), areas[truth.instance_ids[present]]
-        texts[frame] = true_rows(truth, present, frames=frames, mask_areas=visible, sequence=opened)
+        shown[frame] = present, areas[truth.instance_ids[present]]
     if not opened.mask_frames:
         raise InputError(dataset_named(opened.dataset).missing(root, sequence, MASKS, camera))
-    if not texts:
+    if not shown:
         raise InputError(f"{sequence} in {root}: no frame has a pose and a readable mask, so there is nothing to write")
-    for frame, rows in texts.items():
+    for frame, (boxes, areas) in shown.items():
+        rows = true_rows(truth, boxes, frames=np.full(len(boxes), frame), mask_areas=areas, sequence=opened)
         write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
-    return len(texts)
+    return len(shown)

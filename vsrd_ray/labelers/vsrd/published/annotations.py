@@ -73,7 +73,7 @@ def open_with_masks(root: Location, sequence: str, camera: str) -> Drive:
 
 def _boxes_by_id(root: Location, sequence: str) -> dict[tuple[int, int], TruthObject]:
     """True boxes by instance id and timestamp."""
-    if not paths.boxes_file(root, sequence).is_file():
+    if not paths.boxes_file(root, sequence).exists():
         logger.warning("%s; boxes_3d is left empty", no_boxes(root, sequence))
         return {}
     objects, _ = read_objects(root, sequence)
