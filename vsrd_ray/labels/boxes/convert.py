@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.data.truth import BOXES
