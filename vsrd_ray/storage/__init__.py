@@ -86,7 +86,7 @@ def plain_name(name: str, *, what: str) -> str:
             out; with the reason.
     """
     if reason := _why_not_plain(name):
-        raise InputError(f"{what} {name!r} {reason}: expected a plain name; rename what is called so")
+        raise InputError(f"{what} {name!r} {reason}: expected a plain name; rename it")
     return name
 
 
