@@ -67,6 +67,7 @@ def test_names_that_some_reader_would_lose_are_refused_before_anything_is_writte
 @given(st.text(max_size=80))
 @example(ODD)
 @example("con.txt.")
+@example("{0}{")
 @example("~")
 @example("sequence=a=b")
 @example("e\u0301")
@@ -142,7 +143,8 @@ def test_a_name_that_only_looks_the_same_is_told(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "an empty text"),
+        ("", "got ''"),
+        ("~\0", "got"),
         ("s3:/bucket/x", "begins like a URI"),
         ("s3:bucket/x", "begins like a URI"),
         ("S3:/bucket/x", "begins like a URI"),

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from click.testing import Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrd_ray.data.truth import STATIC
@@ -64,6 +64,7 @@ def written(root: Path, *entries: str) -> Path:
     return root
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(1, 3), st.integers(-1, 2), st.floats(-50, 50)).map(lambda one: (*one, False))
@@ -104,6 +105,7 @@ def test_the_last_entry_of_an_instance_and_time_counts_and_that_of_the_frame_bef
         assert holds.sum() == len(of_frame)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

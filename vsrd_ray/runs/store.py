@@ -57,7 +57,6 @@ class GroupStore:
         self._groups = plan.groups
         self._groups_a_file = min(table.groups_a_file for table in tables)
         self._compacted_name = re.compile(rf"{re.escape(plan.prefix)}part\d{{5,}}")
-        self._compacted_format = f"{plan.prefix}part{{:05d}}"
         self._position = {group.group_id: position for position, group in enumerate(plan.groups)}
         self._cache: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
         self._cached_bytes = 0
@@ -117,7 +116,7 @@ class GroupStore:
     def loosen(self, group_ids: Set[str]) -> None:
         """Take the marks of some failed groups, which are to be tried again, out of their compacted files."""
         for number in sorted({self.file_of(group_id) for group_id in group_ids - self._loose}):
-            file = self._marks / f"{self._compacted_format.format(number)}.parquet"
+            file = self._marks / f"{self._compacted_file(number)}.parquet"
             rows = storage.open_dataset([file], schema=GROUP_SCHEMA).to_table().to_pylist()
             for row in rows:
                 if row["group_id"] in group_ids:
@@ -145,6 +144,9 @@ class GroupStore:
         """The number of the compacted file that a group belongs to."""
         return self._position[group_id] // self._groups_a_file
 
+    def _compacted_file(self, number: int) -> str:
+        return f"{self._prefix}part{number:05d}"
+
     def files_with_fragments(self) -> list[int]:
         """Numbers of the compacted files to which some fragments belong."""
         return sorted({self.file_of(name) for name in self._loose})
@@ -159,7 +161,7 @@ class GroupStore:
         """Put the fragments of a stretch of the plan into one file, together with what is in it already."""
         groups = self._groups[number * self._groups_a_file : (number + 1) * self._groups_a_file]
         loose = [group.group_id for group in groups if group.group_id in self._loose]
-        file = self._compacted_format.format(number)
+        file = self._compacted_file(number)
         records = {row["group_id"]: row for row in self._read(self._marks, {file} & self._compacted)}
         records |= {row["group_id"]: row for row in self._read(self._marks, loose)}
         marks = [records[group.group_id] for group in groups if group.group_id in records]
@@ -239,7 +241,7 @@ class GroupStore:
             if name not in self._loose:
                 numbers.setdefault(self.file_of(name), set()).add(name)
         for number, inside in numbers.items():
-            yield self._compacted_format.format(number), inside
+            yield self._compacted_file(number), inside
 
     def _cache_rows(self, kind: str, name: str, rows: pa.Table) -> None:
         before = self._cache.pop((kind, name), None)

@@ -30,6 +30,7 @@ Stamp = int | str  # time in ns of a local file, ETag or time of an object: anot
 # scheme -> the package that speaks to the store, and vsrd-ray's extra that installs it
 _STORES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "az": ("adlfs", "az"), "abfs": ("adlfs", "az")}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKET = re.compile(r"[A-Za-z0-9_.@-]+")
 # What a local path may not begin with: s3:/bucket, s3:bucket, s3//bucket, file:x; but C:/x is a path elsewhere.
 _LIKE_URI = re.compile(r"\s*[\"']?([a-z][a-z0-9+.-]+:/|(s3|gs|az|abfs|file):|(s3|gs|az|abfs)//)", re.IGNORECASE)
 # Bytes of a path, of a name in it, and of one that files are named after: systems take 4096 and 255.
@@ -87,7 +88,7 @@ def plain_name(name: str, *, what: str) -> str:
             out; with the reason.
     """
     if reason := _why_not_plain(name):
-        raise InputError(f"{what} {name!r} {reason}: expected a plain name; rename what is called so")
+        raise InputError(f"{what} {name!r} {reason}: expected a plain name; rename it")
     return name
 
 
@@ -321,8 +322,8 @@ def open_dataset(
 
 
 def _local_path(text: str) -> Path:
-    if not text:
-        raise InputError("expected a folder or a file, got an empty text: is a variable not set?")
+    if not text or "\0" in text:
+        raise InputError(f"expected a folder or a file, got {text!r}: is a variable not set?")
     if _LIKE_URI.match(text):
         known = ", ".join(f"{name}://" for name in _STORES)
         raise InputError(f"{text!r} begins like a URI: give one of {known} or file:///, or ./{text.strip()} for a path")
@@ -354,8 +355,9 @@ def _store_path(scheme: str, rest: str) -> UPath:
     bucket, *parts = rest.rstrip("/").split("/")
     if ":" in bucket:  # the text is not repeated, since it may hold a secret
         raise InputError(f"{scheme}://…: expected {scheme}://bucket/folder; give credentials in the environment")
-    if not bucket or any(part in ("", ".", "..") for part in parts):
-        raise InputError(f"{scheme}://{rest}: expected {scheme}://bucket/folder, without empty parts, '.' or '..'")
+    if not _BUCKET.fullmatch(bucket) or any(part in ("", ".", "..") or not part.isprintable() for part in parts):
+        known = f"{scheme}://bucket/folder, without empty parts, '.', '..' or what cannot be printed"
+        raise InputError(f"{scheme}://{rest}: expected {known}")
     package, extra = _STORES[scheme]
     if find_spec(package) is None:
         raise InputError(f"{scheme}://{rest}: {package} is not installed: pip install 'vsrd-ray[{extra}]'")
