@@ -6,7 +6,7 @@ groups/<group or compacted file>.parquet   a row for each group: the mark that i
 <kind>/sequence=<drive>/<same name>.parquet   labels, a folder for each kind; those of boxes are in labels/
 index/<drive>.parquet                   the frames and mask instances that the groups were planned from
 kitti/<drive>/<camera>/label_2/…txt     label texts of boxes
-trace/, corrections/, pictures/, evaluation.json, report.html, sheet.png
+trace/, corrections/, .before-import/, pictures/, evaluation.json, report.html, sheet.png
 """
 
 import re
