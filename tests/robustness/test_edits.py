@@ -432,6 +432,16 @@ def test_ids_in_an_index_that_are_no_instances_give_none(kitti, take):
     assert max(read_labels(Path("out"))["instance_id"].to_pylist()) < 27000
 
 
+def test_a_box_that_was_drawn_is_the_same_instance_in_a_later_import(kitti, take):
+    ids = []
+    for frame in (3, 4):
+        edit(frame, lambda lines: [*lines, "Car 0 0 0 0 0 1 1 1.5 1.8 4.2 30 1.5 40 -1.5"])
+        assert "1 added" in take().stdout
+        rows = [row for row in read_labels(Path("out")).to_pylist() if row["frame"] == frame]
+        ids += [row["instance_id"] for row in rows if row["is_moving"] is None]
+    assert len(ids) == 2 and ids[0] == ids[1] > 26005
+
+
 # ---- other inputs, other runs ----
 
 

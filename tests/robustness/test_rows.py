@@ -154,6 +154,33 @@ def test_a_file_of_rows_that_is_there_twice_is_named_with_the_other(here, comman
         assert "is there twice" in line or "is gone" in line  # of the run's own names, its mark is missed first
 
 
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        (f"sequence={SEQUENCE}/notes.txt", "move it away"),
+        (f"sequence={SEQUENCE}/a.parquet.bak", "move it away"),
+        (f"sequence={SEQUENCE}/torn.parquet", "label again"),
+        ("all.parquet", "no values of sequence"),
+        ("camera=image_00/a.parquet", "no values of sequence"),
+        (f"sequence={SEQUENCE}/old/a.parquet", "is there twice"),
+    ],
+)
+def test_other_files_among_labels_are_named(here, command, refused, name, mend):
+    path = Path("out/labels") / name
+    path.parent.mkdir(exist_ok=True)
+    if mend in ("no values of sequence", "is there twice"):
+        shutil.copy(labels_file(), path)
+    else:
+        path.write_text("mine")
+    refused(command("convert", "out", "--to", "texts"), str(path), mend)
+
+
+@pytest.mark.parametrize("name", ["._a.parquet", ".DS_Store", "_SUCCESS"])
+def test_files_that_systems_leave_among_labels_do_no_harm(here, command, name):
+    (LABELS / name).write_bytes(b"x")
+    assert command("convert", "out", "--to", "texts").exit_code == 0
+
+
 def test_a_doubled_row_is_refused(here, command, refused):
     path = edit(lambda table: pa.concat_tables([table, table.slice(3, 1)]))
     refused(command("convert", "out", "--to", "texts"), path.name, "instance 26004 in frame 0", "is there twice")
@@ -197,6 +224,7 @@ def test_bad_and_doubled_rows_of_a_human_are_refused_with_their_mend(corrected, 
         (pa.table({"camera": ["image_00"], "frame": ["three"]}), "three"),
         (pa.table({"frame": [3]}), "camera"),
         (pa.table({"camera": ["image_01"], "frame": [3]}), "human-image_01.parquet"),
+        (pa.table({"camera": ["image_00"], "frame": [999]}), "frame 999 is none of the run's"),
     ],
 )
 def test_a_bad_list_of_reviewed_frames_is_refused(corrected, command, refused, table, said):

@@ -7,7 +7,7 @@ groups/<group or compacted file>.parquet   a row for each group: the mark that i
 index/<drive>.parquet                   the frames and mask instances that the groups were planned from
 kitti/<drive>/<camera>/label_2/…txt     label texts of boxes
 superseded/<drive>-<n>/                 labels of other inputs, from before they were labelled again
-trace/, corrections/, pictures/, evaluation.json, report.html, sheet.png
+trace/, corrections/, .before-import/, pictures/, evaluation.json, report.html, sheet.png
 """
 
 import re

@@ -47,7 +47,7 @@ class Identities:
     _standing: dict[int, UprightBoxes] = field(default_factory=dict, init=False)  # one box each
 
     def __post_init__(self) -> None:
-        rows = self.labels.filter(~pc.field("is_moving"))
+        rows = self.labels.filter(pc.field("is_moving").is_null() | ~pc.field("is_moving"))
         self._standing = dict(zip(rows["instance_id"].to_pylist(), boxes_of(rows), strict=True))
         self.used_ids = {*self.used_ids, *self.labels["instance_id"].to_pylist()}
 

@@ -120,11 +120,10 @@ def _error_of(output: Location, table: pa.Table, fault: Fault) -> InputError:
     for name in ("camera", "frame", "instance_id"):
         wanted = wanted & (pc.field(name) == row[name])
     folder = RunPaths(output).table(FOLDER, row["sequence"])
-    paths = [folder / name for name in names_in(folder) if name.endswith(".parquet") and not name.startswith(".")]
-    holding = [path for path in paths if open_dataset([path], schema=LABEL_SCHEMA).count_rows(filter=wanted)]
-    files = " and ".join(map(str, holding)) or str(folder)
-    last = holding[-1] if holding else folder
-    return InputError(f"{files}: {fault.text}; {_fix(output, str(last))}")
+    fragments = open_dataset(folder, schema=LABEL_SCHEMA).get_fragments()
+    holding = [one.path for one in fragments if one.to_table(schema=LABEL_SCHEMA, filter=wanted).num_rows]
+    files = " and ".join(holding) or str(folder)
+    return InputError(f"{files}: {fault.text}; {_fix(output, files)}")
 
 
 def corrected_rows(output: Location, *, sequence: str, camera: str) -> Location:
@@ -168,8 +167,14 @@ def read_reviewed(output: Location) -> dict[tuple[str, str], frozenset[int]]:
                     f"gone: put that back, or remove {folder / name} as well, which undoes the import"
                 )
             _check_inputs(output, sequence, _schema_of(output, rows), rows)
-            frames = frames_of.filter(pc.field("camera") == camera)["frame"].to_pylist()
-            reviewed[sequence, camera] = frozenset(frames)
+            frames = frozenset(frames_of.filter(pc.field("camera") == camera)["frame"].to_pylist())
+            if RunPaths(output).index(sequence).exists():
+                known = read_index(output, sequence)["frame"].to_pylist()
+                if strange := frames.difference(known):
+                    raise InputError(
+                        f"{folder / name}: frame {min(strange)} is none of the run's; remove it and import again"
+                    )
+            reviewed[sequence, camera] = frames
     return reviewed
 
 
@@ -214,6 +219,8 @@ def _in_frames(table: pa.Table, frames: Mapping[tuple[str, str], frozenset[int]]
 def _fix(output: Location, file: str) -> str:
     """What to do about a bad file of labels or groups."""
     name = PurePosixPath(file).name
+    if not name.endswith(".parquet"):
+        return "it is no file of a run: move it away"
     if is_human_file(name):
         return f"remove it and the sequence's file in {RunPaths(output).corrections}, and import the corrections again"
     return LABEL_AGAIN
