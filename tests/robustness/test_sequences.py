@@ -190,6 +190,7 @@ def test_whatever_goes_wrong_with_one_sequence_is_told_of_it(monkeypatch, root, 
     assert result.exit_code == 3, result.output
     assert f"Left out  {BROKEN}: {BROKEN} cannot be used: ZeroDivisionError: of all things\n" in result.stdout
     assert "Traceback" not in result.output
+    assert "Traceback" in label_all("--verbose").stderr
 
 
 def test_what_is_no_matter_of_a_sequence_ends_the_run():

@@ -86,7 +86,7 @@ class JsonLines(logging.Formatter):
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of messages."
 )
-@click.option("--verbose", is_flag=True, help="Show Ray's own messages too.")
+@click.option("--verbose", is_flag=True, help="Show Ray's own messages too, and where unforeseen errors came from.")
 @click.pass_context
 def label(
     ctx: click.Context,
@@ -126,6 +126,8 @@ def label(
     if log_format == "json":
         for handler in logging.getLogger("vsrd_ray").handlers:
             handler.setFormatter(JsonLines())
+    if others["verbose"]:
+        logging.getLogger("vsrd_ray").setLevel(logging.DEBUG)
     request = LabelRequest(
         root=root,
         sequences=sequences,

@@ -1,5 +1,6 @@
 """How far the run in an output folder is, read from its manifest."""
 
+from collections import defaultdict
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +42,8 @@ def format_status(state: dict[str, Any]) -> str:
         known = {field.name for field in fields(Progress)}
         progress = Progress(**{name: value for name, value in state["progress"].items() if name in known})
         rows += [("Progress", progress_line(progress)), ("Noted", _ago(state["age"]))]
-    elif counts := state["counts"]:
+    elif state["counts"]:
+        counts = defaultdict(lambda: "?", state["counts"])  # which other versions may not have
         skipped = f", {format_skipped(counts)}" if counts.get("frames_skipped") else ""
         rows += [
             ("Frames", f"{counts['labelled_frames']} of {counts['frames']} labelled{skipped}"),

@@ -238,7 +238,7 @@ class Sink:
         note = self._finished(drive)
         try:
             sizes = {name: self._size(name) for name in note["sizes"] if self._is_own(name)}
-        except (FileNotFoundError, KeyError, TypeError):
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):
             return None
         is_whole = (note["fingerprint"], note["sizes"]) == (fingerprint, sizes)
         return note["groups"] if is_whole and note["texts"] == self._num_texts(drive, camera) else None

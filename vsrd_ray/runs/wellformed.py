@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 
 def check_manifest(manifest: dict[str, Any]) -> None:
@@ -38,12 +38,12 @@ class _Inputs(_Part):
 
 
 class _Counts(_Part):
-    frames: NonNegativeInt
-    labelled_frames: NonNegativeInt
-    groups: NonNegativeInt
-    groups_ok: NonNegativeInt
-    groups_failed: NonNegativeInt
-    boxes: NonNegativeInt
+    frames: NonNegativeInt = 0
+    labelled_frames: NonNegativeInt = 0
+    groups: NonNegativeInt = 0
+    groups_ok: NonNegativeInt = 0
+    groups_failed: NonNegativeInt = 0
+    boxes: NonNegativeInt = 0
 
 
 class _Failure(_Part):
@@ -73,7 +73,7 @@ class _Manifest(_Part):
     status: str
     config: dict[str, Any]
     inputs: _Inputs
-    counts: Annotated[_Counts | None, BeforeValidator(lambda counts: counts or None)]  # none before a run has ended
+    counts: _Counts  # empty before a run has ended
     failures: list[_Failure]
     seconds: _Seconds
     unusable_sequences: dict[str, str] | None = None

@@ -15,7 +15,7 @@ import pytest
 import ray
 from builders import make_drive, make_result
 from ray.data.exceptions import ExecutionTimeoutError
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from vsrd_ray.engines.ray_data import stages
 from vsrd_ray.engines.ray_data.attempts import read_attempts
@@ -612,3 +612,16 @@ def test_earliest_mask_that_cannot_be_used_is_named(pretended):
 def test_workers_that_cannot_index_are_told_of(pretended):
     with pytest.raises(WorkerError, match=r"^s cannot be indexed: RayError: gone$"):
         _index_of(answers(pretended, pa.table({"frame": [0]}), RayError("gone")), "s")
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a.png"), r"a\.png cannot be used \(Permission denied\): allow .*"),
+        (ZeroDivisionError("of all things"), "ZeroDivisionError: of all things"),
+    ],
+)
+def test_what_a_task_meets_in_the_files_is_of_its_sequence_alone(pretended, cause, said):
+    error = RayTaskError("index_chunk", "Traceback …", cause, "", 1, "127.0.0.1").as_instanceof_cause()
+    with pytest.raises(InputError, match=f"^s cannot be indexed: {said}$"):
+        _index_of(answers(pretended, error), "s")

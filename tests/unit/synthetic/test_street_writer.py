@@ -13,7 +13,7 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.drives import list_drives
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.synthetic import StreetSettings, synthesize
@@ -218,5 +218,5 @@ def test_another_sequence_can_join_if_its_images_have_the_same_size(tmp_path: Pa
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file: give another OUT"):
+    with pytest.raises(OutputError, match="is a file: give another OUT"):
         synthesize(tmp_path / "file", SETTINGS)

@@ -150,8 +150,8 @@ def is_alive(node_id: str) -> bool:
 
 
 def read_attempts(file: Location) -> dict[str, int]:
-    """Failed attempts that a killed run has left; none where there is no such file."""
+    """Failed attempts that a killed run has left; none where there is no such file that can be read."""
     try:
         return {str(what): int(count) for what, count in json.loads(file.read_text()).items()}
-    except (FileNotFoundError, ValueError, AttributeError, TypeError):  # not there, or nothing that a run has written
+    except (OSError, ValueError, AttributeError, TypeError):  # not there, or nothing that a run has written
         return {}

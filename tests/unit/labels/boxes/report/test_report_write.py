@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.errors import InputError
+from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA
 from vsrd_ray.labels.boxes.report import write_report
 from vsrd_ray.labels.boxes.report.budget import ByteBudget, plan_pictures, price_of
@@ -219,7 +219,7 @@ def test_what_cannot_be_reported_is_said(run, tmp_path):
 
 def test_a_folder_is_no_place_for_a_report(run, tmp_path):
     output, root = run
-    with pytest.raises(InputError, match="is a folder: name the HTML file"):
+    with pytest.raises(OutputError, match="is a folder: name the HTML file"):
         write_report(output, root, tmp_path)
 
 
