@@ -175,6 +175,7 @@ class Bench:
     def _goes_on(self, scene: Scene) -> list[str]:
         """What is wrong with what the same command makes of it afterwards."""
         problems: list[str] = []
+        ended = Ended(0, "")
         for _ in range(_TRIES):
             ended = forked(lambda: _label_and_read(scene.root, scene.output))
             problems += _undocumented(ended)
@@ -311,9 +312,9 @@ def _killed(scene: Scene, seconds: float) -> None:
 
 def _torn_input(scene: Scene, seconds: float) -> None:
     drive = scene.rng.choice(DRIVES)
-    masks = scene.files(paths.mask_folder(scene.root, drive, CAMERA))
-    one_drive = [scene.rng.choice(masks), scene.rng.choice(masks), paths.poses_file(scene.root, drive)]
-    path = scene.rng.choice([*one_drive, paths.calibration_file(scene.root)])
+    masks = scene.files(Path(paths.mask_folder(scene.root, drive, CAMERA)))
+    one_drive = [scene.rng.choice(masks), scene.rng.choice(masks), Path(paths.poses_file(scene.root, drive))]
+    path = scene.rng.choice([*one_drive, Path(paths.calibration_file(scene.root))])
     if path in one_drive:
         scene.spared = tuple(name for name in DRIVES if name != drive)
     scene.what = f"{_torn(scene, path)} of the input"
@@ -321,7 +322,7 @@ def _torn_input(scene: Scene, seconds: float) -> None:
 
 def _odd_poses(scene: Scene, seconds: float) -> None:
     drive = scene.rng.choice(DRIVES)
-    path = paths.poses_file(scene.root, drive)
+    path = Path(paths.poses_file(scene.root, drive))
     lines = path.read_text().splitlines()
     place, other = scene.rng.randrange(len(lines)), scene.rng.randrange(len(lines))
     words = lines[place].split()
@@ -351,8 +352,8 @@ def _odd_poses(scene: Scene, seconds: float) -> None:
 
 def _odd_mask(scene: Scene, seconds: float) -> None:
     drive = scene.rng.choice(DRIVES)
-    path = scene.rng.choice(scene.files(paths.mask_folder(scene.root, drive, CAMERA)))
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    path = scene.rng.choice(scene.files(Path(paths.mask_folder(scene.root, drive, CAMERA))))
+    mask = np.array(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
     rng = np.random.default_rng(scene.rng.randrange(2**32))
     masks = {
         "8 bits": mask.astype(np.uint8),
@@ -390,7 +391,9 @@ def _moved_clock(scene: Scene, seconds: float) -> None:
 
     scene.before = move
     for path in scene.files(scene.output):
-        os.utime(path, (now() + scene.rng.uniform(-1, 1) * abs(shift),) * 2) if scene.rng.random() < 0.5 else None
+        moved = now() + scene.rng.uniform(-1, 1) * abs(shift)
+        if scene.rng.random() < 0.5:
+            os.utime(path, (moved, moved))
     scene.spared = DRIVES
     scene.what = f"clock {shift:+.0f} s"
 

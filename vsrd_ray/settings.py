@@ -22,6 +22,7 @@ PositiveCount = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Triple = tuple[float, float, float]
 
+_LEAST, _LARGEST = 1e-37, 1e38  # what single precision holds with all its digits
 MAX_BYTES = 100_000  # of a configuration; those that ship have some thousands
 _MAX_NODES = 10_000  # of a YAML text, with what its aliases repeat
 _MAX_DEPTH = 50  # of brackets
@@ -43,6 +44,15 @@ class Settings(BaseModel):
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and bool not in {annotation, *get_args(annotation)}:
             raise ValueError("expected another value than yes or no")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_single_precision(cls, value: Any) -> Any:
+        """Refuse numbers that are 0 or infinite where labelers calculate."""
+        numbers = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+        if any(isinstance(one, float) and one and not _LEAST <= abs(one) <= _LARGEST for one in numbers):
+            raise ValueError(f"expected 0, or numbers from {_LEAST:.0e} to {_LARGEST:.0e} in size")
         return value
 
 
@@ -74,13 +84,14 @@ class _Loader(yaml.SafeLoader):
         self._num_nodes = 0
         self._sizes: dict[int, int] = {}  # nodes below each node, itself included; one under way has none yet
 
-    def fetch_flow_collection_start(self, *token: Any) -> None:
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        scanner = cast(Any, super())
         if self.flow_level > _MAX_DEPTH:  # what is below would be looked at again for each of them
-            raise yaml.MarkedYAMLError(problem=f"more than {_MAX_DEPTH} brackets deep", problem_mark=self.get_mark())
-        super().fetch_flow_collection_start(*token)
+            raise yaml.MarkedYAMLError(problem=f"more than {_MAX_DEPTH} brackets deep", problem_mark=scanner.get_mark())
+        scanner.fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        is_alias = self.check_event(yaml.AliasEvent)
+        is_alias: bool = cast(Any, self).check_event(yaml.AliasEvent)
         before = self._num_nodes
         node = super().compose_node(parent, index)
         self._num_nodes += self._sizes.get(id(node), _MAX_NODES) if is_alias else 1
@@ -113,12 +124,13 @@ def parse_yaml(text: bytes, *, source: str) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{source}: larger than {MAX_BYTES:,} bytes: give a configuration, a YAML file")
     try:
-        values = _load_yaml(text)
+        values: Any = _load_yaml(text)
     except yaml.reader.ReaderError as error:
         raise ConfigError(f"{source}: no text in UTF-8 ({one_line(error)}): save it as UTF-8") from error
     except _YAML_ERRORS as error:
         raise ConfigError(f"{source}: not valid YAML: {_reason(error)}") from error
-    values = {} if values is None else values
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: expected keys and values, got {type(values).__name__}")
     return cast("dict[str, Any]", values)
@@ -158,7 +170,7 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             result[key] = change
         elif change is not None:
             section = cast("dict[str, Any]", before)
-            result[key] = merged(section, change) if isinstance(change, dict) else change
+            result[key] = merged(section, cast("dict[str, Any]", change)) if isinstance(change, dict) else change
     return result
 
 
@@ -195,7 +207,7 @@ _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, Recursi
 
 
 def _load_yaml(text: bytes | str) -> Any:
-    loader = _Loader(text)
+    loader: Any = _Loader(text)
     try:
         return loader.get_single_data()
     finally:

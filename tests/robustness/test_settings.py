@@ -340,6 +340,13 @@ def test_nor_by_other_words(text):
     assert "masks.softness" in refusal("fast", (f"masks.softness={text}",))
 
 
+@pytest.mark.parametrize("value", ["1e300", "1e-300", "1e39"])
+@pytest.mark.parametrize("path", ["masks.softness", "start.outlier", "start.clearance_weight", "schedule.sigma"])
+def test_no_number_may_be_lost_in_single_precision(path, value):
+    values = f"[{value}, {value}]" if path == "schedule.sigma" else value
+    assert f"{path}: Value error, expected 0, or numbers from" in refusal("fast", (f"{path}={values}",))
+
+
 @pytest.mark.parametrize("path", [path for path, usual in NUMBERS if isinstance(usual, int)])
 def test_no_count_is_larger_than_tables_hold(path):
     assert path in refusal("fast", (f"{path}={2**63}",))
