@@ -118,7 +118,7 @@ def read_inputs(output: Location) -> RunInputs:
             kinds=_some_names(inputs.get("kinds", list(_FIRST_KINDS)), "kinds"),
             config=config,
             root=str(inputs.get("root", "")),
-            identities=_identities(inputs.get("identities", {})),
+            identities=inputs.get("identities", {}),
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
@@ -168,12 +168,6 @@ def _classes(inputs: dict[str, Any]) -> tuple[str, ...]:
     """The classes that were labelled; labelers of frames as a whole have none."""
     names = _some_names if tuple(inputs.get("kinds", _FIRST_KINDS)) == _FIRST_KINDS else _names
     return names(inputs["classes"], "classes")
-
-
-def _identities(identities: Any) -> dict[str, dict[str, str]]:
-    if not isinstance(identities, dict) or not all(isinstance(parts, dict) for parts in identities.values()):
-        raise ValueError(f"inputs.identities: expected digests by drive, got {identities!r}")
-    return identities
 
 
 def _num_groups(counts: Any) -> int | None:

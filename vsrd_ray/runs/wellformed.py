@@ -35,6 +35,7 @@ class _Inputs(_Part):
     frames: dict[str, NonNegativeInt]
     skipped_frames: dict[str, dict[str, NonNegativeInt]]
     fingerprints: dict[str, str] = {}
+    identities: dict[str, dict[str, str]] = {}
 
 
 class _Counts(_Part):
@@ -44,6 +45,9 @@ class _Counts(_Part):
     groups_ok: NonNegativeInt = 0
     groups_failed: NonNegativeInt = 0
     boxes: NonNegativeInt = 0
+    rows: dict[str, NonNegativeInt] = {}
+    doubtful: dict[str, NonNegativeInt] = {}
+    skipped: dict[str, NonNegativeInt] = {}
 
 
 class _Failure(_Part):
@@ -77,5 +81,6 @@ class _Manifest(_Part):
     failures: list[_Failure]
     seconds: _Seconds
     unusable_sequences: dict[str, str] | None = None
+    warnings: dict[str, list[str]] | None = None
     error: str | None = None
     progress: _Progress | None = None
