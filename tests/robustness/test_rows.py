@@ -211,6 +211,7 @@ def test_bad_and_doubled_rows_of_a_human_are_refused_with_their_mend(corrected, 
     kept = HUMAN.read_bytes()
     edit(with_value("yaw_world", 180.0, row=0), HUMAN)
     refused(command("evaluate", "out", "--root", "root"), HUMAN.name, "yaw_world 180.0", "import the corrections again")
+    assert command("evaluate", "out", "--root", "root", "--prefer", "auto").exit_code == 0
     HUMAN.write_bytes(kept)
     shutil.copy(HUMAN, HUMAN.with_name("human-image_00 (copy).parquet"))
     refused(command("evaluate", "out", "--root", "root"), HUMAN.name, "(copy)", "is there twice")

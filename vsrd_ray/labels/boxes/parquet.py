@@ -55,20 +55,19 @@ def read_labels(output: Location, *, prefer: Preference = "human", sequence: str
     table = read_rows(
         output, FOLDER, LABEL_SCHEMA, needed=_NEEDED, sequence=sequence, fix=lambda file: _fix(output, file)
     )
-    _check_values(output, table)
     is_human = is_any_of(table["source"], [HUMAN]).to_numpy()
     if prefer == "auto":
-        is_wanted = ~is_human
-    else:
+        table = table.filter(pa.array(~is_human))
+    _check_values(output, table)
+    if prefer == "human":
         is_reviewed = _in_frames(table, read_reviewed(output))
-        is_wanted = is_human == is_reviewed
         if count := int((is_human & ~is_reviewed).sum()):
             logger.warning(
                 "%d rows of a human do not count: %s does not list their frames, as `vsrd-ray import` does.",
                 count,
                 RunPaths(output).corrections,
             )
-    table = table.filter(pa.array(is_wanted))
+        table = table.filter(pa.array(is_human == is_reviewed))
     table = table.sort_by([(key, "ascending") for key in ("sequence", "camera", "frame", "instance_id")])
     if (fault := first_doubled(table)) is not None:
         raise _error_of(output, table, fault)
