@@ -65,6 +65,15 @@ def test_edited_manifest_is_refused_by_all_who_read_it(command, label, refused, 
         refused(command("report", "out", "--root", "root"), "out/manifest.json: not the manifest of a run", said)
 
 
+@pytest.mark.parametrize(("key", "value"), [("groups", "x"), ("groups", None), ("sizes", [5]), ("texts", [])])
+def test_edited_note_of_a_finished_sequence_is_as_none(label, here, key, value):
+    path = here / "out" / "index" / f".{SEQUENCE}.finished.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    result = label(output="out")
+    assert result.exit_code == 0, result.output
+    assert "Nothing was left to do" in result.stdout
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"inputs": ' * 5000 + "1" + "}" * 5000, '"status"', "\ufeff{}"])
 def test_file_that_is_no_manifest_is_refused(command, label, refused, here, text):
     (here / "out" / "manifest.json").write_text(text)

@@ -141,14 +141,16 @@ def _read(output: Location, *, kind: type[VSRDRayError], fix: str) -> dict[str, 
         raise kind(f"{path} cannot be read ({one_line(error)}): {_CHECK}") from error
     try:
         manifest = json.loads(text)
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("inputs", {}), dict):
+            raise ValueError("expected keys and values")
         if missing := _KEYS - manifest.keys():
             raise ValueError(f"without {', '.join(sorted(missing))}")
         if missing := _INPUTS - manifest["inputs"].keys():
             raise ValueError(f"without inputs.{', inputs.'.join(sorted(missing))}")
         check_manifest(manifest)
         return manifest
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise kind(f"{path}: not the manifest of a run ({error!r}): {fix}") from error
+    except (ValueError, RecursionError) as error:
+        raise kind(f"{path}: not the manifest of a run ({error}): {fix}") from error
 
 
 def _names(names: Any, key: str) -> tuple[str, ...]:

@@ -257,7 +257,8 @@ class Sink:
             note = json.loads(storage.read_bytes(self._paths.finished(drive)))
         except (FileNotFoundError, ValueError):
             return {}
-        return note if isinstance(note, dict) and note.keys() == _NOTED else {}
+        is_note = isinstance(note, dict) and note.keys() == _NOTED and isinstance(note["groups"], int)
+        return note if is_note else {}
 
     def _size(self, name: str) -> int:
         return storage.size_and_stamp(self.output / name)[0]
