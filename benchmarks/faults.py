@@ -181,12 +181,13 @@ class Bench:
             problems += _undocumented(ended)
             if not ended.code:
                 return problems + self._differences(scene, _printed(ended))
-            named = _named(ended.text, scene.output)
-            if named is None:
+            named, manifest = _named(ended.text, scene.output), scene.output / "manifest.json"
+            if named is not None:
+                _remove(named)
+            if not manifest.exists():  # the one file without which a folder is no run's, and so is brought back
+                shutil.copy2(self._states["half"] / "manifest.json", manifest)
+            elif named is None:
                 return [*problems, f"does not go on: exit code {ended.code}, {_last_line(ended.text)}"]
-            _remove(named)
-            if named.name == "manifest.json":  # the one file that is to be brought back
-                shutil.copy2(self._states["half"] / "manifest.json", named)
         return [*problems, f"does not go on: {_last_line(ended.text)}"]
 
     def _differences(self, scene: Scene, labels: Labels) -> list[str]:
@@ -289,9 +290,10 @@ def _last_line(text: str) -> str:
 
 
 def _named(text: str, output: Path) -> Path | None:
-    """What an error names of the output folder, and is there."""
+    """What an error names of the output folder, and is there; of several, the one that is no file."""
     words = (word.strip("'\":;,()") for word in _last_line(text).split())
-    return next((Path(word) for word in words if word.startswith(f"{output}/") and Path(word).exists()), None)
+    there = [Path(word) for word in words if word.startswith(f"{output}/") and Path(word).exists()]
+    return max(there, key=Path.is_dir, default=None)
 
 
 def _remove(path: Path) -> None:
