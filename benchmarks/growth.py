@@ -369,23 +369,23 @@ PARTS = (
     Part("a mask of specks, its distances", "specks", 4_096, _distances),
     Part("a mask of specks, its outline", "specks", 4_096, _outline),
     Part("instances of one frame", "instances", 2_500, _instances),
-    Part("index of frames without masks", "frames", 5_000, _frames_without_masks),
+    Part("index of frames without masks", "frames", 3_000, _frames_without_masks),
     Part("poses", "frames", 10_000, _poses),
     Part("true boxes", "boxes", 2_000, _true_boxes),
     Part("windows of a scene", "frames", 10_000, _scene_plan),
     Part("groups around a waiting car", "frames", 1_000, _group_plan),
     Part("tasks of groups", "frames", 5_000, _tasks),
-    Part("label rows", "frames", 500, _rows),
-    Part("commits of many groups", "groups", 150, _many_groups),
+    Part("label rows", "frames", 250, _rows),
+    Part("commits of many groups", "groups", 100, _many_groups),
     Part("commits of long groups", "frames", 500, _long_groups),
-    Part("evaluation", "frames", 2_000, _evaluated),
+    Part("evaluation", "frames", 1_500, _evaluated),
     Part("conversion to KITTI text", "frames", 500, _converted),
     *(
-        Part(f"export as {name}", "frames", 250, _exported(name))
+        Part(f"export as {name}", "frames", 150, _exported(name))
         for name in ("kitti", "mmdet3d", "openpcdet", "nuscenes")
     ),
     *(Part(f"export as {name}", "frames", 500, _exported(name)) for name in ("kitti360", "csv", "cvat")),
-    Part("import of KITTI text", "frames", 250, _imported),
+    Part("import of KITTI text", "frames", 150, _imported),
     Part("numbers of a report", "frames", 1_000, _reported),
 )
 
