@@ -65,7 +65,9 @@ class RunFolder:
 
 
 def digest_of_inputs(output: Location, sequence: str) -> str | None:
-    """What tells, by content, the inputs of a sequence that a run has labelled; None of runs of old versions."""
+    """What tells, by content, the inputs of a sequence that a run has labelled; None where no manifest does."""
+    if not RunPaths(output).manifest.exists():
+        return None
     identity = read_inputs(output).identities.get(sequence)
     return "-".join(identity.values()) if identity else None
 
