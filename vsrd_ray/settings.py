@@ -50,10 +50,10 @@ class Settings(BaseModel):
     @classmethod
     def _within_single_precision(cls, value: Any) -> Any:
         """Refuse numbers that are 0 or infinite where labelers calculate."""
-        numbers = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+        numbers: list[Any] = [*cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else [value]
         if any(isinstance(one, float) and one and not _LEAST <= abs(one) <= _LARGEST for one in numbers):
             raise ValueError(f"expected 0, or numbers from {_LEAST:.0e} to {_LARGEST:.0e} in size")
-        return value
+        return cast("Any", value)
 
 
 class LabelerSettings(Settings):
