@@ -38,7 +38,7 @@ def report(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output / "report.html"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A headless Chromium that keeps what its console says and what it asks for."""
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
@@ -59,7 +59,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         driver.quit()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def quiet(browser: Any) -> Callable[[], AbstractContextManager[None]]:
     """A context in which the browser's console has to stay empty."""
 
