@@ -59,7 +59,7 @@ def test_the_page_on_formats_has_each_of_them_and_no_other_option():
     page = (docs / "formats.md").read_text()
     sections = re.findall(r"^## (\w+)$", page, flags=re.MULTILINE)
     assert [name for name in sections if name in FORMATS] == list(FORMATS)
-    pictures = re.findall(r"\]\(([^)#:]+)\)", page)
+    pictures = re.findall(r"\]\(([^)#:]+\.svg)\)", page)
     assert len(pictures) == 3 and all((docs / name).is_file() for name in pictures)
     context = click.Context(main)
     known = set()
