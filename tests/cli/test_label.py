@@ -27,12 +27,14 @@ def test_it_writes_what_it_says(labelled, street):
     assert read_groups(output).num_rows == 6
     labels = read_labels(output)
     assert set(labels["labeler"].to_pylist()) == {"vsrd"}
+    doubtful = int((labels["confidence"].to_numpy() < 0.2).sum())
+    assert doubtful > 0
     lines = result.stdout.splitlines()
     assert lines.pop(3).startswith("Time      ")
     assert lines == [
         "Frames    24 of 24 labelled, 0 skipped",
         "Groups    6 of 6 labelled, 0 failed",
-        f"Boxes     {labels.num_rows}",
+        f"Boxes     {labels.num_rows}, {doubtful} of them doubtful (confidence below 0.2)",
         f"Output    {output}",
         f"Next      vsrd-ray evaluate {output} --root {street}",
         f"          vsrd-ray visualize labels {output} --root {street} --sheet {output / 'sheet.png'}",
