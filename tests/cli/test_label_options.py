@@ -97,8 +97,9 @@ def test_serial_run_makes_the_same_bytes_without_ray_and_logs_json(labelled, str
 def test_run_on_ray_logs_json(label_street, local_ray, tmp_path):
     result = label_street(tmp_path / "output", "--log-format", "json", "--limit", "1")
     assert result.exit_code == 0, result.output
-    first, last = json_lines(result.stderr)
+    first, config, last = json_lines(result.stderr)
     assert (first["message"], last["message"].partition(",")[0]) == ("Indexing 24 frames", "1/1 groups")
+    assert config["message"].startswith("Configuration demo --set ")
 
 
 def test_errors_are_logged_as_json_too_and_tried_as_often_as_wished(

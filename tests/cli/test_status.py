@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from vsrd_ray import engines
@@ -55,26 +56,28 @@ def noted(output, *, ago: float, **progress) -> None:
     )
 
 
-def check_finished(lines: list[str], output, *, boxes: int) -> None:
+def check_finished(lines: list[str], output, *, labels: pa.Table) -> None:
+    doubtful = int((labels["confidence"].to_numpy() < 0.2).sum())
+    assert doubtful > 0
     assert lines.pop().startswith("Time      ")
     assert lines == [
         f"Output    {output}",
         "Status    complete",
         "Frames    24 of 24 labelled",
         "Groups    6 of 6 labelled, 0 failed",
-        f"Boxes     {boxes}",
+        f"Boxes     {labels.num_rows}, {doubtful} of them doubtful (confidence below 0.2)",
     ]
 
 
 @pytest.mark.ray
 def test_finished_run(output, status):
-    check_finished(status(output), output, boxes=read_labels(output).num_rows)
+    check_finished(status(output), output, labels=read_labels(output))
 
 
 @pytest.mark.ray
 def test_run_in_an_object_store(output, status, s3, command):
     bring(output, open_location(f"{s3}/runs/a"))
-    check_finished(status(f"{s3}/runs/a"), f"{s3}/runs/a", boxes=read_labels(output).num_rows)
+    check_finished(status(f"{s3}/runs/a"), f"{s3}/runs/a", labels=read_labels(output))
     empty = command("status", f"{s3}/runs/b")
     assert empty.exit_code == 2
     assert f"no {s3}/runs/b/manifest.json" in empty.stderr
