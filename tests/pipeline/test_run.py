@@ -78,7 +78,8 @@ def test_output_is_what_the_contract_says(finished, street, config):
     assert 0 < manifest["seconds"]["device"] < manifest["seconds"]["wall"]
     boxes = read_labels(output).num_rows
     expected = {"frames": 24, "frames_skipped": 0, "labelled_frames": 24, "boxes": boxes, "rows": {"boxes": boxes}}
-    expected |= {"skipped": {}}
+    doubtful = int((read_labels(output)["confidence"].to_numpy() < 0.2).sum())
+    expected |= {"skipped": {}, "doubtful": {"boxes": doubtful}}
     assert manifest["counts"] == expected | {"groups": len(groups), "groups_ok": len(groups), "groups_failed": 0}
     assert summary.counts.boxes == boxes > 24
 
@@ -317,7 +318,7 @@ def test_changed_inputs_leave_no_stale_labels(street, request_for, files_in, tmp
     for frame in (5, 12, 20):
         paths.mask_file(root, SEQUENCE, "image_00", frame).unlink()
     label(old, labeler_factory=StandIn)
-    assert "have changed" in caplog.text
+    assert "are not those that were labelled" in caplog.text
     label(new, labeler_factory=StandIn)
     assert files_in(old.output, *LABELS, "index") == files_in(new.output, *LABELS, "index")
     assert without_times(old.output).equals(without_times(new.output))
