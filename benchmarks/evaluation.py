@@ -97,8 +97,9 @@ def write_run(output: Path, root: Path, *, frames: int, boxes: int, sequences: i
     )
     inputs = {"root": str(root), "sequences": names, "camera": CAMERA, "classes": ["car"]}
     inputs |= {"frames": {}, "skipped_frames": {}}
-    manifest = dict.fromkeys(("config", "config_hash", "versions", "seed", "counts", "failures", "seconds"))
-    write_text(output / "manifest.json", json.dumps(manifest | {"status": "complete", "inputs": inputs}))
+    manifest = {"status": "complete", "inputs": inputs, "config": {}, "counts": {}, "failures": []}
+    manifest |= {"config_hash": "", "versions": {}, "seed": 0, "seconds": {"wall": 0.0, "device": 0.0}}
+    write_text(output / "manifest.json", json.dumps(manifest))
     return num_labels
 
 

@@ -343,7 +343,7 @@ def _imported(count: int, folder: Path) -> Work:
         ]
         if moved:
             path.write_text("".join(" ".join(row) + "\n" for row in moved))
-    return lambda: import_labels(output, root, folder / "exported", format="kitti")
+    return lambda: import_labels(output, root, folder / "exported", format="kitti", confirm_changes=True)
 
 
 def _reported(count: int, folder: Path) -> Work:

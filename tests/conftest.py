@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,6 +16,9 @@ from vsrd_ray.datasets.kitti360 import paths
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; more threads than cores make small fits slow
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared
+hypothesis.settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Builders, and slow and obvious twins, are imported by their module names.
