@@ -1,5 +1,6 @@
 """Fixtures that the whole suite shares."""
 
+import logging
 import os
 import shutil
 import sys
@@ -141,3 +142,12 @@ def files_in() -> Callable[..., dict[str, bytes]]:
         return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
     return read
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Takes back where a command sends its messages."""
+    yield
+    package = logging.getLogger("vsrd_ray")
+    package.handlers = []
+    package.setLevel(logging.NOTSET)

@@ -1,7 +1,6 @@
 """Runs commands in this process."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +78,3 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
     monkeypatch.chdir(folder)
     monkeypatch.delenv("KITTI360_DATASET", raising=False)
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Takes back where a command sends its messages."""
-    yield
-    package = logging.getLogger("vsrd_ray")
-    package.handlers = []
-    package.setLevel(logging.NOTSET)

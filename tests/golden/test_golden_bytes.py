@@ -12,8 +12,6 @@ Two Rerun recordings of the same labels differ in ids and times. So their values
 """
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -50,15 +48,6 @@ WRITERS = {".parquet": "pyarrow", ".pkl": "numpy", ".npy": "numpy", ".png": "ope
 TOLERANCES = {"scene": 1e-3, "groups": 1e-3, "field": 5e-2}  # of a run's labels, on another processor
 ROUNDING = 0.011  # of KITTI texts, where numbers have two decimals at least
 LAST_BITS = 1e-9  # of what is calculated from recorded labels, on another processor
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Takes back where a command sends its messages."""
-    yield
-    package = logging.getLogger("vsrd_ray")
-    package.handlers = []
-    package.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """A small street and a run over it, which each test may copy and damage."""
 
-import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,12 +68,3 @@ def refused() -> Callable[..., str]:
         return line
 
     return check
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Takes back where a command sends its messages."""
-    yield
-    package = logging.getLogger("vsrd_ray")
-    package.handlers = []
-    package.setLevel(logging.NOTSET)

@@ -16,8 +16,6 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import instances, paths
 from vsrd_ray.datasets.kitti360.drives import fingerprint
 from vsrd_ray.errors import InputError, OutputError, WorkerError
-from vsrd_ray.labelers.base import PreparedGroup, TraceSink
-from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.pipeline.planner import because
 
 FIRST, BROKEN, LAST = (f"2013_05_28_drive_000{number}_sync" for number in range(3))
@@ -30,9 +28,6 @@ class NoBoxes(PlainLabeler):
 
     def payload_of(self, group: FrameGroup) -> int:
         return sum(int(instance_map.max()) for instance_map in group.instance_maps)
-
-    def fits_of(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None) -> list[BoxFit]:
-        return []
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
+from vsrd_ray.data.drive import LAST_FRAME
 from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.classes import CLASSES
@@ -197,7 +198,7 @@ def _parse_object(element: ElementTree.Element) -> TruthObject | str:
         return _CLASS
     if not 0 < instance_id < IDS_PER_CLASS:
         return _INSTANCE
-    if timestamp != STATIC and not 0 <= timestamp <= np.iinfo(np.int32).max:
+    if timestamp != STATIC and not 0 <= timestamp <= LAST_FRAME:
         return _TIME
     if vertices.shape != (8, 3) or not np.allclose(vertices, _UNIT_VERTICES, atol=1e-3):
         return _VERTICES

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 
-from vsrd_ray.data.drive import IMAGES, MASKS, Camera, Drive
+from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, Camera, Drive
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
@@ -23,7 +23,6 @@ from vsrd_ray.storage import (
     size_and_stamp,
 )
 
-_LAST_FRAME = 2**31 - 1  # that tables hold
 _NAME = re.compile(r"[0-9]{4}_[0-9]{2}_[0-9]{2}_drive_([0-9]{4})_sync")
 
 
@@ -84,9 +83,9 @@ def _cameras(root: Location, name: str, cameras: tuple[str, ...]) -> dict[str, C
 
 def _frames(folder: Location) -> tuple[int, ...]:
     frames = paths.frames_among(names_in(folder), suffix=".png")
-    if frames and frames[-1] > _LAST_FRAME:
+    if frames and frames[-1] > LAST_FRAME:
         file = folder / f"{frames[-1]:010d}.png"
-        raise InputError(f"{file}: expected frame numbers up to {_LAST_FRAME}: number the frames from 0, or remove it")
+        raise InputError(f"{file}: expected frame numbers up to {LAST_FRAME}: number the frames from 0, or remove it")
     return tuple(frames)
 
 

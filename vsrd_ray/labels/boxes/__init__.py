@@ -2,8 +2,8 @@
 
 `schema` and `columns` say what a row is, and are the only places that spell its columns. `rows` makes rows of fitted
 boxes, `truth` of true ones, `kitti` the KITTI text of a frame. `parquet` and `selection` read them back, with what
-people corrected (`corrections`, `corrected`, `identities`). `criteria` holds the two limits that several protocols
-share.
+people corrected; `corrections` brings that in, by way of `corrected`, `identities` and `reviewed`. `checks` says what
+no row holds. `criteria` holds the limits that several protocols share.
 
     evaluation/   label quality, KITTI and KITTI-360 average precision, confidence, comparison of runs
     formats/      what detectors, benchmarks and tools read

@@ -8,9 +8,10 @@ import pytest
 from correcting import files, frame_rows, take
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.corrections import ImportSummary, import_labels
+from vsrd_ray.labels.boxes.corrections import import_labels
 from vsrd_ray.labels.boxes.formats.export import export
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.reviewed import ImportSummary
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import Selection
 

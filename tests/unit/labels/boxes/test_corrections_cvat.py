@@ -9,9 +9,9 @@ import pytest
 from correcting import fail, files, frame_rows, take
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.corrections import ImportSummary
 from vsrd_ray.labels.boxes.formats.export import export
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.reviewed import ImportSummary
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 
