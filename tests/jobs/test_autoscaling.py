@@ -1,7 +1,8 @@
 """A real autoscaler over Ray's fake node provider: nodes come with demand and go when the run has ended.
 
 Each fake node is a raylet of its own on this machine, with two logical CPUs. The head has none, as in the cluster
-files.
+files. The job comes without a working directory: nodes unpack it when they start, and these share one session folder,
+where each would take it away from the workers of the others.
 """
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_head import LOOPBACK, NUM_GROUPS, free_ports, label_command, running_head, wait_until
+from ray_head import JOBS, LOOPBACK, NUM_GROUPS, free_ports, label_command, running_head, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -72,8 +73,9 @@ def test_nodes_come_with_demand_and_go_when_the_run_has_ended(street: Path, tmp_
     options = ("--num-cpus=0", f"--autoscaling-config={tmp_path / 'autoscaling.json'}")
     output = tmp_path / "output"
     with running_head(*options, gcs_port=gcs_port, **variables) as head:
-        command = label_command(street, output, "--num-actors", "1:2", "--initial-actors", "2")
-        head.job("submit", "--no-wait", "--submission-id", "run", "--working-dir", ".", "--", *command)
+        python, _, *options_of_run = label_command(street, output, "--num-actors", "1:2", "--initial-actors", "2")
+        command = [python, str(JOBS / "label.py"), *options_of_run]
+        head.job("submit", "--no-wait", "--submission-id", "run", "--", *command)
         wait_until(lambda: len(head.node_states()) > 1 or head.has_ended("run"), seconds=900, what="a node for the run")
         wait_until(lambda: head.has_ended("run"), seconds=900, what="the end of the run")
         assert f"Groups    {NUM_GROUPS} of {NUM_GROUPS} labelled, 0 failed" in head.job("logs", "run")
