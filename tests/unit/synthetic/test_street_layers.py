@@ -21,8 +21,7 @@ from vsrd_ray.synthetic.views import LEFT, RIGHT, Cameras
 TINY = StreetSettings(
     frames=2, cars=3, moving=1, trucks=1, caravans=1, seed=11, image_size=(176, 48), frame_spacing=4.0
 )
-# Of that street as it was before there were layers. Images depend on the processor's arithmetic, and are held to it
-# on machines like the one that made these.
+# Of that street as it was before there were layers, but for its pictures.
 BEFORE = {
     "calibration/perspective.txt": "2cc997462f60211d",
     "data_2d_semantics/train/2013_05_28_drive_0000_sync/image_00/instance/0000000000.png": "7fc503086fb82ae7",

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vsrd_ray.labelers.vsrd.bodies import SOLID_SIZES
 from vsrd_ray.labelers.vsrd.config import StartSettings
+from vsrd_ray.labelers.vsrd.ground import Ground
 from vsrd_ray.labelers.vsrd.observations import Expectations, Observations
 from vsrd_ray.labelers.vsrd.outlines import directions
 from vsrd_ray.labelers.vsrd.parameters import rotations_about_y
@@ -50,11 +51,11 @@ class Comparisons(NamedTuple):
 
 
 class Posed(NamedTuple):
-    """Bodies where they stand."""
+    """Bodies where they are in each view; bodies that stand still are in one place for all (V = 1)."""
 
-    rotations: Tensor  # [S, N, 3, 3] R_ref_obj
+    rotations: Tensor  # [S, N, V, 3, 3] R_ref_obj
     unit: Tensor  # [S, N, P, 3] in the unit box
-    turned: Tensor  # [S, N, P, 3] metres, about the centre along the reference frame's axes
+    turned: Tensor  # [S, N, V, P, 3] metres, about the centre along the reference frame's axes
     points_cam: Tensor  # [S, N, V, P, 3] metres
     pixels: Tensor  # [S, N, V, P, 2]
 
@@ -83,6 +84,7 @@ class Problem:
     outlier: float  # in units of noise
     mean: Tensor  # [N, D - 1] of everything but the yaw
     spread: Tensor  # [N, D - 1]
+    ground: Ground | None = None  # what bodies stand on, where it is known
 
     @staticmethod
     def of(
@@ -172,12 +174,21 @@ class Problem:
         assert best is not None  # a body has solids
         return best
 
+    @property
+    def num_body(self) -> int:
+        """Unknowns of a body that stands still; those of its motion come after them."""
+        return self.mean.shape[1] + 1
+
     def cost(self, x: Tensor, terms: Terms, *, outlier: float) -> Tensor:
         """Robust costs [S, N]: of the comparisons (Geman-McClure), and of departures from what is expected."""
         residuals, weights = terms.comparisons[:2]
         ratio = (residuals / outlier).square()
         compared = (weights * outlier**2 * ratio / (1 + ratio)).sum(dim=(2, 3))
-        return compared + self._departures(x).square().sum(dim=-1)
+        expected = self._departures(x).square().sum(dim=-1)
+        if self.ground is not None:
+            residuals, weights, _ = self._feet(x)
+            expected = expected + (weights * residuals.square()).sum(dim=-1)
+        return compared + expected
 
     def linearise(self, x: Tensor, terms: Terms, *, outlier: float) -> tuple[Tensor, Tensor]:
         """Gradients [S, N, D] and Gauss-Newton matrices [S, N, D, D] of half the cost."""
@@ -186,9 +197,31 @@ class Problem:
         weights = weights / (1 + (residuals / outlier).square()).square()
         weighted = (jacobian * weights.flatten(2)[..., None]).transpose(-1, -2)
         gradient = (weighted @ residuals.flatten(2)[..., None])[..., 0]
-        gradient[..., :-1] += self._departures(x) / self.spread
+        hessian = weighted @ jacobian
+        if self.ground is not None:
+            residuals, weights, jacobian = self._feet(x)
+            weighted = (jacobian * weights[..., None]).transpose(-1, -2)
+            gradient = gradient + (weighted @ residuals[..., None])[..., 0]
+            hessian = hessian + weighted @ jacobian
+        known, beyond = self.num_body - 1, x.shape[-1] - self.num_body
+        gradient[..., :known] += self._departures(x) / self.spread
         precision = torch.nn.functional.pad(self.spread.square().reciprocal(), (0, 1), value=_YAW_PRECISION)
-        return gradient, weighted @ jacobian + torch.diag_embed(precision)
+        return gradient, hessian + torch.diag_embed(torch.nn.functional.pad(precision, (0, beyond)))
+
+    def _feet(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far [S, N, V] bodies are below the road, in units of its noise, weights, derivatives [S, N, V, D]."""
+        assert self.ground is not None
+        centers, _ = self._placed(x)
+        heights, slopes, spreads = self.ground.at(centers[..., [0, 2]])
+        residuals = (centers[..., 1] + x[..., 4:5] - heights) / spreads
+        down = torch.stack([-slopes[..., 0], torch.ones_like(heights), -slopes[..., 1]], dim=-1) / spreads[..., None]
+        jacobian = self._of_places(x, down)
+        jacobian[..., 4] += 1 / spreads
+        return residuals, torch.ones_like(residuals), jacobian
+
+    def _of_places(self, x: Tensor, by_location: Tensor) -> Tensor:
+        """Derivatives [S, N, V, D] with respect to the unknowns of what hangs on centres, by those [S, N, V, 3]."""
+        return torch.nn.functional.pad(by_location, (0, x.shape[-1] - 3))
 
     def moved(self, x: Tensor, step: Tensor) -> Tensor:
         """Unknowns after a step, both [S, N, D], neither too far nor out of their ranges."""
@@ -204,15 +237,22 @@ class Problem:
         )
 
     def _departures(self, x: Tensor) -> Tensor:
-        return (x[..., :-1] - self.mean) / self.spread
+        return (x[..., : self.num_body - 1] - self.mean) / self.spread
+
+    def _placed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Centres [S, N, V, 3] metres and headings [S, N, V] radians in each view, or in all of them (V = 1)."""
+        return x[..., None, :3], x[..., -1:]
 
     def _posed(self, x: Tensor) -> Posed:
-        rotations = rotations_about_y(torch.stack([x[..., -1].cos(), x[..., -1].sin()], dim=-1))
-        unit = self.expectations.mean_body + torch.einsum("snl,nlpi->snpi", x[..., 6:-1], self.expectations.shapes)
+        centers, yaws = self._placed(x)
+        rotations = rotations_about_y(torch.stack([yaws.cos(), yaws.sin()], dim=-1))
+        latents = x[..., 6 : 6 + self.expectations.shapes.shape[1]]
+        unit = self.expectations.mean_body + torch.einsum("snl,nlpi->snpi", latents, self.expectations.shapes)
         unit = unit.clamp(-1, 1)  # a body stays in its box, which it touches on all sides
-        turned = (unit * x[..., None, 3:6]) @ rotations.transpose(-1, -2)
+        turned = (unit * x[..., None, 3:6])[:, :, None] @ rotations.transpose(-1, -2)
         T_cam_ref = self.observations.T_cam_ref
-        points_cam = torch.einsum("nvij,snpj->snvpi", T_cam_ref[..., :3, :3], turned + x[..., None, :3])
+        points_ref = (turned + centers[..., None, :]).expand(-1, -1, T_cam_ref.shape[1], -1, -1)
+        points_cam = torch.einsum("nvij,snvpj->snvpi", T_cam_ref[..., :3, :3], points_ref)
         points_cam = points_cam + T_cam_ref[..., None, :3, 3]
         depths = points_cam[..., 2:].clamp(min=_MIN_DEPTH)
         rays = torch.cat([points_cam[..., :2] / depths, torch.ones_like(depths)], dim=-1)
@@ -252,19 +292,19 @@ class Problem:
         posed, (_, _, vertices, pulls) = terms
         index = vertices[..., None].expand(*vertices.shape, 3)
 
-        def of_vertices(values: Tensor) -> Tensor:  # [S, N, P, 3] -> [S, N, V, M, 3]
-            return values[:, :, None].expand(-1, -1, index.shape[2], -1, -1).gather(3, index)
+        def of_vertices(values: Tensor) -> Tensor:  # [S, N, V or 1, P, 3] -> [S, N, V, M, 3]
+            return values.expand(-1, -1, index.shape[2], -1, -1).gather(3, index)
 
         X, Y, Z = posed.points_cam.gather(3, index).unbind(dim=-1)
         du = pulls[..., 0] * self.observations.K[..., 0, 0, None] / Z
         dv = pulls[..., 1] * self.observations.K[..., 1, 1, None] / Z
         by_cam = torch.stack([du, dv, -(du * X + dv * Y) / Z], dim=-1)
         by_location = torch.einsum("snvmi,nvij->snvmj", by_cam, self.observations.T_cam_ref[..., :3, :3])
-        by_obj = torch.einsum("snvmi,snij->snvmj", by_location, posed.rotations)
+        by_obj = by_location @ posed.rotations
         count = len(self.expectations.shapes)
         shapes = self.expectations.shapes.transpose(1, 2)  # [N, P, L, 3]
         each = torch.arange(count, device=vertices.device)[:, None, None]
-        unit = of_vertices(posed.unit)
+        unit = of_vertices(posed.unit[:, :, None])
         by_unit = by_obj * x[:, :, None, None, 3:6] * (unit.abs() < 1)
         by_latents = (shapes[each, vertices] @ by_unit[..., None])[..., 0]
         by_extents = by_obj * unit
