@@ -40,7 +40,7 @@ def boxes_of(table: pa.Table) -> UprightBoxes:
 
 def has_velocity(table: pa.Table) -> np.ndarray:
     """Whether the velocity of each label row [N] is known."""
-    return np.isfinite(numbers(table, VELOCITY_WORLD)).all(axis=-1)
+    return np.all(np.isfinite(numbers(table, VELOCITY_WORLD)), axis=-1)
 
 
 def velocities_of(table: pa.Table, *, has_times: bool) -> np.ndarray:
