@@ -21,6 +21,7 @@ from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labelers.base import PreparedGroup
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
 from vsrd_ray.labels.boxes.evaluation.run import values_of
 from vsrd_ray.labels.boxes.fits import BoxFit
@@ -184,8 +185,9 @@ def make_index(*rows: dict[str, Any]) -> pa.Table:
 
 
 def make_label(frame: int = 0, instance_id: int = 26001, **values: Any) -> dict[str, Any]:
-    """A label row of a car with some value in every column."""
+    """A label row of a car with some value in every column; one that moves does so without a velocity."""
     row = {field.name: _SAMPLES.get(field.type, 0) for field in LABEL_SCHEMA}
+    row |= dict.fromkeys(VELOCITY_WORLD, None if values.get("is_moving", False) else 0.0)
     return row | {"frame": frame, "instance_id": instance_id, "camera": "image_00", "class_name": "car"} | values
 
 

@@ -6,9 +6,11 @@ import signal
 import uuid
 from collections import Counter, deque
 from contextlib import suppress
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 from standin import StandIn
 from upath import UPath
@@ -17,6 +19,11 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.engines import label
 from vsrd_ray.engines.ray_data.session import RayOnDemand
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, WorkerError
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.fits import Motion
+from vsrd_ray.labels.boxes.formats.export import export
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.selection import Selection
 from vsrd_ray.runs import lock
 from vsrd_ray.runs.lock import TakenOverError
 from vsrd_ray.runs.reading import read_groups
@@ -327,3 +334,34 @@ def test_run_that_another_has_taken_over_writes_nothing_more(request_for, monkey
     assert read_groups(output).num_rows == 2
     assert json.loads((output / "manifest.json").read_text())["status"] == "running"
     assert (output / ".lock").read_text() == holder
+
+
+class Moving(StandIn):
+    """Gives the first instance of each group a motion: half a metre a frame along the world's x."""
+
+    def fits_of(self, prepared, *, seed, trace):
+        first, *others = super().fits_of(prepared, seed=seed, trace=trace)
+        frames = np.array(prepared.plan.label_frames)
+        boxes = UprightBoxes.stack([first.box] * len(frames))
+        boxes.centers[:, 0] += 0.5 * frames
+        velocities = np.tile([0.5, 0.0], (len(frames), 1))
+        motion = Motion(frames=frames, boxes=boxes, velocities=velocities)
+        return [replace(first, is_moving=True, motion=motion), *others]
+
+
+def test_what_moves_is_labelled_frame_by_frame_and_handed_on(request_for, street, tmp_path):
+    request = request_for()
+    label(request, labeler_factory=Moving)
+    labels = read_labels(request.output)
+    is_moving = labels["is_moving"].to_numpy()
+    assert is_moving.any() and not is_moving.all()
+    assert labels["velocity_x_world"].to_pylist() == (0.5 * is_moving).tolist()
+    assert labels["velocity_y_world"].to_pylist() == [0.0] * len(labels)
+    moving = labels.filter(pa.array(is_moving)).to_pandas()
+    ways = moving.groupby(["group_id", "instance_id"])[["frame", "x_world"]].agg(["min", "max"])
+    lengths = ways["x_world", "max"] - ways["x_world", "min"]
+    assert lengths.max() > 0
+    np.testing.assert_allclose(lengths, 0.5 * (ways["frame", "max"] - ways["frame", "min"]))
+    believed = Selection(keep_doubtful=False)
+    summary = export(request.output, street, tmp_path / "tracks", format="kitti-tracking", selection=believed)
+    assert summary.boxes == len(labels) and not summary.left_out

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from vsrd_ray.data.index import SIDES
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD
 from vsrd_ray.labels.boxes.formats.splits import with_splits
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import LabelledSequence, is_doubtful
 from vsrd_ray.storage import read_table
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = Path("out/labels") / f"sequence={SEQUENCE}"
 MOVING, UNSURE = 26001, 26002  # made so below
-DOUBTFUL = "16 moving, or of a confidence under 0.1 (--keep-doubtful has them)"
+DOUBTFUL = "16 moving without a velocity, or of a confidence under 0.1 (--keep-doubtful has them)"
 
 
 @pytest.fixture
@@ -33,8 +35,10 @@ def doubtful(here):
     table = read_table(path)
     ids = np.array(table["instance_id"].to_pylist())
     confidences = np.select([ids == MOVING, ids == UNSURE], [0.1, 0.04], table["confidence"].to_numpy())
-    for name, values in (("confidence", confidences), ("is_moving", ids == MOVING)):
-        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    velocities = np.where(ids == MOVING, None, 0.0).tolist()
+    changed = {"confidence": confidences, "is_moving": ids == MOVING, **dict.fromkeys(VELOCITY_WORLD, velocities)}
+    for name, values in changed.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, LABEL_SCHEMA.field(name).type))
     pq.write_table(table, path)
 
 
@@ -165,10 +169,15 @@ def test_corrections_of_a_default_export_leave_what_it_left_out_as_it_is(doubtfu
     assert confidences[MOVING] == 0.1 and confidences[UNSURE] == 0.04 and set(confidences.values()) == {0.1, 0.04, 1.0}
 
 
-@given(confidence=st.floats(0, 1), is_moving=st.sampled_from([True, False, None]))
-def test_a_human_is_believed_and_a_labeler_that_doubts_is_not(confidence, is_moving):
-    (is_out,) = is_doubtful(make_labels(make_label(confidence=confidence, is_moving=is_moving)))
-    assert is_out == (confidence < 0.1 or (bool(is_moving) and confidence < 1))
+@given(
+    confidence=st.floats(0, 1),
+    is_moving=st.sampled_from([True, False, None]),
+    velocity=st.sampled_from([(None, None), (0.0, 3.0), (0.0, None)]),
+)
+def test_a_human_is_believed_and_a_labeler_that_doubts_is_not(confidence, is_moving, velocity):
+    velocities = dict(zip(VELOCITY_WORLD, velocity, strict=True))
+    (is_out,) = is_doubtful(make_labels(make_label(confidence=confidence, is_moving=is_moving, **velocities)))
+    assert is_out == (confidence < 0.1 or (bool(is_moving) and None in velocity and confidence < 1))
 
 
 # ---- splits ----
@@ -249,6 +258,8 @@ def test_a_random_split_has_a_fifth_in_val(count, seed):
 
 # ---- nuScenes ----
 
+DRIVING, NO_VELOCITY = dict.fromkeys(VELOCITY_WORLD, 3.0), dict.fromkeys(VELOCITY_WORLD)
+
 
 @pytest.mark.parametrize(
     ("class_name", "values", "attribute"),
@@ -256,19 +267,20 @@ def test_a_random_split_has_a_fifth_in_val(count, seed):
         ("car", {}, "vehicle.parked"),
         ("car", {"is_moving": None}, ""),
         ("car", {"num_views": 1}, ""),
-        ("car", {"num_views": 1, "is_moving": True}, "vehicle.moving"),
+        ("car", {"num_views": 1, "is_moving": True} | DRIVING, "vehicle.moving"),
+        ("car", {"is_moving": True} | NO_VELOCITY, ""),  # no standing box explains it, and nothing else does
         ("car", {"num_views": None, "source": "human"}, "vehicle.parked"),  # as the labeler judged the instance
         ("bicycle", {}, ""),  # who looks for a rider?
-        ("bicycle", {"is_moving": True}, ""),
+        ("bicycle", {"is_moving": True} | DRIVING, ""),
         ("person", {}, ""),
-        ("person", {"is_moving": True}, "pedestrian.moving"),
+        ("person", {"is_moving": True} | DRIVING, "pedestrian.moving"),
     ],
 )
 def test_attributes_claim_only_what_was_judged(class_name, values, attribute):
     from vsrd_ray.labels.boxes.formats.nuscenes import _box
 
     row = make_label(class_name=class_name, **{"is_moving": False, "num_views": 9} | values)
-    assert _box(row, "token")["attribute_name"] == attribute
+    assert _box(row, "token", [0.0, 0.0])["attribute_name"] == attribute
 
 
 def test_a_box_that_a_human_has_drawn_is_not_said_to_be_parked(here, export, command):

@@ -72,6 +72,8 @@ def as_type(column: str, values: Callable[[Any], Any]) -> Callable[[pa.Table], p
         ("truncation", -0.5, "truncation -0.5"),
         ("occlusion", 9, "occlusion 9"),
         ("mean_iou_2d", 1.5, "mean_iou_2d 1.5"),
+        ("velocity_x_world", math.nan, "velocity_x_world nan: expected a finite number or null"),
+        ("velocity_y_world", -math.inf, "velocity_y_world -inf"),
         ("frame", -1, "frame -1"),
         ("frame", 4000, "a frame that the run does not know"),
         ("instance_id", 0, "instance_id 0"),
@@ -126,6 +128,8 @@ def test_columns_of_other_types_and_names_are_refused(here, command, refused, ch
         lambda table: table.append_column("sequence", pa.array(["other"] * table.num_rows)),
         lambda table: table.drop_columns(["shape", "num_views", "is_moving", "source", "seed", "mean_iou_2d"]),
         lambda table: table.select(table.column_names[::-1]),
+        lambda table: table.drop_columns(["velocity_x_world", "velocity_y_world"]),  # as earlier versions wrote it
+        with_value("velocity_x_world", None),
         with_value("mean_iou_2d", math.nan),
         with_value("is_moving", None),
     ],

@@ -59,7 +59,7 @@ def test_kinds_are_those_of_the_runs_manifest(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, Path("root"))
     assert kinds_of(run) == [kind_named("boxes")] == [BOXES]
     assert exporter_of(run, "coco") == (BOXES, BOXES.formats["coco"])
-    message = f"^{tmp_path} holds boxes, for which there is no format 'voc': there are kitti, mmdet3d, .*, cvat$"
+    message = f"^{tmp_path} holds boxes, for which there is no format 'voc': there are kitti, kitti-tracking, .*, cvat$"
     with pytest.raises(InputError, match=message):
         exporter_of(run, "voc")
 

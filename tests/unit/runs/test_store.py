@@ -16,6 +16,7 @@ from upath import UPath
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs import store
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.store import GroupStore
@@ -88,6 +89,20 @@ def test_compacted_files_are_the_same_in_whatever_order_groups_end(output, tmp_p
     ]
     assert read_labels(output)["frame"].to_pylist() == [1, 1, 2, 2, 5, 5, 8, 8]
     assert read_groups(output)["status"].to_pylist() == ["ok", "ok", "failed", "ok", "ok"]
+
+
+def test_fragments_of_a_version_that_knew_no_velocities_are_compacted(tmp_path):
+    """Half of the groups were labelled by the version before."""
+    new = ["velocity_x_world", "velocity_y_world"]
+    groups = opened(tmp_path)
+    for group in GROUPS[:2]:
+        groups.write(group, {"boxes": labels_of(group).drop_columns(new)}, mark_of(group))
+    run(tmp_path)
+    for path in (tmp_path / "labels/sequence=s").iterdir():
+        assert storage.read_table(path).schema.equals(LABEL_SCHEMA, check_metadata=True)
+    labels = read_labels(tmp_path)
+    for name in new:
+        assert labels[name].to_pylist() == [None, None, None, None, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_group_is_a_fragment_until_its_file_is_compacted(output):

@@ -13,7 +13,16 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.index import is_any_of
-from vsrd_ray.labels.boxes.columns import ALPHA, BOTTOM_CAM, BOX_2D, CENTER_WORLD, ROTATION_Y, SIZE_LWH, YAW_WORLD
+from vsrd_ray.labels.boxes.columns import (
+    ALPHA,
+    BOTTOM_CAM,
+    BOX_2D,
+    CENTER_WORLD,
+    ROTATION_Y,
+    SIZE_LWH,
+    VELOCITY_WORLD,
+    YAW_WORLD,
+)
 
 MAX_EXTENT = 200.0  # metres
 MAX_ANGLE = math.pi + 0.02  # radians; angles lie in [-pi, pi], and tools that round to two decimals leave it
@@ -33,7 +42,8 @@ class _Range(NamedTuple):
     low: float
     high: float
     expected: str
-    may_be_unknown: bool = False  # null and NaN say that nobody measured it
+    may_be_null: bool = False  # which says that nobody measured it
+    may_be_nan: bool = False  # which says the same
 
 
 _RANGES = (
@@ -43,7 +53,8 @@ _RANGES = (
     _Range(SIZE_LWH, np.nextafter(0, 1), MAX_EXTENT, f"metres above 0 and up to {MAX_EXTENT:g}"),
     _Range((YAW_WORLD, ROTATION_Y, ALPHA), -MAX_ANGLE, MAX_ANGLE, "radians from -pi to pi"),
     _Range(("confidence", "truncation"), 0, 1, "a number from 0 to 1"),
-    _Range(("mean_iou_2d",), 0, 1, "a number from 0 to 1", may_be_unknown=True),
+    _Range(("mean_iou_2d",), 0, 1, "a number from 0 to 1", may_be_null=True, may_be_nan=True),
+    _Range(VELOCITY_WORLD, -_FARTHEST, _FARTHEST, "a finite number or null", may_be_null=True),
     _Range(("occlusion",), 0, 3, "0, 1, 2 or 3"),
 )
 
@@ -88,10 +99,13 @@ def _checks(
     """Which rows [R] fail a check, and what they have, with the names of columns in braces."""
     for one in _RANGES:
         for name in one.columns:
-            values = pc.cast(rows[name], pa.float64()).to_numpy()
+            column = pc.cast(rows[name], pa.float64())
+            values, is_null = column.to_numpy(), column.is_null().to_numpy()  # a null is NaN among the values
             good = (values >= one.low) & (values <= one.high)
-            if one.may_be_unknown:
-                good |= np.isnan(values)
+            if one.may_be_null:
+                good |= is_null
+            if one.may_be_nan:
+                good |= np.isnan(values) & ~is_null
             yield ~good, f"{name} {{{name}}}: expected {one.expected}"
     if classes is not None:
         yield ~is_any_of(rows["class_name"], classes.by_name).to_numpy(), "the class {class_name!r}, which is unknown"

@@ -17,6 +17,8 @@ CENTER_WORLD = ("x_world", "y_world", "z_world")
 SIZE_LWH = LENGTH, WIDTH, HEIGHT = ("length", "width", "height")
 YAW_WORLD = "yaw_world"
 BOX_WORLD = (*CENTER_WORLD, *SIZE_LWH, YAW_WORLD)
+# Velocity of the box's centre along the world's x and y: m/s, or metres per frame where the drive has no times.
+VELOCITY_WORLD = ("velocity_x_world", "velocity_y_world")
 # The box in the rectified camera, as KITTI has it: bottom centre in metres, rotation_y and alpha in [-pi, pi).
 BOTTOM_CAM = ("x_cam", "y_cam", "z_cam")
 ROTATION_Y, ALPHA = "rotation_y", "alpha"
@@ -34,6 +36,26 @@ def numbers(table: pa.Table, names: tuple[str, ...]) -> np.ndarray:
 def boxes_of(table: pa.Table) -> UprightBoxes:
     """The boxes [N] of label rows, in the world."""
     return UprightBoxes(numbers(table, CENTER_WORLD), numbers(table, SIZE_LWH), numbers(table, (YAW_WORLD,))[:, 0])
+
+
+def has_velocity(table: pa.Table) -> np.ndarray:
+    """Whether the velocity of each label row [N] is known."""
+    return np.all(np.isfinite(numbers(table, VELOCITY_WORLD)), axis=-1)
+
+
+def velocities_of(table: pa.Table, *, has_times: bool) -> np.ndarray:
+    """Velocities [N, 2] m/s of label rows along the world's x and y; NaN where they are not known.
+
+    Args:
+        table: label rows. What they say stands has 0, although rows of earlier versions have no velocity.
+        has_times: whether the camera of their drive has times. Without them, of what moves metres per frame alone are
+            known.
+    """
+    velocities = numbers(table, VELOCITY_WORLD)
+    if not has_times:
+        velocities[:] = np.nan
+    velocities[~table["is_moving"].fill_null(True).to_numpy()] = 0.0
+    return velocities
 
 
 def box_of(row: Mapping[str, Any]) -> UprightBoxes:

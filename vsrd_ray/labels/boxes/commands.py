@@ -88,7 +88,8 @@ def options() -> Mapping[str, Sequence[click.Option]]:
             click.Option(
                 ["--keep-doubtful"],
                 is_flag=True,
-                help=f"Hand over boxes believed to be wrong too: moving, or of a confidence under {MIN_CONFIDENCE:g}.",
+                help=f"Hand over boxes believed to be wrong too: moving without a velocity, or of a confidence "
+                f"under {MIN_CONFIDENCE:g}.",
             ),
             click.Option(
                 ["--split"],

@@ -2,16 +2,44 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from vsrd_ray.geometry.boxes import UprightBoxes
 
 
 @dataclass(frozen=True)
+class Motion:
+    """Where an object that moves is, frame by frame."""
+
+    frames: np.ndarray  # [F] int, ascending: every frame that the group labels the object in
+    boxes: UprightBoxes  # [F], in the world; their yaws are in [-pi, pi)
+    velocities: np.ndarray  # [F, 2] of the centre along the world's x and y, m/s (per frame in drives without times)
+
+    def at(self, frame: int) -> tuple[UprightBoxes, np.ndarray]:
+        """The box in a frame, without batch axes, and the velocity [2] of its centre.
+
+        Raises:
+            ValueError: the motion has no such frame.
+        """
+        place = int(np.searchsorted(self.frames, frame))
+        if not np.array_equal(self.frames[place : place + 1], [frame]):
+            raise ValueError(f"the motion has no frame {frame}, only {self.frames.tolist()}")
+        return self.boxes[place], self.velocities[place]
+
+
+@dataclass(frozen=True)
 class BoxFit:
-    """One instance's box, as fitted in a group; it serves every frame that the group labels."""
+    """One instance's box, as fitted in a group; it serves every frame that the group labels, unless there is a motion.
+
+    Raises:
+        ValueError: there is a motion, but the object is said to stand.
+    """
 
     instance_id: int
     class_name: str
-    box: UprightBoxes  # one, without batch axes, in the world; its yaw is in [-pi, pi)
+    box: (
+        UprightBoxes  # one, without batch axes, in the world; its yaw is in [-pi, pi). With a motion: of the best frame
+    )
     confidence: float  # 0..1
     mean_iou_2d: float  # mean over the labelled frames of the IoU of projected box and mask box
     num_views: int  # views of the group that show the instance
@@ -19,3 +47,19 @@ class BoxFit:
     silhouette_loss: float  # this instance's part of the silhouette loss at the end
     is_moving: bool
     shape: tuple[float, ...] | None = None  # latents of the labeler's shape prior, where it has one
+    motion: Motion | None = None  # of an object that moves, where the labeler has fitted one
+
+    def __post_init__(self) -> None:
+        if self.motion is not None and not self.is_moving:
+            raise ValueError(f"instance {self.instance_id} has a motion, but is_moving is False")
+
+    def at(self, frame: int) -> tuple[UprightBoxes, tuple[float | None, float | None]]:
+        """The box in a frame, and the velocity of its centre: 0 where it stands, None where it is not known.
+
+        Raises:
+            ValueError: the motion has no such frame.
+        """
+        if self.motion is None:
+            return self.box, (None, None) if self.is_moving else (0.0, 0.0)
+        box, (x, y) = self.motion.at(frame)
+        return box, (float(x), float(y))

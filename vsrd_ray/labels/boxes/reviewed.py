@@ -18,7 +18,7 @@ from vsrd_ray.data.index import SIDES
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.geometry.cameras import box_iou
-from vsrd_ray.labels.boxes.columns import BOX_2D, SIZE_LWH, box_columns, box_of, boxes_of, numbers
+from vsrd_ray.labels.boxes.columns import BOX_2D, SIZE_LWH, VELOCITY_WORLD, box_columns, box_of, boxes_of, numbers
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame
 from vsrd_ray.labels.boxes.identities import Identities, Sight
 from vsrd_ray.labels.boxes.parquet import HUMAN
@@ -241,6 +241,7 @@ class SequenceImport:
         values = zip(*(column.tolist() for column in columns.values()), strict=True)
         rows: list[dict[str, Any]] = [dict(zip(columns, numbers, strict=True)) for numbers in values]
         for n, row in enumerate(rows):
+            judged = exact.get(n, {"is_moving": self._is_moving.get(ids[n])})  # not known of what no labeler saw
             row |= {
                 "camera": self.drive.camera.name,
                 "frame": frame.frame,
@@ -251,8 +252,9 @@ class SequenceImport:
                 "num_views": None,  # nobody measured these
                 "bearing_spread_deg": None,
                 "silhouette_loss": None,
-                "is_moving": self._is_moving.get(ids[n]),  # not known of what no labeler saw
-                "shape": exact[n]["shape"] if n in exact else None,
+                "is_moving": judged["is_moving"],
+                **{name: _velocity(judged, name) for name in VELOCITY_WORLD},
+                "shape": judged.get("shape"),
                 "group_id": HUMAN,
                 "target_frame": frame.frame,
                 "labeler": self._labeler,
@@ -310,6 +312,11 @@ def _same_rows(frame: CorrectedFrame, rows: pa.Table, positions: Sequence[int]) 
             is_same = np.abs(differences).max() <= frame.rounding
         same.append(rows.slice(position, 1).to_pylist()[0] if is_same else None)
     return same
+
+
+def _velocity(judged: dict[str, Any], name: str) -> float | None:
+    """A corrected box's velocity along an axis: 0 if it stands, the run's if the box is the run's, else not known."""
+    return 0.0 if judged["is_moving"] is False else judged.get(name)
 
 
 def _mask_overlap(row: dict[str, Any], mask: _Mask | None) -> float | None:

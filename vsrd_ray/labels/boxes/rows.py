@@ -15,7 +15,7 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_areas, project_boxes
 from vsrd_ray.geometry.outlines import outline_areas
-from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, box_columns
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, VELOCITY_WORLD, box_columns
 from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
@@ -26,6 +26,8 @@ VISIBLE_SHARES = (0.6, 0.3)
 def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, config_hash: str, seed: int) -> pa.Table:
     """Label rows in `LABEL_SCHEMA`, sorted by frame and instance: a row for each frame in which a fit's mask is seen.
 
+    A fit with a motion has a box and a velocity of its own in each frame.
+
     Args:
         fits: boxes of instances of the group; an instance without a fit has no rows.
         group: where the boxes were fitted; its label frames are the frames that get rows.
@@ -34,7 +36,7 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
         seed: the run's seed.
 
     Raises:
-        ValueError: a fit of an instance that is not in the group.
+        ValueError: a fit of an instance that is not in the group, or whose motion lacks a frame in which it is seen.
     """
     fits = sorted(fits, key=lambda fit: fit.instance_id)
     strangers = {fit.instance_id for fit in fits} - set(group.plan.instance_ids)
@@ -55,8 +57,10 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
         areas = label_frame.mask_areas[positions]
         seen = [fit for fit, area in zip(fits, areas, strict=True) if area > 0]
         if seen:
-            boxes = UprightBoxes.stack([fit.box for fit in seen])
+            boxes, velocities = zip(*(fit.at(label_frame.view.frame) for fit in seen), strict=True)
+            boxes = UprightBoxes.stack(boxes)
             columns = _fit_columns(seen) | box_columns(boxes)
+            columns |= dict(zip(VELOCITY_WORLD, zip(*velocities, strict=True), strict=True))
             columns |= camera_columns(label_frame.view, boxes, mask_areas=areas[areas > 0])
             columns |= {name: [value] * len(seen) for name, value in constants.items()}
             columns["frame"] = [label_frame.view.frame] * len(seen)
@@ -116,7 +120,7 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
 
 
 def _fit_columns(fits: Sequence[BoxFit]) -> dict[str, Any]:
-    """The columns that are the same in every frame, but those of the box."""
+    """The columns that are the same in every frame, but those of the box and its velocity."""
     copied = (
         *("instance_id", "class_name", "confidence", "mean_iou_2d", "num_views", "bearing_spread_deg"),
         *("silhouette_loss", "is_moving", "shape"),

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD, VELOCITY_WORLD
 
 SCHEMA_VERSION = "1"
 
@@ -25,6 +25,9 @@ LABEL_SCHEMA = pa.schema(
         ("bearing_spread_deg", pa.float64()),
         ("silhouette_loss", pa.float64()),
         ("is_moving", pa.bool_()),
+        # of the centre along the world's x and y, in m/s; in metres per frame where the drive's camera has no times. It
+        # is 0 of what stands, and null where it is not known: what moves without a motion, and rows of earlier versions
+        *((name, pa.float64()) for name in VELOCITY_WORLD),
         # latents of the labeler's shape prior; null where it fitted no shape
         ("shape", pa.list_(pa.field("element", pa.float32()))),
         ("group_id", pa.string()),

@@ -17,7 +17,7 @@ from vsrd_ray.datasets.base import dataset_named, open_drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
-from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, boxes_of, centers_cam, numbers
+from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, boxes_of, centers_cam, has_velocity, numbers
 from vsrd_ray.labels.boxes.criteria import MIN_CONFIDENCE
 from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.truth import frame_poses
@@ -55,7 +55,7 @@ CLASSES, RANGE, MOVING, CONFIDENCE, DOUBTFUL = (
     "beyond --max-range",
     "marked as moving",
     "under --min-confidence",
-    f"moving, or of a confidence under {MIN_CONFIDENCE:g} (--keep-doubtful has them)",
+    f"moving without a velocity, or of a confidence under {MIN_CONFIDENCE:g} (--keep-doubtful has them)",
 )
 _NOT_TRUSTED = (MOVING, CONFIDENCE, DOUBTFUL)
 HIDDEN = "behind the camera or beside the image"
@@ -205,13 +205,14 @@ def is_in_image(rows: pa.Table) -> np.ndarray:
 
 
 def is_doubtful(rows: pa.Table) -> np.ndarray:
-    """Which label rows [N] bool their labeler believes to be wrong: what moves, and what it has hardly any trust in.
+    """Which label rows [N] bool their labeler believes to be wrong.
 
-    It fits boxes as if they stood. A human's boxes have a confidence of 1, and are taken at their word.
+    They are those that it has hardly any trust in, and those of what moves without a velocity: they were fitted as if
+    they stood. A human's boxes have a confidence of 1, and are taken at their word.
     """
     confidences = rows["confidence"].to_numpy()
     is_moving = rows["is_moving"].fill_null(False).to_numpy()
-    return (confidences < MIN_CONFIDENCE) | (is_moving & (confidences < 1))
+    return (confidences < MIN_CONFIDENCE) | (is_moving & ~has_velocity(rows) & (confidences < 1))
 
 
 def _has_area(rows: pa.Table) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 from correcting import files, frame_rows, take
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD
 from vsrd_ray.labels.boxes.corrections import import_labels
 from vsrd_ray.labels.boxes.formats.export import export
 from vsrd_ray.labels.boxes.parquet import read_labels
@@ -64,10 +65,34 @@ def test_rows_are_complete_and_any_reader_takes_them(run, text):
     assert rows.column_names == [*LABEL_SCHEMA.names, "sequence"]
     # of what a human does not measure there is nothing; the changed box has no fitted shape any more
     nulls = {name: rows[name].null_count for name in LABEL_SCHEMA.names if rows[name].null_count}
-    assert nulls == {"bearing_spread_deg": 4, "silhouette_loss": 4, "num_views": 4, "shape": 1}
+    assert nulls == {"bearing_spread_deg": 4, "silhouette_loss": 4, "num_views": 4, "shape": 1} | dict.fromkeys(
+        VELOCITY_WORLD, 1
+    )  # of the moving one
     assert rows["target_frame"].to_pylist() == [2] * 4 and all(0 <= iou <= 1 for iou in rows["mean_iou_2d"].to_pylist())
     table = pd.read_parquet(run.output / "labels")
     assert (table["source"] == "human").sum() == 4 and len(table) == 20
+
+
+def velocities_in(run, frame):
+    """Velocities in a frame by instance."""
+    rows = frame_rows(read_labels(run.output), frame).to_pylist()
+    return {row["instance_id"]: tuple(row[name] for name in VELOCITY_WORLD) for row in rows}
+
+
+def test_a_moving_box_keeps_its_velocity_until_a_human_moves_it(moving_run, text):
+    before = velocities_in(moving_run, 2)
+    assert None not in before[26003]
+    take(moving_run, text(1, lambda lines: [with_number(lines[0], 13, lambda z: z + 0.5), *lines[1:]]))
+    assert velocities_in(moving_run, 2) == before and before[26001] == (0, 0)  # it was moved, and stands nevertheless
+    source = text(1, lambda lines: [*lines[:2], with_number(lines[2], 13, lambda z: z + 0.5), *lines[3:]])
+    take(moving_run, source)
+    assert velocities_in(moving_run, 2) == before | {26003: (None, None)}
+    assert velocities_in(moving_run, 3) == before
+
+
+def test_the_velocity_of_a_box_that_a_human_drew_is_not_known(run, text):
+    take(run, text(0, lambda lines: [*lines, NEW_CAR.format(x=6.0, z=20)]))
+    assert velocities_in(run, 1)[26004] == (None, None)
 
 
 def test_boxes_that_were_taken_away_are_gone(run, text):

@@ -211,10 +211,32 @@ def test_mmdet3d_comes_back(run, poses, same_boxes, tmp_path):
         assert [instance["bbox_label_3d"] for instance in instances] == [2, 2, 2, 4]
         assert [instance["score"] for instance in instances] == [0.95, 0.4, 0.08, 0.7]
         assert [instance["alpha"] for instance in instances] == pytest.approx(rows["alpha"].to_pylist())
+        velocities = np.array([instance["velocity"] for instance in instances])
+        np.testing.assert_array_equal(velocities, [[0, 0], [0, 0], [np.nan, np.nan], [0, 0]])
         assert info["cam_instances"]["CAM2"] == instances
     assert load_infos(tmp_path / "mm", "val")["data_list"] == []
-    assert load_infos(tmp_path / "mm", "trainval") == infos
+    both = (tmp_path / "mm" / f"kitti_infos_{name}.pkl" for name in ("train", "trainval"))
+    assert len({path.read_bytes() for path in both}) == 1
     assert (tmp_path / "mm" / "training" / "label_2" / "000003.txt").is_file()
+
+
+def test_mmdet3d_has_the_velocity_in_the_camera(moving_run, poses, timed, tmp_path):
+    export(moving_run.output, moving_run.root, tmp_path / "mm", format="mmdet3d")
+    for info, entry in zip(load_infos(tmp_path / "mm")["data_list"], index_of(tmp_path / "mm"), strict=True):
+        (instance,) = (one for one in info["instances"] if one["instance_id"] == 26003)
+        row = frame_rows(moving_run, int(entry["frame"])).to_pylist()[2]
+        x, y = row["velocity_x_world"], row["velocity_y_world"]
+        in_camera = np.linalg.inv(poses[int(entry["frame"])][:3, :3]) @ [x, y, 0.0]
+        assert instance["velocity"] == pytest.approx(in_camera[[0, 2]], abs=1e-9)
+        assert instance["velocity"][1] > 1.4  # the car drives as the camera does
+
+
+def test_what_is_ignored_has_the_fields_of_mmdet3ds_objects(run, tmp_path):
+    """MMDetection3D takes the fields of the first instance for those of all."""
+    export(run.output, run.root, tmp_path / "mm", format="mmdet3d", selection=Selection(keep_doubtful=False))
+    for info in load_infos(tmp_path / "mm")["data_list"]:
+        assert len({tuple(sorted(instance)) for instance in info["instances"]}) == 1
+        assert [instance["bbox_label_3d"] for instance in info["instances"]] == [2, 2, 4, -1]
 
 
 @pytest.mark.parametrize(

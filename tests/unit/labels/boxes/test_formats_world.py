@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD
 from vsrd_ray.labels.boxes.formats.export import export
 from vsrd_ray.labels.boxes.selection import Selection
 
@@ -40,9 +41,32 @@ def test_nuscenes_comes_back(run, same_boxes, tmp_path):
         assert headings[:, 2] == pytest.approx(0)
         same_boxes(frame_rows(run, frame), centers, wlh[:, [1, 0, 2]], np.arctan2(headings[:, 1], headings[:, 0]))
         assert [box["detection_name"] for box in boxes] == ["car", "car", "car", "truck"]
-        assert [box["attribute_name"] for box in boxes] == [*["vehicle.parked"] * 2, "vehicle.moving", "vehicle.parked"]
+        assert [box["attribute_name"] for box in boxes] == [*["vehicle.parked"] * 2, "", "vehicle.parked"]
         assert [box["detection_score"] for box in boxes] == [0.95, 0.4, 0.08, 0.7]
-        assert all(len(box["velocity"]) == 2 for box in boxes)
+        velocities = np.array([box["velocity"] for box in boxes])
+        np.testing.assert_array_equal(velocities, [[0, 0], [0, 0], [np.nan, np.nan], [0, 0]])
+
+
+def moving_cars(folder):
+    content = json.loads((folder / "results.json").read_text())
+    return [box for boxes in content["results"].values() for box in boxes if box["tracking_id"] == "26003"]
+
+
+def test_nuscenes_has_the_motion_of_what_moves(moving_run, same_boxes, timed, tmp_path):
+    export(moving_run.output, moving_run.root, tmp_path / "nu", format="nuscenes")
+    boxes = moving_cars(tmp_path / "nu")
+    assert {box["attribute_name"] for box in boxes} == {"vehicle.moving"}
+    velocities, centers = (np.array([box[key] for box in boxes]) for key in ("velocity", "translation"))
+    rows = moving_run.rows.filter(moving_run.rows["instance_id"].to_numpy() == 26003)
+    np.testing.assert_array_equal(velocities, np.column_stack([rows[name] for name in VELOCITY_WORLD]))
+    np.testing.assert_allclose(centers[-1] - centers[0], [*(4 * velocities[0]), 0], atol=1e-9)  # from frame 1 to 5
+
+
+def test_metres_a_frame_are_no_velocity_of_nuscenes(moving_run, tmp_path):
+    export(moving_run.output, moving_run.root, tmp_path / "nu", format="nuscenes")
+    boxes = moving_cars(tmp_path / "nu")
+    assert np.isnan([box["velocity"] for box in boxes]).all()
+    assert {box["attribute_name"] for box in boxes} == {"vehicle.moving"}
 
 
 def test_kitti360_windows_come_back(run, same_boxes, tmp_path):
@@ -57,7 +81,9 @@ def test_kitti360_windows_come_back(run, same_boxes, tmp_path):
     assert boxes[:, 7].tolist() == [26, 26, 27] and boxes[:, 8].tolist() == [0.95, 0.4, 0.7]
 
 
-def test_csv_comes_back(run, same_boxes, tmp_path):
+@pytest.mark.parametrize("labelled", ["run", "moving_run"])
+def test_csv_comes_back(labelled, tmp_path, request):
+    run = request.getfixturevalue(labelled)
     export(run.output, run.root, tmp_path / "csv", format="csv")
     table = pd.read_csv(tmp_path / "csv" / "labels.csv")
     expected = run.rows.to_pandas()

@@ -5,6 +5,7 @@ import pytest
 from builders import make_label, make_labels
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD, has_velocity, velocities_of
 from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, corrected_rows, is_human_file, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.runs.reading import read_groups
@@ -96,6 +97,17 @@ def test_a_file_without_a_column_of_labels_is_named(tmp_path):
     # columns that say nothing about some boxes may be missing, as in labels from before they were there
     write_parquet(label_table([2]).drop_columns(["shape", "silhouette_loss"]), folder / "b.parquet")
     assert read_labels(tmp_path)["shape"].to_pylist() == [[0.5], None]
+
+
+def test_rows_of_before_there_were_velocities_are_read_beside_others(tmp_path):
+    folder = tmp_path / "labels" / "sequence=s"
+    write_parquet(label_table([1]), folder / "a.parquet")
+    old = make_labels(make_label(2, 26001, camera="x"), make_label(2, 26002, camera="x", is_moving=True))
+    write_parquet(old.drop_columns(list(VELOCITY_WORLD)), folder / "b.parquet")
+    labels = read_labels(tmp_path)
+    assert labels["velocity_x_world"].to_pylist() == labels["velocity_y_world"].to_pylist() == [0.0, None, None]
+    assert velocities_of(labels, has_times=True)[:2].tolist() == [[0, 0], [0, 0]]  # what stands has no other
+    assert has_velocity(labels).tolist() == [True, False, False]
 
 
 def test_damaged_corrections_are_not_labelled_again(tmp_path):

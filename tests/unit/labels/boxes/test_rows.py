@@ -5,7 +5,7 @@ import pytest
 from builders import make_group_frames, make_label_frame, make_plan, make_view
 
 from vsrd_ray.geometry.boxes import UprightBoxes
-from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.fits import BoxFit, Motion
 from vsrd_ray.labels.boxes.rows import camera_columns, label_rows
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
@@ -112,6 +112,48 @@ def test_rows_for_each_frame_in_which_an_instance_is_seen():
     assert rows["z_cam"].to_pylist() == pytest.approx([12, 20, 11])
     assert rows["target_frame"].to_pylist() == [5, 4, 5]
     assert all(column.null_count == 0 for column in rows.columns)
+
+
+def motion(frames, centers, velocities):
+    count = len(frames)
+    boxes = UprightBoxes(np.array(centers), np.tile([4.0, 2.0, 1.5], (count, 1)), np.linspace(0.1, 0.2, count))
+    return Motion(np.array(frames), boxes, np.array(velocities))
+
+
+def test_an_object_that_moves_has_a_box_and_a_velocity_in_each_frame():
+    its = motion((5, 6), [(13.0, 0, 0), (15.0, 0.5, 0)], [(19.0, 4.0), (20.0, 5.0)])
+    fits = [replace(fit(26001), is_moving=True, motion=its), fit(26002)]
+    rows = label_rows(fits, group(), labeler="vsrd", config_hash="abc", seed=3)
+    of_mover = rows.filter(rows["instance_id"].to_numpy() == 26001)
+    assert of_mover["frame"].to_pylist() == [5, 6] and of_mover["is_moving"].to_pylist() == [True, True]
+    assert of_mover["x_world"].to_pylist() == [13, 15] and of_mover["y_world"].to_pylist() == [0, 0.5]
+    assert of_mover["yaw_world"].to_pylist() == [0.1, 0.2]
+    assert of_mover["z_cam"].to_pylist() == pytest.approx([13, 14])  # the camera has driven a metre
+    assert of_mover["velocity_x_world"].to_pylist() == [19, 20]
+    assert of_mover["velocity_y_world"].to_pylist() == [4, 5]
+    assert of_mover["mean_iou_2d"].to_pylist() == [0.8, 0.8]  # as the fit says
+    standing = rows.filter(rows["instance_id"].to_numpy() == 26002).to_pylist()
+    assert [(row["x_world"], row["velocity_x_world"], row["velocity_y_world"]) for row in standing] == [(12, 0, 0)]
+
+
+def test_the_velocity_of_what_moves_without_a_motion_is_not_known():
+    rows = label_rows([replace(fit(26001), is_moving=True)], group(), labeler="vsrd", config_hash="abc", seed=3)
+    assert rows["x_world"].to_pylist() == [12, 12]
+    assert rows["velocity_x_world"].to_pylist() == rows["velocity_y_world"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("frames", [(5,), (5, 7), (4, 5)])
+def test_a_motion_that_lacks_a_frame_is_a_mistake(frames):
+    its = motion(frames, [(13.0, 0, 0)] * len(frames), [(19.0, 4.0)] * len(frames))
+    with pytest.raises(ValueError, match="the motion has no frame 6, only"):
+        label_rows(
+            [replace(fit(26001), is_moving=True, motion=its)], group(), labeler="vsrd", config_hash="abc", seed=0
+        )
+
+
+def test_a_motion_of_what_stands_is_a_mistake():
+    with pytest.raises(ValueError, match="instance 26001 has a motion, but is_moving is False"):
+        replace(fit(26001), motion=motion((5,), [(13.0, 0, 0)], [(0.0, 0.0)]))
 
 
 def test_no_fits_give_no_rows():

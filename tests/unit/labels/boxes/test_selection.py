@@ -48,6 +48,15 @@ def test_filters(run, filters, left):
     assert ids(run, **filters) == [left] * 4
 
 
+def test_what_moves_is_doubtful_unless_its_motion_is_known(run):
+    assert ids(run, keep_doubtful=False) == [[26001, 26002, 27001]] * 4
+
+
+def test_what_moves_with_a_motion_is_handed_on(moving_run):
+    assert ids(moving_run, keep_doubtful=False) == [[26001, 26002, 26003, 27001]] * 4
+    assert ids(moving_run, keep_doubtful=False, exclude_moving=True) == [[26001, 26002, 27001]] * 4
+
+
 def test_the_range_is_that_of_the_centre_from_the_camera(run):
     # 12 m ahead and 3 m to the left of where the camera was in frame 0, .75 m below it; it drives 2 m a frame
     distances = [((12 - 2 * frame) ** 2 + 3**2 + 0.75**2) ** 0.5 for frame in (1, 2, 3, 5)]

@@ -11,7 +11,7 @@ import numpy as np
 from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.data.masks import encode_rle, mask_box
 from vsrd_ray.errors import UnreadableFrameError
-from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD
+from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD, VELOCITY_WORLD
 from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples
 from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.selection import LabelledSequence
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # Columns of the labels that an annotation repeats under `attributes`.
 _ATTRIBUTES = (
     *("instance_id", *BOX_WORLD, *BOX_CAM),
-    *("truncation", "occlusion", "confidence", "is_moving", "source"),
+    *("truncation", "occlusion", "confidence", "is_moving", *VELOCITY_WORLD, "source"),
 )
 _OF_IGNORED = ("instance_id", "confidence", "is_moving", "source")  # of them, what an ignored region keeps
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.formats import coco, csv, cvat, kitti, kitti360, mmdet3d, nuscenes, openpcdet, rerun
+from vsrd_ray.labels.boxes.formats import (
+    coco,
+    csv,
+    cvat,
+    kitti,
+    kitti360,
+    kitti_tracking,
+    mmdet3d,
+    nuscenes,
+    openpcdet,
+    rerun,
+)
 from vsrd_ray.labels.boxes.formats.folder import (
     CONFIG_HASH,
     FINGERPRINTS,
@@ -35,6 +46,7 @@ logger = logging.getLogger(__name__)
 _Writer = Callable[[Sequence[LabelledSequence], Path, Callable[[], None]], Mapping[str, int] | None]
 FORMATS: dict[str, _Writer] = {
     "kitti": kitti.write,
+    "kitti-tracking": kitti_tracking.write,
     "mmdet3d": mmdet3d.write,
     "openpcdet": openpcdet.write,
     "nuscenes": nuscenes.write,
@@ -44,8 +56,8 @@ FORMATS: dict[str, _Writer] = {
     "rerun": rerun.write,
     "cvat": cvat.write,
 }
-_WITH_LINKS = ("kitti", "mmdet3d")
-_WITH_2D_BOXES = ("kitti", "mmdet3d", "coco")
+_WITH_LINKS = ("kitti", "kitti-tracking", "mmdet3d")
+_WITH_2D_BOXES = ("kitti", "kitti-tracking", "mmdet3d", "coco")
 _WITH_SPLITS = ("kitti", "mmdet3d", "openpcdet", "coco")
 _TO_CORRECT = ("cvat",)  # what is believed to be wrong is there to be corrected
 

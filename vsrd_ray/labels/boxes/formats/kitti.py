@@ -60,7 +60,7 @@ def write_samples(samples: Sequence[Sample], folder: Path, done: Callable[[], No
         for name in ("calib", "image_2"):
             (place / name).mkdir(parents=True)
     (folder / _FOLDER / "label_2").mkdir()
-    calibrations = {sample.sequence.name: calibration_text(sample) for sample in reversed(samples)}
+    calibrations = {sample.sequence.name: calibration_text(sample.sequence) for sample in reversed(samples)}
     num_missing = 0
     for sample in samples:
         lines = [*label_lines(sample.rows.drop_columns("confidence")), *ignored_lines(sample.ignored)]
@@ -79,31 +79,32 @@ def write_samples(samples: Sequence[Sample], folder: Path, done: Callable[[], No
 def _write_inputs(sample: Sample, folder: Path, calibration: str) -> bool:
     """Write the calibration and the link of a sample's image; False where there is no image."""
     (folder / "calib" / f"{sample.name}.txt").write_text(calibration)
-    return _link_image(sample, folder / "image_2" / f"{sample.name}.png")
+    return link_image(sample.sequence, sample.view.frame, folder / "image_2" / f"{sample.name}.png")
 
 
-def T_cam_lidar(sample: Sample) -> np.ndarray:  # noqa: N802 - a transform's name
+def T_cam_lidar(drive: Drive) -> np.ndarray:  # noqa: N802 - a transform's name
     """[4, 4] metres, from the dataset's calibration, or KITTI's axes at the camera where it has none."""
-    calibrated = sample.sequence.detail("T_cam_lidar")
+    calibrated = drive.detail("T_cam_lidar")
     return AXES_CAM_LIDAR if calibrated is None else calibrated
 
 
-def calibration_text(sample: Sample) -> str:
-    """KITTI's calibration of the camera: P0 to P3 are all its own, rectified, without a stereo shift."""
-    P = np.hstack([sample.view.K, np.zeros((3, 1))])
-    matrices = {f"P{number}": P for number in range(4)}
-    matrices |= {
-        "R0_rect": np.eye(3),
-        "Tr_velo_to_cam": T_cam_lidar(sample)[:3],
-        "Tr_imu_to_velo": np.eye(4)[:3],  # nothing that trains on images or points asks for it
-    }
-    return "".join(f"{name}: {' '.join(f'{x:.12e}' for x in matrix.ravel())}\n" for name, matrix in matrices.items())
+def calibration_text(drive: Drive, names: Sequence[str] = ("R0_rect:", "Tr_velo_to_cam:", "Tr_imu_to_velo:")) -> str:
+    """KITTI's calibration of the camera: P0 to P3 are all its own, rectified, without a stereo shift.
+
+    Args:
+        drive: whose camera it is.
+        names: of the rotation that rectifies, of LiDAR to camera and of IMU to LiDAR; KITTI's benchmarks differ there.
+    """
+    P = np.hstack([drive.K, np.zeros((3, 1))])
+    matrices = {f"P{number}:": P for number in range(4)}
+    # nothing that trains on images or points asks for the IMU
+    matrices |= dict(zip(names, (np.eye(3), T_cam_lidar(drive)[:3], np.eye(4)[:3]), strict=True))
+    return "".join(f"{name} {' '.join(f'{x:.12e}' for x in matrix.ravel())}\n" for name, matrix in matrices.items())
 
 
-def _link_image(sample: Sample, link: Path) -> bool:
-    """Link an image by the way from one folder to the other; False where there is none."""
-    drive = sample.sequence
-    image = drive.file(IMAGES, drive.camera.name, sample.view.frame)
+def link_image(drive: Drive, frame: int, link: Path) -> bool:
+    """Link a frame's image by the way from one folder to the other; False where there is none."""
+    image = drive.file(IMAGES, drive.camera.name, frame)
     if not isinstance(image, Path) or not image.is_file():
         return False
     try:

@@ -20,6 +20,7 @@ from vsrd_ray.labels.boxes.columns import (
     WIDTH,
     centers_cam,
     numbers,
+    velocities_of,
 )
 from vsrd_ray.labels.boxes.formats import kitti
 from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples
@@ -46,7 +47,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     kitti.write_samples(samples, folder, done)
     names = {kitti_type(name) for sample in samples for name in sample.rows["class_name"].to_pylist()}
     labels = {name: number for number, name in enumerate((*_KITTI_TYPES, *sorted(names - set(_KITTI_TYPES))))}
-    T_cam_lidar = {sample.sequence.name: kitti.T_cam_lidar(sample) for sample in reversed(samples)}
+    T_cam_lidar = {sample.sequence.name: kitti.T_cam_lidar(sample.sequence) for sample in reversed(samples)}
     infos = {sample.number: _info(sample, labels, T_cam_lidar[sample.sequence.name]) for sample in samples}
     for name, splits in {**{split: (split,) for split in SPLITS}, "trainval": ("train", "val")}.items():
         chosen = [infos[sample.number] for sample in samples if sample.split in splits]
@@ -91,6 +92,8 @@ def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
     centers = centers_cam(rows)
     pixels = centers @ sample.view.K.T
     difficulties = _difficulties(rows)
+    velocities = velocities_of(rows, has_times=bool(sample.sequence.camera.times_s))
+    velocities_cam = velocities @ sample.view.T_world_cam[:2, :3]
     return [
         {
             "bbox": [row[name] for name in BOX_2D],
@@ -105,6 +108,7 @@ def _instances(sample: Sample, labels: dict[str, int]) -> list[dict[str, Any]]:
             "truncated": row["truncation"],
             "occluded": row["occlusion"],
             "alpha": row[ALPHA],
+            "velocity": velocities_cam[n, [0, 2]].tolist(),  # along the camera's x and z, as its nuScenes infos have it
             "score": row["confidence"],
             "index": n,
             "group_id": n,
@@ -129,6 +133,7 @@ def _ignored(row: dict[str, Any], number: int) -> dict[str, Any]:
         "truncated": -1.0,
         "occluded": -1,
         "alpha": -10.0,
+        "velocity": [np.nan, np.nan],
         "score": row["confidence"],
         "index": number,
         "group_id": number,

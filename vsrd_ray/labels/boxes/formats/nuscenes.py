@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vsrd_ray.labels.boxes.columns import box_of
+from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD, box_of, velocities_of
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 
 logger = logging.getLogger(__name__)
@@ -50,9 +50,10 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
         drive = labelled.sequence
         for view, rows in labelled.by_frame():
             token = sample_token(drive.name, drive.camera.name, view.frame)
-            boxes = rows.to_pylist()
-            without_class.update(row["class_name"] for row in boxes if row["class_name"] not in _CLASSES)
-            results[token] = [_box(row, token) for row in boxes if row["class_name"] in _CLASSES]
+            velocities = velocities_of(rows, has_times=bool(drive.camera.times_s)).tolist()
+            boxes = list(zip(rows.to_pylist(), velocities, strict=True))
+            without_class.update(row["class_name"] for row, _ in boxes if row["class_name"] not in _CLASSES)
+            results[token] = [_box(row, token, velocity) for row, velocity in boxes if row["class_name"] in _CLASSES]
             done()
     for name, count in sorted(without_class.items()):
         logger.warning("%d boxes of the class %s are left out: nuScenes has no such class.", count, name)
@@ -65,11 +66,14 @@ def sample_token(sequence: str, camera: str, frame: int) -> str:
     return f"{sequence}-{camera}-{frame:010d}"
 
 
-def _box(row: dict[str, Any], token: str) -> dict[str, Any]:
+def _box(row: dict[str, Any], token: str, velocity: list[float]) -> dict[str, Any]:
     name, (standing, moving) = _CLASSES[row["class_name"]]
     num_views = row["num_views"]  # not known of what a human corrected
     is_judged = row["is_moving"] is not None and (num_views is None or num_views >= _VIEWS_THAT_JUDGE)
-    attribute = moving if row["is_moving"] else standing if is_judged else _NOT_JUDGED
+    if row["is_moving"]:
+        attribute = moving if None not in [row[name] for name in VELOCITY_WORLD] else _NOT_JUDGED
+    else:
+        attribute = standing if is_judged else _NOT_JUDGED
     box = box_of(row)
     length, width, height = box.dimensions_lwh.tolist()
     half_yaw = float(box.yaws) / 2
@@ -78,7 +82,7 @@ def _box(row: dict[str, Any], token: str) -> dict[str, Any]:
         "translation": box.centers.tolist(),
         "size": [width, length, height],
         "rotation": [math.cos(half_yaw), 0.0, 0.0, math.sin(half_yaw)],  # w, x, y, z
-        "velocity": [0.0, 0.0],  # a run knows no times
+        "velocity": velocity,  # m/s; NaN, as nuScenes itself has it, where it is not known
         "detection_name": name,
         "detection_score": row["confidence"],
         "attribute_name": attribute,

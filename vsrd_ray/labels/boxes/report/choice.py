@@ -104,15 +104,15 @@ def choose_views(tables: SequenceTables, instance: int) -> list[ViewChoice]:
 def _described_box(tables: SequenceTables, labelled: np.ndarray) -> int:
     """Place of the box that stands for an instance with these rows: the one that its page describes (data.js).
 
-    It is the most confident box of the fit; a human's only where there is no other.
+    It is the most confident box of the fit, and of what moves the one in the target frame; a human's only where there
+    is no other.
     """
     boxes = tables.rows.boxes[labelled]
-    described = tables.boxes.select(["source", "confidence"]).take(pa.array(boxes))
+    described = tables.boxes.select(["source", "confidence", "target_frame"]).take(pa.array(boxes))
     confidences = np.round(numbers(described, ("confidence",))[:, 0], 4)  # as many decimals as the page has
-    is_fitted = ~is_any_of(described["source"], [HUMAN]).to_numpy()
-    if is_fitted.any():
-        boxes, confidences = boxes[is_fitted], confidences[is_fitted]
-    return int(boxes[np.argmax(np.nan_to_num(confidences, nan=-1.0))])
+    is_human = is_any_of(described["source"], [HUMAN]).to_numpy()
+    is_elsewhere = tables.frames[tables.rows.frames[labelled]] != numbers(described, ("target_frame",))[:, 0]
+    return int(boxes[np.lexsort([is_elsewhere, -np.nan_to_num(confidences, nan=-1.0), is_human])[0]])
 
 
 def largest_rows(rows: Rows) -> np.ndarray:

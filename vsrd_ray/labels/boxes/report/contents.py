@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.data.truth import TruthBoxes
-from vsrd_ray.labels.boxes.columns import SIZE_LWH, YAW_WORLD, boxes_of, numbers
+from vsrd_ray.labels.boxes.columns import SIZE_LWH, VELOCITY_WORLD, YAW_WORLD, boxes_of, numbers
 from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
 from vsrd_ray.labels.boxes.report.choice import doubt
@@ -25,6 +25,7 @@ _FIT = {  # columns of a label that are shown as they are, and their decimals
     "bearing_spread_deg": 1,
     "silhouette_loss": 5,
     "target_frame": 0,
+    **dict.fromkeys(VELOCITY_WORLD, 3),
 }
 
 
@@ -39,6 +40,7 @@ def sequence_contents(tables: SequenceTables) -> dict[str, Any]:
         "image_size": list(view.image_size),
         "K": view.K.ravel().tolist(),
         "min_area": MIN_MASK_AREA,
+        "has_times": bool(view.camera.times_s),
         "origin": tables.origin.tolist(),
         "frames": tables.frames.tolist(),
         "rotations": column(poses[:, :, :3].ravel(), 6),

@@ -5,12 +5,14 @@ import pyarrow as pa
 import pytest
 
 from vsrd_ray.labels.boxes.report.choice import (
+    _described_box,
     choose_frames,
     choose_views,
     doubt,
     largest_rows,
     ranked_instances,
 )
+from vsrd_ray.labels.boxes.report.contents import sequence_contents
 
 
 def test_doubt_goes_by_truth_then_confidence_then_missing_labels(tables):
@@ -41,6 +43,17 @@ def test_the_target_frame_is_that_of_the_box_that_is_described(write_run, label_
     tables = tables_of(*write_run(rows, [truth_object(1, 1, (10.0, 0.5, 0.0))]))
     targets = [view for view in choose_views(tables, 0) if view.kind == "target"]
     assert [tables.frames[tables.rows.frames[view.row]] for view in targets] == [2]
+
+
+def test_of_what_moves_the_box_in_the_target_frame_is_described(write_run, label_row, truth_object, tables_of):
+    moving = {"is_moving": True, "velocity_x_world": 3.0, "velocity_y_world": 0.0, "target_frame": 2}
+    rows = [label_row(frame, 26001, (9.0 + 3 * frame, 0.5, 0.0), confidence=0.9) | moving for frame in (1, 2, 4)]
+    tables = tables_of(*write_run(rows, [truth_object(1, 1, (10.0, 0.5, 0.0))]))
+    assert len(tables.boxes) == 3
+    described = _described_box(tables, tables.rows_of_instances[0][tables.rows.boxes[tables.rows_of_instances[0]] >= 0])
+    assert tables.boxes["x_world"][described].as_py() == 15
+    contents = sequence_contents(tables)
+    assert contents["has_times"] is False and contents["boxes"]["velocity_x_world"] == [3.0] * 3
 
 
 def test_a_humans_box_is_described_only_where_there_is_no_other(tables):

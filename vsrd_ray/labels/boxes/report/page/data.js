@@ -4,7 +4,7 @@ const content = JSON.parse(document.getElementById("content").textContent);
 
 const BOX_COLUMNS = [
   "length", "width", "height", "yaw_world", "confidence", "mean_iou_2d", "num_views", "bearing_spread_deg",
-  "silhouette_loss", "target_frame", "is_moving", "group_id", "source",
+  "silhouette_loss", "target_frame", "is_moving", "velocity_x_world", "velocity_y_world", "group_id", "source",
 ];
 
 /** Boxes: centre and extents in metres from the sequence's origin, and the figures of their fit. */
@@ -55,7 +55,7 @@ function distance(a, b) {
 function openSequence(raw) {
   const sequence = {
     name: raw.name, camera: raw.camera, K: raw.K, origin: raw.origin, minArea: raw.min_area,
-    width: raw.image_size[0], height: raw.image_size[1], hasTruth: raw.truth !== null,
+    width: raw.image_size[0], height: raw.image_size[1], hasTruth: raw.truth !== null, hasTimes: raw.has_times,
   };
   sequence.frames = raw.frames.map((number, place) => ({
     sequence, number, place, rows: [],
@@ -85,7 +85,7 @@ function summarizeInstance(instance) {
   const rows = instance.rows;
   const labelled = rows.filter((row) => row.box);
   instance.boxes = [...new Set(labelled.map((row) => row.box))];
-  instance.box = describing(instance.boxes);
+  instance.box = describing(labelled);
   instance.corrected = labelled.filter((row) => row.box.source === "human").length;
   instance.confidence = instance.box ? instance.box.confidence : null;
   instance.iou = mean(rows.map((row) => row.iou));
@@ -95,10 +95,14 @@ function summarizeInstance(instance) {
   instance.area = most(rows.map((row) => row.area));
 }
 
-/** The box that stands for an instance: the most confident one of the fit; a human's only where there is no other. */
-function describing(boxes) {
-  const fitted = boxes.filter((box) => box.source !== "human");
-  return (fitted.length ? fitted : boxes).reduce((best, box) => (best && best.confidence >= box.confidence ? best : box), null);
+/** The box that stands for an instance: the most confident one of the fit, and of what moves the one in the target
+ * frame; a human's only where there is no other. Null without a row that has a label. */
+function describing(labelled) {
+  const fitted = labelled.filter((row) => row.box.source !== "human");
+  const rows = fitted.length ? fitted : labelled;
+  const highest = most(rows.map((row) => row.confidence));
+  const best = rows.filter((row) => row.confidence === highest);
+  return (best.find((row) => row.frame.number === row.box.target_frame) ?? best[0] ?? rows[0])?.box ?? null;
 }
 
 /** What lists sort a frame by: the figure of the row that stands out. */

@@ -39,7 +39,7 @@ function instanceFacts(instance) {
     ["views of the fit", box.num_views === null ? NONE : String(box.num_views)],
     ["bearing spread", box.bearing_spread_deg === null ? NONE : `${fixed(box.bearing_spread_deg, 1)}°`],
     ["silhouette loss", box.silhouette_loss === null ? NONE : String(box.silhouette_loss)],
-    ["moving", box.is_moving === null ? NONE : box.is_moving ? "yes" : "no"],
+    ["moving", movingWords(box, instance.sequence)],
     ["length × width × height", `${sizeWords(box)} m`],
     ...truthSize(instance),
     ["heading", `${fixed(box.yaw_world * 180 / Math.PI, 1)}°`],
@@ -48,9 +48,22 @@ function instanceFacts(instance) {
     ["target frame", box.target_frame === null ? NONE : String(box.target_frame)],
     ["group", box.group_id ?? NONE],
     ["corrected by a human", instance.corrected ? `in ${instance.corrected} of ${rows.length} frames` : "in no frame"],
-    ["different boxes", instance.boxes.length > 1 ? `${instance.boxes.length}; the most confident of the fit is described` : "1"],
+    ["different boxes", instance.boxes.length > 1 ? `${instance.boxes.length}; ${boxWords(box)} is described` : "1"],
     ...seen,
   ];
+}
+
+/** Which of an instance's boxes is described. */
+function boxWords(box) {
+  return box.is_moving && box.velocity_x_world !== null ? "that in the target frame" : "the most confident of the fit";
+}
+
+/** Whether an object moves, and how fast where that is known. */
+function movingWords(box, sequence) {
+  if (!box.is_moving) return box.is_moving === null ? NONE : "no";
+  if (box.velocity_x_world === null || box.velocity_y_world === null) return "yes, velocity unknown";
+  const speed = fixed(Math.hypot(box.velocity_x_world, box.velocity_y_world), 1);
+  return `yes, ${speed} ${sequence.hasTimes ? "m/s" : "m a frame"}`;
 }
 
 function truthSize(instance) {
@@ -102,18 +115,19 @@ function surroundingsSection(instance) {
   const place = (point) => [point[0], -point[1]];
   const [x, y] = place(instance.box.center);
   const cameras = instance.rows.map((row) => place(row.frame.position));
-  const near = cameras.filter(([cx, cy]) => Math.hypot(cx - x, cy - y) < 45);
+  const places = instance.rows.map((row) => place((row.box ?? instance.box).center));
+  const near = [...cameras.filter(([cx, cy]) => Math.hypot(cx - x, cy - y) < 45), ...places];
   const range = (middle, values) => [Math.min(middle - 6, ...values) - 2, Math.max(middle + 6, ...values) + 2];
   const [left, right] = range(x, near.map(([cx]) => cx));
   const [top, bottom] = range(y, near.map(([, cy]) => cy));
-  const ray = ([cx, cy]) => ({ class: "way", style: "stroke-opacity:.35", d: `M${x} ${y}L${cx} ${cy}` });
+  const ray = ([cx, cy], to) => ({ class: "way", style: "stroke-opacity:.35", d: `M${to.join(" ")}L${cx} ${cy}` });
   return element("section", { class: "panel", style: "margin-top:14px" },
     element("b", {}, "From above"),
     element("div", { class: "muted" }, "north upwards; lines go to where the camera stood"
       + truthWords(instance)),
     svgElement("svg", { class: "plan", style: "margin-top:8px;max-height:340px", role: "img",
       viewBox: `${left} ${top} ${right - left} ${bottom - top}`, "aria-label": "The instance from above" },
-      cameras.map((camera) => svgElement("path", ray(camera))),
+      cameras.map((camera, k) => svgElement("path", ray(camera, places[k]))),
       cameras.map(([cx, cy]) => svgElement("circle", { class: "camera", cx, cy, r: (right - left) / 220 })),
       instance.boxes.map((box) => labelFootprint(box, instance, place)),
       truthWayDrawing(instance, place), truthFootprint(truthAtLabel(instance), place)));
