@@ -113,20 +113,22 @@ def synthesize(
     type=click.Choice(["mild"]),
     help="mild: --cut .2 --miss .1 --false .1 --ragged 1 --mask-head 28; other options change or add to it.",
 )
-@click.option("--cut", type=float, metavar="SHARE", help="Of tracks, cut in two: the second part has a new id.")
-@click.option("--swap", type=float, metavar="SHARE", help="Of pairs of neighbours, exchange ids from some frame on.")
-@click.option("--merge", type=float, metavar="SHARE", help="Of pairs of neighbours, share one id.")
-@click.option("--miss", type=float, metavar="SHARE", help="Of masks, are missing.")
-@click.option("--flicker", type=float, metavar="SHARE", help="Of masks, have a class that is taken for theirs.")
-@click.option("--false", type=float, metavar="SHARE", help="False objects of a few frames, for each true track.")
-@click.option("--shadow", metavar="SHARE", help="Of a mask's height, added at its foot: .1, or .05-.1 for a range.")
-@click.option("--erode", type=int, metavar="PX", help="Take pixels off outlines: 1 to 5.")
-@click.option("--dilate", type=int, metavar="PX", help="Add pixels to outlines: 1 to 5.")
-@click.option("--ragged", type=float, metavar="PX", help="Noise of outlines, root mean square, new in each frame.")
 @click.option(
-    "--mask-head", type=int, metavar="N", help="Resample masks through N x N cells of their boxes, such as 28."
+    "--cut", type=float, metavar="SHARE", help="Share of tracks that are cut in two; the second has a new id."
 )
-@click.option("--blocks", type=int, metavar="PX", help="Whole blocks of the image, such as 8.")
+@click.option("--swap", type=float, metavar="SHARE", help="Share of pairs of neighbours that exchange their ids.")
+@click.option("--merge", type=float, metavar="SHARE", help="Share of pairs of neighbours that have one id.")
+@click.option("--miss", type=float, metavar="SHARE", help="Share of masks that are missing.")
+@click.option("--flicker", type=float, metavar="SHARE", help="Share of masks whose class is mistaken.")
+@click.option("--false", type=float, metavar="SHARE", help="False objects of a few frames, for each true track.")
+@click.option("--shadow", metavar="SHARE", help="Added at the foot, of a mask's height: .1, or .05-.1 for a range.")
+@click.option("--erode", type=int, metavar="PX", help="Taken off outlines: 1 to 5 pixels.")
+@click.option("--dilate", type=int, metavar="PX", help="Added to outlines: 1 to 5 pixels.")
+@click.option(
+    "--ragged", type=float, metavar="PX", help="Root mean square of the noise of outlines, at most 10 pixels."
+)
+@click.option("--mask-head", type=int, metavar="N", help="Cells along each side of a mask's box, such as 28: 4 to 256.")
+@click.option("--blocks", type=int, metavar="PX", help="Side of the blocks that masks consist of, such as 8: 2 to 64.")
 def degrade(
     *,
     root: Location,
@@ -140,8 +142,9 @@ def degrade(
 ) -> None:
     """Write a copy of the dataset in ROOT to OUTPUT with masks as a detector and a tracker would make them.
 
-    Faults are applied in the order of the options, and depend on the seed, the sequence, the frame and the instance
-    alone. All else is taken over. OUTPUT/degraded.json says what was done, and which true id each new one stands for.
+    Faults are applied in the order of the options, and depend on the seed, the names, the frame and the instance alone.
+    All else is taken over. OUTPUT/degraded.json says what was done, and which true id each new one stands for. See
+    docs/degrade.md.
     """
     from pydantic import ValidationError
 

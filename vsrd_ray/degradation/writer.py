@@ -11,7 +11,7 @@ from typing import Any
 
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.identity import identity_of
-from vsrd_ray.datasets.base import Dataset, MaskWriter, dataset_named, dataset_of
+from vsrd_ray.datasets.base import Dataset, MaskWriter, check_camera, dataset_named, dataset_of
 from vsrd_ray.degradation.chance import Dice
 from vsrd_ray.degradation.frames import Degrader, Ledger
 from vsrd_ray.degradation.scan import scan
@@ -96,6 +96,7 @@ def _writable(root: Location, name: str | None) -> Any:
 def _drives(spec: Dataset, root: Location, names: Sequence[str], camera: str | None) -> list[Drive]:
     """The wanted drives with their masks, each once."""
     camera = spec.cameras[0] if camera is None else camera
+    check_camera(camera, spec.cameras)
     if not names or "all" in names:
         names = [name for name in spec.drives(root) if spec.has_layer(root, name, MASKS, camera)]
     drives = [spec.open(root, name, (camera,)) for name in dict.fromkeys(names)]
