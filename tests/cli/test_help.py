@@ -36,6 +36,7 @@ def test_commands_are_those_of_the_handbook():
         "label",
         "status",
         "synthesize",
+        "degrade",
         "datasets",
         "labelers",
         "annotate",

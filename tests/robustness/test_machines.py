@@ -98,6 +98,7 @@ def test_what_is_written_to_is_named_and_not_what_becomes_it(tmp_path):
 UNWRITABLE = [
     ("convert out --to {}", "give another --to"),
     ("synthesize {} --frames 2", "give another OUT"),
+    ("degrade root {}", "give another OUTPUT"),
     ("export out --root root --format csv --output {}/csv", "give another --output"),
     ("visualize labels out --root root --to {}", "give another --to"),
     ("visualize labels out --root root --to {}/film.mp4", "give another --to"),

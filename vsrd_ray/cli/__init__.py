@@ -3,7 +3,7 @@
 Imports of the package are inside the commands, so that `vsrd-ray --help` need not wait for torch and Ray. Labelers and
 kinds of label bring commands and options of their own; here are the ones that do not depend on what is installed:
 `labelling` labels and asks how far a run is, `kinds` measures, exports and reports runs of any kind, `dataset` writes
-the built-in street, `installed` lists datasets and labelers.
+built-in streets and copies with bad masks, `installed` lists datasets and labelers.
 
 Owns: options, exit codes, what is printed.
 Does not own: anything that a notebook might want as well (`vsrd_ray.api`).
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vsrd_ray.cli.dataset import synthesize
+from vsrd_ray.cli.dataset import degrade, synthesize
 from vsrd_ray.cli.installed import datasets, labelers
 from vsrd_ray.cli.kinds import evaluate, export, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
@@ -98,6 +98,7 @@ for _command in (
     label,
     status,
     synthesize,
+    degrade,
     datasets,
     labelers,
     report,

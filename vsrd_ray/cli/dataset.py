@@ -1,4 +1,4 @@
-"""Built-in streets."""
+"""Datasets that are made here: built-in streets, and copies with bad masks."""
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
@@ -97,6 +97,95 @@ def synthesize(
         for name, place in written:
             click.echo(f"  {name}: {place}")
     click.echo(f"Next: vsrd-ray label --root {shlex.quote(str(out))} --sequence {settings.sequence}")
+
+
+@click.command()
+@click.argument("root", type=PATH)
+@click.argument("output", type=PATH)
+@click.option(
+    "--sequence", "sequences", multiple=True, help="Sequence to take; may be repeated.  [default: all that have masks]"
+)
+@click.option("--camera", help="Whose masks.  [default: the dataset's first, image_00 of KITTI-360]")
+@click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
+@click.option("--seed", type=int, help="Another seed, other faults.  [default: 0]")
+@click.option(
+    "--preset",
+    type=click.Choice(["mild"]),
+    help="mild: --cut .2 --miss .1 --false .1 --ragged 1 --mask-head 28; other options change or add to it.",
+)
+@click.option(
+    "--cut", type=float, metavar="SHARE", help="Share of tracks that are cut in two; the second has a new id."
+)
+@click.option("--swap", type=float, metavar="SHARE", help="Share of pairs of neighbours that exchange their ids.")
+@click.option("--merge", type=float, metavar="SHARE", help="Share of pairs of neighbours that have one id.")
+@click.option("--miss", type=float, metavar="SHARE", help="Share of masks that are missing.")
+@click.option("--flicker", type=float, metavar="SHARE", help="Share of masks whose class is mistaken.")
+@click.option("--false", type=float, metavar="SHARE", help="False objects of a few frames, for each true track.")
+@click.option("--shadow", metavar="SHARE", help="Added at the foot, of a mask's height: .1, or .05-.1 for a range.")
+@click.option("--erode", type=int, metavar="PX", help="Taken off outlines: 1 to 5 pixels.")
+@click.option("--dilate", type=int, metavar="PX", help="Added to outlines: 1 to 5 pixels.")
+@click.option(
+    "--ragged", type=float, metavar="PX", help="Root mean square of the noise of outlines, at most 10 pixels."
+)
+@click.option("--mask-head", type=int, metavar="N", help="Cells along each side of a mask's box, such as 28: 4 to 256.")
+@click.option("--blocks", type=int, metavar="PX", help="Side of the blocks that masks consist of, such as 8: 2 to 64.")
+def degrade(
+    *,
+    root: Location,
+    output: Location,
+    sequences: tuple[str, ...],
+    camera: str | None,
+    dataset: str | None,
+    preset: str | None,
+    shadow: str | None,
+    **others: Any,
+) -> None:
+    """Write a copy of the dataset in ROOT to OUTPUT with masks as a detector and a tracker would make them.
+
+    Faults are applied in the order of the options, and depend on the seed, the names, the frame and the instance alone.
+    All else is taken over. OUTPUT/degraded.json says what was done, and which true id each new one stands for. See
+    docs/degrade.md.
+    """
+    from pydantic import ValidationError
+
+    from vsrd_ray.degradation import PRESETS, DegradeSettings
+    from vsrd_ray.degradation import degrade as run
+
+    given = dict(PRESETS[preset]) if preset is not None else {}
+    given |= {name: value for name, value in others.items() if value is not None}
+    if shadow is not None:
+        given["shadow"] = _parse_shares(shadow, "--shadow")
+    try:
+        settings = DegradeSettings.model_validate(given)
+    except ValidationError as error:
+        raise InputError("; ".join(map(_explain, error.errors()))) from error
+    bar = progress_bar("mask")
+    counts = run(root, output, settings, sequences=sequences, camera=camera, dataset=dataset, progress=bar)
+    for name, done in counts.items():
+        faults = ", ".join(f"{done[key]} {noun}" for key, noun in _FAULTS.items() if done[key])
+        what = f"{done['frames']} frames, {done['masks']} masks of {done['tracks']} objects"
+        click.echo(f"{name} written to {output}: {what}" + (f"; {faults}" if faults else ""))
+    command = ["vsrd-ray", "label", "--root", str(output), "--sequence", next(iter(counts))]
+    click.echo(f"Next: {shlex.join(command + (['--camera', camera] if camera is not None else []))}")
+
+
+_FAULTS = {
+    "cut_tracks": "tracks cut",
+    "swapped_pairs": "pairs swapped",
+    "merged_pairs": "pairs merged",
+    "missed_masks": "masks missed",
+    "flickered_masks": "masks of another class",
+    "false_objects": "false objects",
+    "vanished_masks": "masks without a pixel left",
+}
+
+
+def _parse_shares(text: str, option: str) -> tuple[float, float]:
+    low, dash, high = text.partition("-")
+    try:
+        return float(low), float(high if dash else low)
+    except ValueError:
+        raise InputError(f"{option} {text}: expected a share or a range of shares, such as .05-.1") from None
 
 
 def _parse_size(text: str, option: str) -> tuple[int, int]:

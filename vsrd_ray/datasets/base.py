@@ -4,7 +4,7 @@ A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an en
 `spec` holds an object of this protocol as `SPEC`. Nothing else knows how its files lie.
 """
 
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 from unicodedata import normalize
 
 import numpy as np
@@ -114,6 +114,19 @@ class Dataset(Protocol):
 
     def detail(self, drive: Drive, name: str) -> Any:
         """See `Drive.detail`; None for names that are not the dataset's."""
+        ...
+
+
+@runtime_checkable
+class MaskWriter(Protocol):
+    """What a dataset has beside `Dataset` if copies of its drives with other masks can be written."""
+
+    def files_beside_masks(self, root: Location, name: str) -> list[Location]:
+        """All files of a drive but the masks of any camera: calibration, poses, truth and other layers."""
+        ...
+
+    def encode_mask(self, instance_map: np.ndarray) -> bytes:
+        """The bytes of a file that `Dataset.read` gives as this instance map [H, W] uint16; it lies at `file`."""
         ...
 
 

@@ -9,6 +9,7 @@ import errno
 import glob
 import os
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -139,6 +140,16 @@ def folders_in(folder: Location) -> list[str]:
     return sorted(name for name, info in _objects(folder).items() if info["type"] == "directory")
 
 
+def files_below(folder: Location) -> list[Location]:
+    """All files in a folder and in those below it, sorted by folder; [] where it is not there.
+
+    Raises:
+        InputError: the object store cannot be reached, or refuses.
+    """
+    files = [folder / name for name in names_in(folder)]
+    return files + [file for name in folders_in(folder) for file in files_below(folder / name)]
+
+
 def is_folder(location: Location) -> bool:
     """Whether there is such a folder; on object stores, whether it holds anything.
 
@@ -209,6 +220,26 @@ def remove(paths: Iterable[Location]) -> None:
             objects.append(path)
     if objects:
         _remove_objects(objects)
+
+
+def take_over(source: Location, target: Path, *, link: bool) -> None:
+    """Bring a file to a local place where nothing is yet; its folder is made.
+
+    Args:
+        source: a file, which stays.
+        target: its other place.
+        link: let both be one file with two names, where the file system allows.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(source, Path):
+        target.write_bytes(read_bytes(source))
+        return
+    if link:
+        with suppress(OSError):  # another file system, or one without hard links
+            target.hardlink_to(source.resolve())
+            return
+    with naming(source):
+        shutil.copy2(source, target)
 
 
 def rename(source: Location, target: Location) -> None:

@@ -42,6 +42,14 @@ def read_instance_map(drive: Drive, camera: str, frame: int) -> np.ndarray:
     return instance_map
 
 
+def encode_instance_map(
+    instance_map: np.ndarray,  # [H, W] uint16
+) -> bytes:
+    """A PNG file of 16 bits in one channel."""
+    _, encoded = cv2.imencode(".png", instance_map)
+    return encoded.tobytes()
+
+
 def _check_image(drive: Drive, camera: str, frame: int) -> None:
     path = paths.image_file(drive.root, drive.name, camera, frame)
     try:

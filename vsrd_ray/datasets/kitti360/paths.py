@@ -6,9 +6,10 @@ Every function takes ROOT (the folder that holds `data_2d_raw`, `calibration`, â
 import re
 from collections.abc import Iterable
 
-from vsrd_ray.storage import Location
+from vsrd_ray.storage import Location, files_below, folders_in, is_folder
 
 IMAGE_CAMERAS = ("image_00", "image_01")
+_MASKS = "instance"  # the folder of a camera's masks
 _FRAME = re.compile("[0-9]{10}")
 
 
@@ -54,7 +55,7 @@ def masks_root(root: Location) -> Location:
 
 def mask_folder(root: Location, sequence: str, camera: str) -> Location:
     """16-bit instance masks of one camera."""
-    return masks_root(root) / sequence / camera / "instance"
+    return masks_root(root) / sequence / camera / _MASKS
 
 
 def mask_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
@@ -90,6 +91,21 @@ def annotation_index_file(root: Location, sequence: str, camera: str) -> Locatio
 def filenames_folder(root: Location, sequence: str, split: str) -> Location:
     """Grouping text files of the published tools; `split` is a name such as R50-N16-M128-B16."""
     return root / "filenames" / split / sequence
+
+
+def files_beside_masks(root: Location, sequence: str) -> list[Location]:
+    """All files of a sequence in folders `data_*`, and of the calibration, but for masks; sorted.
+
+    Annotations and groupings of the published tools, which are made of masks, lie elsewhere.
+    """
+    tops = [root / name for name in folders_in(root) if name.startswith("data_")]
+    places = [place for top in tops for place in (top, *(top / name for name in folders_in(top)))]
+    folders = [calibration_file(root).parent, *(place / sequence for place in places)]
+    files = [file for folder in folders if is_folder(folder) for file in files_below(folder)]
+    masks = masks_root(root) / sequence
+    files = [file for file in files if not (file.parent.name == _MASKS and masks in file.parents)]
+    boxes = boxes_file(root, sequence)
+    return sorted([*files, boxes] if boxes.exists() else files)
 
 
 def frames_among(names: Iterable[str], *, suffix: str) -> list[int]:

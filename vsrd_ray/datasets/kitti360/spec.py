@@ -10,7 +10,7 @@ from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.datasets.kitti360.images import read_image
-from vsrd_ray.datasets.kitti360.instances import read_instance_map
+from vsrd_ray.datasets.kitti360.instances import encode_instance_map, read_instance_map
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location, is_folder
 
@@ -86,6 +86,14 @@ class KITTI360:
         """See `Drive.file`."""
         file = {MASKS: paths.mask_file, IMAGES: paths.image_file}[layer]
         return file(drive.root, drive.name, sensor, frame)
+
+    def files_beside_masks(self, root: Location, name: str) -> list[Location]:
+        """See `MaskWriter`: what lies under the drive's name in the folders `data_*`, and the calibration."""
+        return paths.files_beside_masks(root, name)
+
+    def encode_mask(self, instance_map: np.ndarray) -> bytes:
+        """See `MaskWriter`: a PNG of 16 bits."""
+        return encode_instance_map(instance_map)
 
     def truth(self, root: Location, name: str, kind: str) -> Any:
         """`TruthBoxes` of the box XML."""
