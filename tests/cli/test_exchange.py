@@ -57,7 +57,7 @@ def test_export(serial_run, command, street, tmp_path, name):
 def test_the_page_on_formats_has_each_of_them_and_no_other_option():
     docs = Path(__file__).resolve().parents[2] / "docs"
     page = (docs / "formats.md").read_text()
-    sections = re.findall(r"^## (\w+)$", page, flags=re.MULTILINE)
+    sections = re.findall(r"^## ([\w-]+)$", page, flags=re.MULTILINE)
     assert [name for name in sections if name in FORMATS] == list(FORMATS)
     pictures = re.findall(r"\]\(([^)#:]+\.svg)\)", page)
     assert len(pictures) == 3 and all((docs / name).is_file() for name in pictures)

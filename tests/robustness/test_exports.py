@@ -59,6 +59,9 @@ OBJECTS = {
     "kitti": lambda folder: sum(
         not line.startswith("DontCare") for line in lines_of(folder.glob("training/label_2/*"))
     ),
+    "kitti-tracking": lambda folder: sum(
+        line.split()[1] != "-1" for line in lines_of(folder.glob("training/label_02/*"))
+    ),
     "mmdet3d": lambda folder: sum(
         instance["bbox_label_3d"] >= 0
         for info in pickle.loads((folder / "kitti_infos_train.pkl").read_bytes())["data_list"]
@@ -239,7 +242,7 @@ def test_a_split_that_is_none_is_refused(export, refused, split):
     refused(export("kitti", "--split", split), "--split")
 
 
-@pytest.mark.parametrize("name", ["csv", "nuscenes", "kitti360", "cvat"])
+@pytest.mark.parametrize("name", ["csv", "kitti-tracking", "nuscenes", "kitti360", "cvat"])
 def test_a_split_is_refused_where_a_format_has_none(export, refused, name):
     refused(export(name, "--split", "random:0"), f"the format {name} has no train, val and test")
 
