@@ -13,7 +13,7 @@ from vsrd_ray.degradation import PRESETS, DegradeSettings
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "degrade.md").read_text()
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 SMALL_STREET = ["--frames", "24", "--cars", "6", "--image-size", "352x96", "--seed", "3"]
 SETTINGS = {  # by option, what it is given and what it becomes
     "--cut": (".6", 0.6),
@@ -126,16 +126,23 @@ def test_places_that_cannot_be_used(refuse, street, tmp_path):
 
 
 @pytest.mark.slow
-def test_commands_of_the_page_run(command, quick, tmp_path, monkeypatch):
+def test_commands_and_code_of_the_page_run(command, quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = [line for block in BLOCKS for line in block.splitlines()]
     more = {"synthesize": SMALL_STREET, "label": [*quick, "--serial"]}
-    for line in lines:
-        program, *words = shlex.split(line)
-        assert program == "vsrd-ray"
-        result = command(*words, *more.get(words[0], []))
-        assert result.exit_code == 0, f"{line}: {result.output}"
-    assert len(lines) == 8
+    names: dict = {}
+    ran = []
+    for language, text in BLOCKS:
+        if language == "python":
+            exec(compile(text, "degrade.md", "exec"), names)
+            continue
+        for line in text.splitlines():
+            program, *words = shlex.split(line)
+            assert program == "vsrd-ray"
+            result = command(*words, *more.get(words[0], []))
+            assert result.exit_code == 0, f"{line}: {result.output}"
+            ran.append(words[0])
+    assert ran.count("degrade") == 4 and {"label", "evaluate"} <= set(ran)
+    assert names["rows"] and all("true_id" in row for row in names["rows"])
     assert (tmp_path / "labels_mild" / "evaluation.json").is_file()
 
 

@@ -3,7 +3,6 @@
 A track is an instance of the true masks. Shapes: K frames.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -122,14 +121,14 @@ def pairs_of(seen: Seen) -> list[tuple[int, int]]:
 
     Two tracks are neighbours if two frames or more show both. They are as near as the centres of their boxes come.
     """
-    gaps: dict[tuple[int, int], list[float]] = defaultdict(list)
+    gaps: dict[tuple[int, int], tuple[float, int]] = {}  # px, and the number of frames that show both
     centers = (seen.boxes_xyxy[:, :2] + seen.boxes_xyxy[:, 2:]) / 2
     for frame in np.unique(seen.frames).tolist():
         rows = seen.rows_in(frame)
         for (a, center_a), (b, center_b) in combinations(zip(seen.ids[rows].tolist(), centers[rows], strict=True), 2):
             if a // IDS_PER_CLASS == b // IDS_PER_CLASS:
                 gap, count = gaps.get((a, b), (np.inf, 0))
-                gaps[a, b] = [min(gap, float(np.hypot(*(center_a - center_b)))), count + 1]
+                gaps[a, b] = (min(gap, float(np.hypot(*(center_a - center_b)))), count + 1)
     paired: set[int] = set()
     pairs: list[tuple[int, int]] = []
     for _, (a, b) in sorted((gap, pair) for pair, (gap, count) in gaps.items() if count >= _LEAST_FRAMES):
