@@ -3,9 +3,10 @@
     python -m benchmarks.confidence                  built-in streets 101 to 108; the last two are held out
 
 Nearly every box of a whole drive is good, so streets are also driven in parts: few frames show far cars, few views and
-little parallax. Half of the streets have cars that drive, whose boxes are all counted as bad. Prints the weights of
-vsrd_ray/labelers/vsrd/confidence.py, and the area under the ROC curve and a reliability table over the streets that the
-weights were not made on.
+little parallax. All streets have cars that drive. The box of one that is fitted as it moves is good if its IoU is so in
+the mean over its frames; that of one which is taken for standing is bad. Prints both weights of
+vsrd_ray/labelers/vsrd/confidence.py, of what stands and of what moves, and for each the area under the ROC curve and a
+reliability table over the streets that the weights were not made on.
 """
 
 import argparse
@@ -29,10 +30,12 @@ from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
 from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
+from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 FRAMES = 60
+MOVING = 6  # cars that drive, on each street
 PARTS = (4, 8, 15, 30, FRAMES)  # frames of a drive; each but the last at two places
 RIDGE = 1.0  # penalty on squared weights
 
@@ -48,21 +51,23 @@ def main() -> None:
         tuple(np.concatenate(columns) for columns in zip(*part, strict=True))
         for part in (streets[: -options.held_out], streets[-options.held_out :])
     )
-    weights = regress(*made)
-    print(f"WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})   from {len(made[1])} boxes")
-    features, is_good = held_out
-    report(predict(weights, features), is_good)
+    for name, moves in (("WEIGHTS", False), ("MOVING_WEIGHTS", True)):
+        features, is_good = (values[made[2] == moves] for values in made[:2])
+        weights = regress(features, is_good)
+        print(f"{name} = ({', '.join(f'{weight:.2f}' for weight in weights)})   from {len(is_good)} boxes")
+        features, is_good = (values[held_out[2] == moves] for values in held_out[:2])
+        report(predict(weights, features), is_good)
 
 
-def measure(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features [B, F] of the boxes of one street, and whether each is good [B] bool."""
+def measure(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [B, F] of the boxes of one street, and whether each is good [B] bool and is fitted as it moves."""
     torch.set_num_threads(1)
     config = load_config("fast")
     labeler = VSRDLabeler(config)
     labeler.setup()
-    features, is_good = [], []
+    features, is_good, moves = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        settings = StreetSettings(seed=seed, frames=FRAMES, cars=(12, 20, 28)[seed % 3], moving=3 * (seed % 2))
+        settings = StreetSettings(seed=seed, frames=FRAMES, cars=(12, 20, 28)[seed % 3], moving=MOVING)
         synthesize(Path(folder), settings)
         truth = read_boxes(Path(folder), settings.sequence)
         for group in partial_groups(Path(folder), settings.sequence, np.random.default_rng(seed)):
@@ -72,7 +77,8 @@ def measure(seed: int) -> tuple[np.ndarray, np.ndarray]:
             rows = [group.plan.instance_ids.index(fit.instance_id) for fit in fits]
             features.append(confidence_features(bodies.fit)[rows].numpy())
             is_good.append(np.array([overlap(fit, truth) > GOOD_IOU for fit in fits]))
-    return np.concatenate(features), np.concatenate(is_good)
+            moves.append(np.array([fit.motion is not None for fit in fits]))
+    return np.concatenate(features), np.concatenate(is_good), np.concatenate(moves)
 
 
 def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[FrameGroup]:
@@ -91,12 +97,13 @@ def partial_groups(root: Path, name: str, rng: np.random.Generator) -> Iterator[
                 yield tasks.task(plan).group()
 
 
-def overlap(fit, truth: TruthBoxes) -> float:
-    """IoU3D of a fit and the true box of its instance; 0 if that moves."""
-    box = int(np.flatnonzero(truth.instance_ids == fit.instance_id)[0])
-    if truth.timestamps[box] != STATIC:
-        return 0.0
-    return float(fit.box.iou(truth.boxes[box])[0])
+def overlap(fit: BoxFit, truth: TruthBoxes) -> float:
+    """IoU3D of a fit and the true boxes of its instance, in the mean over the frames that the fit covers."""
+    own = np.flatnonzero(truth.instance_ids == fit.instance_id)
+    if fit.motion is None:
+        return float(fit.box.iou(truth.boxes[own[0]])[0]) if truth.timestamps[own[0]] == STATIC else 0.0
+    boxes = truth.find(np.full(len(fit.motion.frames), fit.instance_id), fit.motion.frames)
+    return float(fit.motion.boxes[boxes >= 0].iou(truth.boxes[boxes[boxes >= 0]])[0].mean())
 
 
 def regress(features: np.ndarray, is_good: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ A few damped Gauss-Newton steps from each of many headings, whose unlike ends te
 contours (comparisons.py).
 
 Shapes: S starts, N instances, V views, C contour points, L latents, D unknowns (location 3, half extents 3, latents L,
-yaw). Box axes: x right, y down, z forward.
+yaw; of bodies that move those of their motion). Box axes: x right, y down, z forward.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +37,8 @@ class BodyFit(Rows):
     half_extents: Tensor  # [N, 3] metres
     yaws: Tensor  # [N] radians about y, 0 facing +z
     latents: Tensor  # [N, L] of the shape priors
+    motion: Tensor  # [N, M] speeds, curvatures and slopes (motion.py); M = 0 of bodies that stand still
+    costs: Tensor  # [N] of the fit
     spreads: Tensor  # [N, D] posterior standard deviations: metres, latents, radians
     rivals: Tensor  # [N] by how much the best fit with another heading costs more
     misfits: Tensor  # [N] how far silhouettes lie from the masks' own edges, in units of what shapes and masks explain
@@ -72,18 +74,23 @@ def fit_bodies(
     locations = locate(observations, expectations, settings)
     problem = Problem.of(observations, expectations, locations, settings)
     x = _initial(locations, expectations, headings=settings.headings)
+    return best_fit(problem, descended(problem, x, settings, trace=trace), softness=softness)
+
+
+def descended(problem: Problem, x: Tensor, settings: StartSettings, *, trace: TraceSink | None = None) -> Tensor:
+    """Unknowns [S, N, D] after both stages of their fit."""
+    first = 0
     stages = (
         (problem.extents, settings.extent_steps, _EXTENTS_SLACK),
         (problem.contours, settings.contour_steps, _CONTOURS_SLACK),
     )
-    first = 0
     for terms_of, steps, slack in stages:
         descent = _descend(problem, terms_of, x, steps=steps, slack=slack)
         for step, (x, costs) in enumerate(descent, start=first):
             if trace is not None:
-                trace(step, _traced(x, costs))
+                trace(step, _traced(problem, x, costs))
         first += steps
-    return _best(problem, x, softness)
+    return x
 
 
 def locate(observations: Observations, expectations: Expectations, settings: StartSettings) -> Tensor:
@@ -138,11 +145,11 @@ def _descend(
         yield x, torch.where(better, moved_costs, costs)
 
 
-def _traced(x: Tensor, costs: Tensor) -> dict[str, Any]:
+def _traced(problem: Problem, x: Tensor, costs: Tensor) -> dict[str, Any]:
     """Costs [N] and bodies [N] of the best start of each instance, on the CPU."""
     lowest, best = costs.min(dim=0)
     x = x.gather(0, best[None, :, None].expand(1, *x.shape[1:]))[0].cpu()
-    values = {"locations": x[:, :3], "half_extents": x[:, 3:6], "yaws": x[:, -1]}
+    values = {"locations": x[:, :3], "half_extents": x[:, 3:6], "yaws": x[:, problem.num_body - 1]}
     return {"cost/total": lowest.sum().item(), "costs": lowest.cpu().numpy()} | {
         name: value.numpy() for name, value in values.items()
     }
@@ -158,12 +165,13 @@ def _chosen(better: Tensor, terms: Terms, others: Terms) -> Terms:
     )
 
 
-def _best(problem: Problem, x: Tensor, softness: float) -> BodyFit:
-    """Of each instance the start [S, N, D] that ended best."""
+def best_fit(problem: Problem, x: Tensor, *, softness: float, handicaps: Tensor | float = 0.0) -> BodyFit:
+    """Of each instance the start [S, N, D] that ended best, or would but for its handicap [S, N]."""
     costs = problem.cost(x, problem.contours(x), outlier=problem.outlier)  # [S, N]
-    lowest, best = costs.min(dim=0)
-    turned = (x[..., -1] - x[..., -1].gather(0, best[None])).sin().abs() > 0.5
-    rivals = torch.where(turned, costs - lowest, torch.inf).amin(dim=0)
+    lowest, best = (costs + handicaps).min(dim=0)
+    yaw = problem.num_body - 1
+    turned = (x[..., yaw] - x[..., yaw].gather(0, best[None])).sin().abs() > 0.5
+    rivals = torch.where(turned, costs + handicaps - lowest, torch.inf).amin(dim=0)
     x = x.gather(0, best[None, :, None].expand(1, *x.shape[1:]))
     terms = problem.contours(x)
     _, hessian = problem.linearise(x, terms, outlier=problem.outlier)
@@ -176,9 +184,11 @@ def _best(problem: Problem, x: Tensor, softness: float) -> BodyFit:
     return BodyFit(
         locations=x[0, :, :3],
         half_extents=x[0, :, 3:6],
-        yaws=x[0, :, -1],
-        latents=x[0, :, 6:-1],
-        spreads=torch.linalg.inv(hessian[0]).diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt(),
+        yaws=x[0, :, yaw],
+        latents=x[0, :, 6:yaw],
+        motion=x[0, :, yaw + 1 :],
+        costs=costs.gather(0, best[None])[0],
+        spreads=torch.linalg.inv(hessian[0]).diagonal(dim1=-2, dim2=-1)[:, : yaw + 1].clamp(min=0).sqrt(),
         rivals=rivals,
         misfits=_misfits(distances.abs(), own, problem.observations),
         silhouette_losses=(losses * own).sum(dim=(1, 2)) / own.sum(dim=(1, 2)).clamp(min=1),

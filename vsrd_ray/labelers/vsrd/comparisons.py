@@ -84,13 +84,18 @@ class Problem:
     outlier: float  # in units of noise
     mean: Tensor  # [N, D - 1] of everything but the yaw
     spread: Tensor  # [N, D - 1]
-    ground: Ground | None = None  # what bodies stand on, where it is known
+    ground: Ground | None  # what bodies stand on, where it is known
 
     @staticmethod
     def of(
-        observations: Observations, expectations: Expectations, locations: Tensor, settings: StartSettings
+        observations: Observations,
+        expectations: Expectations,
+        locations: Tensor,
+        settings: StartSettings,
+        *,
+        ground: Ground | None = None,
     ) -> "Problem":
-        """The problem of instances near some locations [N, 3]."""
+        """The problem of instances near some locations [N, 3], on the ground if it is given."""
         usable = usable_views(observations, settings)
         boxes = observations.mask_boxes
         sizes = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
@@ -117,6 +122,7 @@ class Problem:
                 [location_spread.expand_as(locations), expectations.half_extents_spread, torch.ones_like(latents)],
                 dim=-1,
             ),
+            ground=ground,
         )
 
     def extents(self, x: Tensor) -> Terms:

@@ -199,6 +199,18 @@ class StartSettings(Settings):
     hidden_weight: NonNegative = 0.1  # of contour points that something hides, which a body may only reach beyond
 
 
+class MotionSettings(Settings):
+    """Bodies that move: which are tried, and when they are believed to."""
+
+    fit: bool = False  # whether bodies may move; volumetric steps know none that do
+    knot_seconds: Positive = 1.5  # between knots of speed, curvature and slope
+    min_misfit: NonNegative = 0.5  # of a standing body, from which on a moving one is tried
+    max_misfit: Positive = 0.8  # of the moving body, beyond which it explains nothing
+    min_gain: Positive = 20.0  # by which it must cost less, and ...
+    min_ratio: Positive = 1.7  # ... how many times as much the standing one must cost
+    min_way: NonNegative = 4.0  # m that it covers between its first and its last view
+
+
 class LabelSettings(Settings):
     """From a fit to a label."""
 
@@ -218,6 +230,7 @@ class VSRDConfig(LabelerSettings):
     losses: LossSettings = LossSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     start: StartSettings = StartSettings()
+    motion: MotionSettings = MotionSettings()
     labels: LabelSettings = LabelSettings()
 
     @property
@@ -233,4 +246,10 @@ class VSRDConfig(LabelerSettings):
     def _boxes_do_not_stay_flat(self) -> "VSRDConfig":
         if self.start.kind == "flat" and not self.schedule.steps:
             raise ValueError("schedule.steps 0 leaves boxes where they start: start.kind must be body")
+        return self
+
+    @model_validator(mode="after")
+    def _what_moves_is_a_body(self) -> "VSRDConfig":
+        if self.motion.fit and self.schedule.steps:
+            raise ValueError("motion.fit is for bodies alone: set schedule.steps=0, or motion.fit=false")
         return self

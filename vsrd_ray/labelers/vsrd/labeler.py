@@ -2,8 +2,8 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,13 +18,22 @@ from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, observe, stacked
+from vsrd_ray.labelers.vsrd.movers import Motions, find_road, fit_motions
+from vsrd_ray.labelers.vsrd.observations import (
+    SECONDS_A_FRAME,
+    Expectations,
+    Observations,
+    has_times,
+    observe,
+    seconds_of,
+    stacked,
+)
 from vsrd_ray.labelers.vsrd.optimise import Start, optimise
 from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
-from vsrd_ray.labels.boxes.fits import BoxFit
+from vsrd_ray.labels.boxes.fits import BoxFit, Motion
 from vsrd_ray.labels.boxes.rows import label_rows
 
 T = TypeVar("T")
@@ -32,6 +41,8 @@ T = TypeVar("T")
 # What a fit of bodies takes at most for each start, instance and view, bytes, and the share of free GPU memory to use.
 _BYTES_A_VIEW = 120_000
 _MEMORY_SHARE = 0.5
+# Bodies that are believed so much tell how high the camera is over the road.
+_TRUSTED = 0.8
 
 
 class VSRDLabeler:
@@ -55,14 +66,11 @@ class VSRDLabeler:
 
     def prepare(self, group: FrameGroup) -> PreparedGroup:
         """Outlines of the group's instances and, for volumetric steps, their refined masks."""
-        observations = observe(
-            group,
-            group.plan.instance_ids,
-            self.config.start,
-            T_world_ref=rigid.levelled_at(group.views[0].T_world_cam),
-        )
+        T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
+        observations = observe(group, group.plan.instance_ids, self.config.start, T_world_ref=T_world_ref)
         targets = build_targets(group, self.config.masks, dtype=torch.float32) if self.config.schedule.steps else None
-        return PreparedGroup.of(group, _Evidence(observations, targets))
+        drive = _Way.of(group, T_world_ref) if self.config.motion.fit else None
+        return PreparedGroup.of(group, _Evidence(observations, targets, drive))
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         """Fit the group's instances; those that no view shows well enough get no box.
@@ -99,15 +107,27 @@ class VSRDLabeler:
         if self.device.type == "cpu":
             return [_outcome(self.label, group, seed=seed) for group in prepared]
         fits = self._fit_together([self._on_device(group) for group in prepared])
-        return [
-            _outcome(self.label_bodies, group, GroupBodies.of(fit, _evidence(group).observations), seed=seed)
-            for group, fit in zip(prepared, fits, strict=True)
-        ]
+        return [_outcome(self._label, group, fit, seed=seed) for group, fit in zip(prepared, fits, strict=True)]
+
+    def _label(self, prepared: PreparedGroup, fit: BodyFit, *, seed: int) -> list[BoxFit]:
+        return self.label_bodies(prepared, self._with_motions(prepared, fit), seed=seed)
 
     def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> "GroupBodies":
         """The bodies of a group's instances, in the order of its plan; the first step of `label`."""
-        fit = self._fit(*self._on_device(prepared), trace=trace)
-        return GroupBodies.of(fit, _evidence(prepared).observations)
+        return self._with_motions(prepared, self._fit(*self._on_device(prepared), trace=trace))
+
+    def _with_motions(self, prepared: PreparedGroup, standing: BodyFit) -> "GroupBodies":
+        """Bodies that stand, and the motions of those that do not."""
+        evidence = _evidence(prepared)
+        if evidence.way is None:
+            return GroupBodies.of(standing, evidence.observations)
+        stands = (body_confidences(standing) > _TRUSTED) & (standing.misfits < self.config.motion.min_misfit)
+        way = torch.as_tensor(evidence.way.positions_ref).to(standing.locations)
+        road = find_road(standing, trusted=stands, way=way)
+        start, softness = self.config.start, self.config.masks.softness
+        observed = self._on_device(prepared)
+        motions = fit_motions(*observed, standing, road, start, self.config.motion, softness=softness)
+        return GroupBodies.of(standing, evidence.observations, motions)
 
     def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
         """What the group's instances look like, and what is known of their classes."""
@@ -189,38 +209,55 @@ class VSRDLabeler:
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
         boxes = found.in_world(T_world_ref)
-        ious, order = self._match(group, found.rows, boxes.corners())
+        motions = self._motions(group, bodies, T_world_ref)
+        corners = np.repeat(boxes.corners()[None], len(group.label_frames), axis=0)  # [F, N, 8, 3]
+        for row, motion in motions.items():
+            corners[:, found.rows.index(row)] = motion.boxes.corners()
+        ious, order = self._match(group, found.rows, corners)
         confidences = body_confidences(bodies.fit).numpy()
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
-        fits = []
+        plan, fits = of_instances(group.plan), []
         for row, iou, box in zip(found.rows, ious, order, strict=True):
-            views = np.stack([cameras[frame] for frame in of_instances(group.plan).instance_views[row]])
-            is_moving = bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
+            views = np.stack([cameras[frame] for frame in plan.instance_views[row]])
+            motion = motions.get(row)
+            is_unclear = motion is None and bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
             fits.append(
                 BoxFit(
                     instance_id=group.plan.instance_ids[row],
                     class_name=group.class_names[row],
-                    box=boxes[box],
-                    confidence=self._confidence(iou, confidences[row], is_moving=is_moving),
+                    box=boxes[box] if motion is None else motion.at(plan.best_frames[row])[0],
+                    confidence=self._confidence(iou, confidences[row], is_unclear=is_unclear),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),
                     bearing_spread_deg=bearing_spread_deg(boxes.centers[box], views[bodies.seen[row][: len(views)]]),
                     silhouette_loss=float(found.silhouette_losses[box]),
-                    is_moving=is_moving,
+                    is_moving=is_unclear or motion is not None,
                     shape=self._shape(bodies.fit, row),
+                    motion=motion,
                 )
             )
         return fits
+
+    def _motions(self, group: GroupFrames, bodies: "GroupBodies", T_world_ref: np.ndarray) -> dict[int, Motion]:
+        """Motions over all labelled frames of those instances that move, by their rows."""
+        if bodies.motions is None:
+            return {}
+        way = _evidence(cast(PreparedGroup, group)).way
+        assert way is not None
+        return {
+            row: way.motion(bodies.motions, place, T_world_ref)
+            for place, row in enumerate(bodies.motions.places.tolist())
+        }
 
     def _shape(self, fit: BodyFit, row: int) -> tuple[float, ...] | None:
         """The latents of a body; none of a box that volumetric steps have moved on from it."""
         return None if self.config.schedule.steps else tuple(fit.latents[row].tolist())
 
-    def _confidence(self, iou: float, confidence: float, *, is_moving: bool) -> float:
-        """The mean 2D IoU as published where boxes start flat, else what the body fit says; little of what moves."""
+    def _confidence(self, iou: float, confidence: float, *, is_unclear: bool) -> float:
+        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if it is off the masks."""
         if self.config.start.kind == "flat":
             return float(iou)
-        return float(min(confidence, self.config.labels.moving_confidence) if is_moving else confidence)
+        return float(min(confidence, self.config.labels.moving_confidence) if is_unclear else confidence)
 
     def _match(self, group: GroupFrames, rows: list[int], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each instance's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.
@@ -228,7 +265,7 @@ class VSRDLabeler:
         A Hungarian assignment on that mean, unless boxes keep their instances throughout (VSRD, label export).
         """
         T_cam_world = np.stack([rigid.inverse(frame.view.T_world_cam) for frame in group.label_frames])
-        corners_cam = rigid.apply(T_cam_world[:, None], corners[None])  # [F, N, 8, 3]
+        corners_cam = rigid.apply(T_cam_world[:, None], corners)  # [F, N, 8, 3]
         K = np.stack([frame.view.K for frame in group.label_frames])
         boxes = clip_boxes(project_boxes(corners_cam, K[:, None]), group.views[0].image_size)
         mask_boxes = np.stack([frame.mask_boxes_xyxy[rows] for frame in group.label_frames])
@@ -247,6 +284,7 @@ class _Evidence:
 
     observations: Observations  # of all instances of the plan
     targets: Targets | None  # where there are volumetric steps
+    way: "_Way | None"  # where bodies may move
 
 
 def _evidence(prepared: PreparedGroup) -> _Evidence:
@@ -261,17 +299,71 @@ def _outcome(function: Callable[..., T], *arguments: Any, **options: Any) -> T |
         return error
 
 
+_STATES = [field.name for field in fields(BodyFit) if field.name != "motion"]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where the camera was, and when."""
+
+    positions_ref: np.ndarray  # [C, 3] metres, in the order of frames
+    frames: np.ndarray  # [F] of the group's labels
+    times: np.ndarray  # [F] s, of the same
+    seconds: float  # that a unit of the velocities' time is long: 1, or a frame where the dataset has no times
+
+    @staticmethod
+    def of(group: FrameGroup, T_world_ref: np.ndarray) -> "_Way":
+        """The way of a group's camera."""
+        poses, seconds = group.drive.cameras[group.plan.camera].T_world_cam, seconds_of(group)
+        positions = np.stack([poses[frame][:3, 3] for frame in sorted(poses)])
+        frames = [frame.view.frame for frame in group.label_frames]
+        return _Way(
+            positions_ref=rigid.apply(rigid.inverse(T_world_ref), positions),
+            frames=np.array(frames),
+            times=np.array([seconds[frame] for frame in frames]),
+            seconds=1.0 if has_times(group) else SECONDS_A_FRAME,
+        )
+
+    def motion(self, motions: Motions, place: int, T_world_ref: np.ndarray) -> Motion:
+        """The motion of one body over all labelled frames."""
+        centers, yaws, velocities = motions.at(place, self.times)
+        half_extents = motions.fit.half_extents[place].double().numpy()
+        return Motion(
+            frames=self.frames,
+            boxes=_in_world(T_world_ref, centers, np.repeat(half_extents[None], len(yaws), axis=0), yaws),
+            velocities=(velocities @ T_world_ref[:3, :3].T)[:, :2] * self.seconds,
+        )
+
+
+def _in_world(
+    T_world_ref: np.ndarray,  # [4, 4]
+    locations: np.ndarray,  # [N, 3] metres
+    half_extents: np.ndarray,  # [N, 3] metres: half of width, height, length
+    yaws: np.ndarray,  # [N] radians about y, 0 facing +z
+) -> UprightBoxes:
+    """Boxes [N] of the reference frame in the world."""
+    forward = np.stack([np.sin(yaws), np.zeros_like(yaws), np.cos(yaws)], axis=-1) @ T_world_ref[:3, :3].T
+    yaws_world = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
+    return UprightBoxes(rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws_world)
+
+
 @dataclass(frozen=True)
 class GroupBodies:
     """The bodies of all instances of a group's plan."""
 
-    fit: BodyFit  # [N]
+    fit: BodyFit  # [N]; of those that move at the middle of their time
     seen: np.ndarray  # [N, V] bool, of each instance's views those that show it
+    motions: Motions | None  # of those that move
 
     @staticmethod
-    def of(fit: BodyFit, observations: Observations) -> "GroupBodies":
-        """The fit of a group's observations, on the CPU."""
-        return GroupBodies(fit.to("cpu"), observations.seen.cpu().numpy())
+    def of(fit: BodyFit, observations: Observations, motions: Motions | None = None) -> "GroupBodies":
+        """The fit of a group's observations, on the CPU; bodies that move take the places of those that stand."""
+        fit = fit.to("cpu")
+        if motions is not None:
+            motions = motions.to("cpu")
+            moved = {name: getattr(motions.fit, name) for name in _STATES}
+            fit = replace(fit, **{name: getattr(fit, name).index_copy(0, motions.places, moved[name]) for name in moved})
+        return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
 
     def found(self) -> "_Found":
         """The boxes of those that any view shows."""

@@ -22,6 +22,8 @@ from vsrd_ray.labelers.vsrd.priors import ShapePrior
 
 # Directions in which extents are measured.
 NUM_DIRECTIONS = 16
+# How long a frame is taken to last where a dataset does not say.
+SECONDS_A_FRAME = 0.1
 
 T = TypeVar("T", bound="Rows")
 
@@ -29,8 +31,8 @@ T = TypeVar("T", bound="Rows")
 class Rows:
     """Base of dataclasses of tensors that all have a row [N, ...] for each instance."""
 
-    def part(self, instances: slice) -> Self:
-        """Some of the instances."""
+    def part(self, instances: slice | Tensor) -> Self:
+        """Some of the instances: a slice of them, or their places [N] int64."""
         return type(self)(*(values[instances] for values in self.tensors()))
 
     def to(self, device: torch.device | str) -> Self:
@@ -54,6 +56,7 @@ class Observations(Rows):
 
     K: Tensor  # [N, V, 3, 3] px
     T_cam_ref: Tensor  # [N, V, 4, 4]
+    times: Tensor  # [N, V] s, since the group's first view
     seen: Tensor  # [N, V] bool, views that show the instance
     supports: Tensor  # [N, V, K] px, extents of the mask
     trusted: Tensor  # [N, V, K] bool, extents that are the object's own
@@ -92,7 +95,7 @@ def observe(
 
     Masks keep all their parts but specks, since what stands in front of an object may cut it in two.
     """
-    plan = group.plan
+    plan, seconds = group.plan, seconds_of(group)
     places = {view.frame: index for index, view in enumerate(group.views)}
     frames = [of_instances(plan).instance_views[plan.instance_ids.index(instance_id)] for instance_id in instance_ids]
     shape = len(instance_ids), max(map(len, frames), default=1)
@@ -106,7 +109,7 @@ def observe(
             if frame not in frames[n]:
                 continue
             at = n, frames[n].index(frame)
-            arrays["K"][at], arrays["T_cam_ref"][at] = view.K, T_cam_ref
+            arrays["K"][at], arrays["T_cam_ref"][at], arrays["times"][at] = view.K, T_cam_ref, seconds[frame]
             mask = without_specks(order.instance_map == instance_id)
             if mask.any():
                 outline = trace_outline(
@@ -114,6 +117,19 @@ def observe(
                 )
                 _fill(arrays, at, outline)
     return Observations(**{name: _to_tensor(array) for name, array in arrays.items()})
+
+
+def has_times(group: FrameGroup) -> bool:
+    """Whether the dataset says when each frame of a group was taken."""
+    return group.drive.cameras[group.plan.camera].T_world_cam.keys() <= group.drive.cameras[group.plan.camera].times_s.keys()
+
+
+def seconds_of(group: FrameGroup) -> dict[int, float]:
+    """When each frame of a group's drive was taken, since its first view; without times as if ten were a second."""
+    camera = group.drive.cameras[group.plan.camera]
+    times = camera.times_s if has_times(group) else {frame: frame * SECONDS_A_FRAME for frame in camera.T_world_cam}
+    first = times[group.views[0].frame]
+    return {frame: time - first for frame, time in times.items()}
 
 
 @dataclass(frozen=True)
@@ -149,6 +165,7 @@ def _blank(shape: tuple[int, int], *, num_points: int) -> dict[str, np.ndarray]:
     return {
         "K": np.tile(np.eye(3), (*shape, 1, 1)),
         "T_cam_ref": np.tile(np.eye(4), (*shape, 1, 1)),
+        "times": np.zeros(shape),
         "seen": np.zeros(shape, dtype=bool),
         "supports": np.zeros((*shape, NUM_DIRECTIONS)),
         "trusted": np.zeros((*shape, NUM_DIRECTIONS), dtype=bool),
