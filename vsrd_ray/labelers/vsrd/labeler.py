@@ -126,7 +126,9 @@ class VSRDLabeler:
         road = find_road(standing, trusted=stands, way=way)
         start, softness = self.config.start, self.config.masks.softness
         observed = self._on_device(prepared)
-        motions = fit_motions(*observed, standing, road, start, self.config.motion, softness=softness)
+        motions = fit_motions(
+            *observed, standing, ground=road, start=start, settings=self.config.motion, softness=softness
+        )
         return GroupBodies.of(standing, evidence.observations, motions)
 
     def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
@@ -254,7 +256,7 @@ class VSRDLabeler:
         return None if self.config.schedule.steps else tuple(fit.latents[row].tolist())
 
     def _confidence(self, iou: float, confidence: float, *, is_unclear: bool) -> float:
-        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if it is off the masks."""
+        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if off the masks."""
         if self.config.start.kind == "flat":
             return float(iou)
         return float(min(confidence, self.config.labels.moving_confidence) if is_unclear else confidence)
@@ -361,8 +363,10 @@ class GroupBodies:
         fit = fit.to("cpu")
         if motions is not None:
             motions = motions.to("cpu")
-            moved = {name: getattr(motions.fit, name) for name in _STATES}
-            fit = replace(fit, **{name: getattr(fit, name).index_copy(0, motions.places, moved[name]) for name in moved})
+            moved = {
+                name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
+            }
+            fit = replace(fit, **moved)
         return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
 
     def found(self) -> "_Found":

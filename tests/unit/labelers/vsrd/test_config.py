@@ -2,8 +2,10 @@
 
 from importlib import resources
 
+import pytest
 import yaml
 
+from vsrd_ray.errors import ConfigError
 from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 
@@ -96,8 +98,16 @@ def changed(value):
 def test_the_hash_changes_with_every_value() -> None:
     config = VSRDConfig()
     names = [(name, value) for name, value in leaves(config.model_dump(mode="json")) if name != "labeler"]
+    names = [(name, value) for name, value in names if name != "motion.fit"]  # which is not for the published method
     hashes = {config.hash()}
     for name, value in names:
         other = [4, 16] if name == "field.hidden_sizes" else changed(value)
         hashes.add(load_config("kitti360_vsrd", [f"{name}={yaml.safe_dump(other)}"]).hash())
     assert len(hashes) == len(names) + 1
+    assert load_config("fast", ["motion.fit=false"]).hash() != load_config("fast").hash()
+
+
+def test_volumetric_steps_know_no_bodies_that_move() -> None:
+    with pytest.raises(ConfigError, match=r"motion\.fit is for bodies alone"):
+        load_config("fast", ["schedule.steps=10"])
+    load_config("fast", ["schedule.steps=10", "motion.fit=false"])
