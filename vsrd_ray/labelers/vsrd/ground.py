@@ -23,8 +23,8 @@ class Ground:
     """Heights of the road around the way of a camera."""
 
     way: Tensor  # [C, 3] metres, the road's points under the camera, ends drawn out
-    first: float  # metres of the way before the first real point
-    length: float  # metres of the way between its real ends
+    first: float  # metres of the way, level, before the first real point
+    length: float  # metres of the way, level, between its real ends
     spread: float  # m, standard deviation of its height
 
     @staticmethod
@@ -34,7 +34,7 @@ class Ground:
         road = far + far.new_tensor([0.0, height, 0.0])
         before, after = _end(road.flip(0)), _end(road)
         way = torch.cat([before[None], road, after[None]])
-        steps = (way[1:] - way[:-1]).norm(dim=-1)
+        steps = (way[1:] - way[:-1])[:, [0, 2]].norm(dim=-1)
         return Ground(way, float(steps[0]), float(steps[1:-1].sum()), spread)
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
