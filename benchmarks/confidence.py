@@ -30,8 +30,8 @@ from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.confidence import confidence_features
 from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
 from vsrd_ray.labelers.vsrd.scene import plan_scene
-from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU, reliability_by_tenths, roc_area
+from vsrd_ray.labels.boxes.fits import BoxFit
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 FRAMES = 60

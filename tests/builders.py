@@ -71,6 +71,7 @@ def make_drive(
     K: np.ndarray | None = None,
     image_size: tuple[int, int] = (100, 50),
     poses: Mapping[int, np.ndarray] | None = None,  # frame -> T_world_cam [4, 4]; none by default
+    times_s: Mapping[int, float] | None = None,  # frame -> seconds; none by default
     mask_frames: Iterable[int] = (),
 ) -> Drive:
     poses, K = dict(poses or {}), np.eye(3) if K is None else K
@@ -78,7 +79,7 @@ def make_drive(
         dataset="kitti360",
         root=root,
         name=name,
-        cameras={camera: Camera(camera, K, image_size, poses)},
+        cameras={camera: Camera(camera, K, image_size, poses, dict(times_s or {}))},
         layers={MASKS: {camera: tuple(mask_frames)}},
     )
 
@@ -138,9 +139,12 @@ def make_frame_group(
     *,
     class_names: Iterable[str] | None = None,
     instance_maps: np.ndarray,
+    times_s: Mapping[int, float] | None = None,  # frame -> seconds; a drive without times by default
 ) -> FrameGroup:
     frames = _frames_of(plan, views, label_frames, class_names)
-    return FrameGroup(**frames, drive=make_drive(), read=_reader(frames["views"], instance_maps))
+    poses = {view.frame: view.T_world_cam for view in (*frames["views"], *(one.view for one in frames["label_frames"]))}
+    drive = make_drive(plan.sequence, camera=plan.camera, poses=poses, times_s=times_s)
+    return FrameGroup(**frames, drive=drive, read=_reader(frames["views"], instance_maps))
 
 
 def with_maps(group: FrameGroup, instance_maps: np.ndarray, views: Iterable[View] | None = None) -> FrameGroup:

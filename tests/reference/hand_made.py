@@ -91,14 +91,23 @@ def make_group(things, poses, *, labelled=None, group_id="group", K=K, image_siz
     `labelled` are the instances of the group, in the order of their ids; all things by default. Each is fitted in all
     views.
     """
-    labelled = tuple(sorted(thing.instance_id for thing in things)) if labelled is None else labelled
+    return make_scenes([things] * len(poses), poses, labelled=labelled, group_id=group_id, K=K, image_size=image_size)
+
+
+def make_scenes(
+    scenes, poses, *, labelled=None, group_id="group", K=K, image_size=IMAGE_SIZE, times_s=None, best_frame=0
+):
+    """A group like those of `make_group`, but that sees other things [V][N] from each pose, at times [V] if given."""
+    frames, ids = range(len(poses)), {thing.instance_id for things in scenes for thing in things}
+    labelled = tuple(sorted(ids)) if labelled is None else labelled
     views = tuple(
         make_view(frame, K=K, T_world_cam=T_world_cam, image_size=image_size) for frame, T_world_cam in enumerate(poses)
     )
-    maps = np.stack([paint(things, T_world_cam, K, image_size) for T_world_cam in poses])
-    plan = make_plan(group_id, range(len(views)), labelled, sequence="hand_made")
+    maps = np.stack([paint(*seen, K, image_size) for seen in zip(scenes, poses, strict=True)])
+    plan = make_plan(group_id, frames, labelled, sequence="hand_made", best_frames=(best_frame,) * len(labelled))
     label_frames = (_label_frame(*frame, labelled) for frame in zip(views, maps, strict=True))
-    return make_frame_group(plan, views, label_frames, instance_maps=maps)
+    times_s = None if times_s is None else dict(zip(frames, times_s, strict=True))
+    return make_frame_group(plan, views, label_frames, instance_maps=maps, times_s=times_s)
 
 
 def _label_frame(view, instance_map, instance_ids):

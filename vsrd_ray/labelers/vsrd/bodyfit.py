@@ -86,7 +86,8 @@ def descended(problem: Problem, x: Tensor, settings: StartSettings, *, trace: Tr
     )
     for terms_of, steps, slack in stages:
         descent = _descend(problem, terms_of, x, steps=steps, slack=slack)
-        for step, (x, costs) in enumerate(descent, start=first):
+        for step, (moved, costs) in enumerate(descent, start=first):
+            x = moved
             if trace is not None:
                 trace(step, _traced(problem, x, costs))
         first += steps

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit
 
-# Of a constant and of `confidence_features`.
+# Of a constant and of `confidence_features`: of bodies that stand, and of those that move.
 WEIGHTS = (-0.10, -0.91, 0.60, -3.85)
+MOVING_WEIGHTS = (0.69, -0.85, 0.00, -0.44)
 # Beyond these a rival's cost and a misfit say no more.
 _MAX_RIVAL, _MAX_MISFIT = 50.0, 2.0
 
@@ -28,8 +29,13 @@ def confidence_features(fit: BodyFit) -> Tensor:
     return torch.stack([place.log(), fit.rivals.clamp(max=_MAX_RIVAL).log1p(), misfits.square()], dim=-1)
 
 
-def body_confidences(fit: BodyFit) -> Tensor:
-    """Probabilities [N] that a body's box overlaps the true one by an IoU3D of more than .5."""
-    bias, *weights = WEIGHTS
+def body_confidences(fit: BodyFit, *, moves: bool = False) -> Tensor:
+    """Probabilities [N] that a body's box overlaps the true one by an IoU3D of more than .5.
+
+    Args:
+        fit: the bodies.
+        moves: whether they are fitted as they move; then the mean over their frames is meant.
+    """
+    bias, *weights = MOVING_WEIGHTS if moves else WEIGHTS
     features = confidence_features(fit)
     return torch.sigmoid(bias + features @ features.new_tensor(weights))

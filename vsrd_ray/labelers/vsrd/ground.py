@@ -10,8 +10,8 @@ from torch import Tensor
 
 # The camera's height over the road where no parked object tells, m: that of cars with cameras on their roofs.
 CAMERA_HEIGHT, CAMERA_HEIGHT_SPREAD = 1.6, 0.12
-# To how much a parked object's foot tells that height, m. Beside the way roads fall and kerbs rise: by the square of the
-# distance, 1/m. Measured on real drives: .05 m up to 6 m beside it, .2 m at 10 m.
+# To how much a parked object's foot tells that height, m. Beside the way roads fall and kerbs rise: by the square of
+# the distance, 1/m. Measured on real drives: .05 m up to 6 m beside it, .2 m at 10 m.
 _FOOT_SPREAD, _CROSSFALL = 0.06, 0.003
 _LEAST_SPREAD = 0.05
 # Roads beyond the ends of the way go on as over its last metres, and differ from that by this share of the distance.
@@ -23,8 +23,8 @@ class Ground:
     """Heights of the road around the way of a camera."""
 
     way: Tensor  # [C, 3] metres, the road's points under the camera, ends drawn out
-    first: float  # metres of the way before the first real point
-    length: float  # metres of the way between its real ends
+    first: float  # metres of the way, level, before the first real point
+    length: float  # metres of the way, level, between its real ends
     spread: float  # m, standard deviation of its height
 
     @staticmethod
@@ -34,7 +34,7 @@ class Ground:
         road = far + far.new_tensor([0.0, height, 0.0])
         before, after = _end(road.flip(0)), _end(road)
         way = torch.cat([before[None], road, after[None]])
-        steps = (way[1:] - way[:-1]).norm(dim=-1)
+        steps = (way[1:] - way[:-1])[:, [0, 2]].norm(dim=-1)
         return Ground(way, float(steps[0]), float(steps[1:-1].sum()), spread)
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,7 +69,7 @@ def camera_height(positions: Tensor, feet: Tensor) -> tuple[float, float]:
     above, _, spreads = Ground.under(positions, height=0.0, spread=_FOOT_SPREAD).at(feet[:, [0, 2]])
     heights = feet[:, 1] - above
     weights = spreads.square().reciprocal()
-    mean = heights.median()
+    mean, trust = heights.median(), weights
     for _ in range(3):  # of those that agree
         trust = weights / (1 + ((heights - mean) / (2 * spreads)).square()).square()
         mean = (prior * CAMERA_HEIGHT + (trust * heights).sum()) / (prior + trust.sum())

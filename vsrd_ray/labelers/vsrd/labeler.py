@@ -126,7 +126,9 @@ class VSRDLabeler:
         road = find_road(standing, trusted=stands, way=way)
         start, softness = self.config.start, self.config.masks.softness
         observed = self._on_device(prepared)
-        motions = fit_motions(*observed, standing, road, start, self.config.motion, softness=softness)
+        motions = fit_motions(
+            *observed, standing, ground=road, start=start, settings=self.config.motion, softness=softness
+        )
         return GroupBodies.of(standing, evidence.observations, motions)
 
     def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
@@ -214,7 +216,7 @@ class VSRDLabeler:
         for row, motion in motions.items():
             corners[:, found.rows.index(row)] = motion.boxes.corners()
         ious, order = self._match(group, found.rows, corners)
-        confidences = body_confidences(bodies.fit).numpy()
+        standing, moving = (body_confidences(bodies.fit, moves=moves).numpy() for moves in (False, True))
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         plan, fits = of_instances(group.plan), []
         for row, iou, box in zip(found.rows, ious, order, strict=True):
@@ -226,7 +228,9 @@ class VSRDLabeler:
                     instance_id=group.plan.instance_ids[row],
                     class_name=group.class_names[row],
                     box=boxes[box] if motion is None else motion.at(plan.best_frames[row])[0],
-                    confidence=self._confidence(iou, confidences[row], is_unclear=is_unclear),
+                    confidence=self._confidence(
+                        iou, standing[row] if motion is None else moving[row], is_unclear=is_unclear
+                    ),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),
                     bearing_spread_deg=bearing_spread_deg(boxes.centers[box], views[bodies.seen[row][: len(views)]]),
@@ -254,7 +258,7 @@ class VSRDLabeler:
         return None if self.config.schedule.steps else tuple(fit.latents[row].tolist())
 
     def _confidence(self, iou: float, confidence: float, *, is_unclear: bool) -> float:
-        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if it is off the masks."""
+        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if off the masks."""
         if self.config.start.kind == "flat":
             return float(iou)
         return float(min(confidence, self.config.labels.moving_confidence) if is_unclear else confidence)
@@ -361,8 +365,10 @@ class GroupBodies:
         fit = fit.to("cpu")
         if motions is not None:
             motions = motions.to("cpu")
-            moved = {name: getattr(motions.fit, name) for name in _STATES}
-            fit = replace(fit, **{name: getattr(fit, name).index_copy(0, motions.places, moved[name]) for name in moved})
+            moved = {
+                name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
+            }
+            fit = replace(fit, **moved)
         return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
 
     def found(self) -> "_Found":

@@ -132,11 +132,13 @@ class MovingProblem(Problem):
         return x[..., None, :3] + course.shifts, x[..., self.num_body - 1 : self.num_body] + course.turns
 
     def cost(self, x: Tensor, terms: Terms, *, outlier: float) -> Tensor:
+        """Robust costs [S, N], those of the motion among them."""
         motion = x[..., self.num_body :]
         expected = torch.einsum("snm,nmk,snk->sn", motion, self.timeline.precision, motion)
         return super().cost(x, terms, outlier=outlier) + expected
 
     def linearise(self, x: Tensor, terms: Terms, *, outlier: float) -> tuple[Tensor, Tensor]:
+        """Gradients [S, N, D] and Gauss-Newton matrices [S, N, D, D] of half the cost."""
         gradient, hessian = super().linearise(x, terms, outlier=outlier)
         part = slice(self.num_body, None)
         gradient[..., part] += torch.einsum("nmk,snk->snm", self.timeline.precision, x[..., part])
@@ -144,11 +146,15 @@ class MovingProblem(Problem):
         return gradient, hessian
 
     def moved(self, x: Tensor, step: Tensor) -> Tensor:
+        """Unknowns after a step, both [S, N, D], neither too far nor out of their ranges."""
         body = super().moved(x[..., : self.num_body], step[..., : self.num_body])
         motion = [
             (values + change.clamp(-most, most)).clamp(-limit, limit)
             for values, change, most, limit in zip(
-                x[..., self.num_body :].chunk(3, dim=-1), step[..., self.num_body :].chunk(3, dim=-1), _STEPS, _LIMITS,
+                x[..., self.num_body :].chunk(3, dim=-1),
+                step[..., self.num_body :].chunk(3, dim=-1),
+                _STEPS,
+                _LIMITS,
                 strict=True,
             )
         ]

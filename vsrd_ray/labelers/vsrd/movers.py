@@ -1,13 +1,14 @@
 """Which bodies move, and how.
 
-A body that stands still is held against one that moves (motion.py), both on the road under the camera's way (ground.py).
-It moves if that explains its outlines so much better that no error of masks or poses would, and if it covers some
-metres. The road and the size of its class say how far away it is: what moves could else be of any size.
+A body that stands still is held against one that moves (motion.py), both on the road under the camera's way
+(ground.py). It moves if that explains its outlines so much better that no error of masks or poses would, and if it
+covers some metres. The road and the size of its class say how far away it is: what moves could else be of any size.
 
 Shapes: S starts, N instances, V views, T times, M unknowns of a motion, Q knots, C camera positions.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,10 +77,10 @@ def fit_motions(
     observations: Observations,
     expectations: Expectations,
     standing: BodyFit,
+    *,
     ground: Ground,
     start: StartSettings,
     settings: MotionSettings,
-    *,
     softness: float,
 ) -> Motions:
     """Those of N instances that move.
@@ -94,14 +95,12 @@ def fit_motions(
         softness: px, of the soft silhouettes that losses are of.
     """
     places = _suspects(observations, standing, ground, start, settings)
-    observations, expectations, standing = (
-        observations.part(places), expectations.part(places), standing.part(places)
-    )
+    observations, expectations, standing = (observations.part(places), expectations.part(places), standing.part(places))
     timeline = _timeline(observations, settings)
     if not len(places):
         return Motions(places, standing, timeline)
     x = _starts(observations, expectations, ground, timeline, start)
-    problem = _problem(observations, expectations, x, ground, timeline, start)
+    problem = _problem(observations, expectations, x, timeline, ground=ground, start=start)
     x = descended(problem, x, start)
     mean_speeds = (timeline.hats.mean(dim=1) * _speeds(problem, x)).sum(dim=-1)
     fit = best_fit(problem, x, softness=softness, handicaps=_BACKWARDS * (mean_speeds < 0))
@@ -137,15 +136,17 @@ def _problem(
     observations: Observations,
     expectations: Expectations,
     x: Tensor,
-    ground: Ground,
     timeline: Timeline,
+    *,
+    ground: Ground,
     start: StartSettings,
 ) -> MovingProblem:
     still = Problem.of(observations, expectations, x[0, :, :3], start, ground=ground)
-    known = {field.name: getattr(still, field.name) for field in fields(still)}
+    known: dict[str, Any] = {field.name: getattr(still, field.name) for field in fields(still)}
     slack = torch.ones_like(still.spread)
     slack[:, :3] = _PLACE_SLACK
-    return MovingProblem(**known | {"spread": still.spread * slack}, timeline=timeline)
+    known["spread"] = still.spread * slack
+    return MovingProblem(**known, timeline=timeline)
 
 
 def _unknowns(standing: BodyFit) -> Tensor:
@@ -178,8 +179,8 @@ def _starts(
     x = places.new_zeros(2, count, 7 + latents + 3 * knots)
     for n in range(count):
         used = int((timeline.hats[n].sum(dim=0) > 0).sum())
-        center, velocities = _smooth_way(places[n], torch.where(usable[n], spreads[n], torch.inf), timeline, n, used,
-                                         observations.times)
+        spread = torch.where(usable[n], spreads[n], torch.inf)
+        center, velocities = _smooth_way(places[n], spread, timeline, observations.times, row=n, used=used)
         speeds, yaw, curvatures = _driven(velocities, float(timeline.steps[n]) * (timeline.hats.shape[1] - 1))
         for s, sign in enumerate((1.0, -1.0)):
             x[s, n, :3], x[s, n, 3:6] = center, expectations.half_extents_mean[n]
@@ -189,9 +190,7 @@ def _starts(
     return x
 
 
-def _first_places(
-    observations: Observations, expectations: Expectations, ground: Ground
-) -> tuple[Tensor, Tensor]:
+def _first_places(observations: Observations, expectations: Expectations, ground: Ground) -> tuple[Tensor, Tensor]:
     """Where views put instances, each by itself: centres [N, V, 3] metres, and how far [N, V] they may be off.
 
     By the height that their class has, and by where the lowest pixel's ray meets the road.
@@ -219,7 +218,8 @@ def _first_places(
     road_share = torch.where(own[..., 3], spread / above + _EDGE_PX * by_road / (focal * above), _NO_SIDE)
     weights = torch.stack([height_share, road_share]).square().reciprocal()
     logs = (weights * torch.stack([by_height, by_road]).clamp(_NEAREST, _FARTHEST).log()).sum(dim=0)
-    depths = (logs / weights.sum(dim=0)).exp() + 2 * expectations.half_extents_mean[:, 0, None]  # the near side to centre
+    to_center = 2 * expectations.half_extents_mean[:, 0, None]  # from the near side
+    depths = (logs / weights.sum(dim=0)).exp() + to_center
     centers = cameras + rays((boxes[..., 1] + boxes[..., 3]) / 2) * depths[..., None]
     return centers, depths * weights.sum(dim=0).rsqrt()
 
@@ -228,9 +228,10 @@ def _smooth_way(
     places: Tensor,  # [V, 3] metres
     spreads: Tensor,  # [V] metres; infinite where there is no place
     timeline: Timeline,
+    times: Tensor,  # [N, V] s
+    *,
     row: int,
     used: int,
-    times: Tensor,  # [N, V] s
 ) -> tuple[Tensor, Tensor]:
     """Place [3] at the middle time, and velocities [used, 3] m/s at the knots of one instance."""
     weights = timeline.weights(times)[row]  # [V, G]

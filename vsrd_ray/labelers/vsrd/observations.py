@@ -121,7 +121,8 @@ def observe(
 
 def has_times(group: FrameGroup) -> bool:
     """Whether the dataset says when each frame of a group was taken."""
-    return group.drive.cameras[group.plan.camera].T_world_cam.keys() <= group.drive.cameras[group.plan.camera].times_s.keys()
+    camera = group.drive.cameras[group.plan.camera]
+    return camera.T_world_cam.keys() <= camera.times_s.keys()
 
 
 def seconds_of(group: FrameGroup) -> dict[int, float]:
