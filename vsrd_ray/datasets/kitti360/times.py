@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError, explained
@@ -37,7 +38,7 @@ def read_times(root: Location, sequence: str, camera: str, frames: Iterable[int]
     if missing:
         logger.warning("%s has no time of frame %d: velocities will be in metres per frame.", file, missing[0])
         return {}
-    for before, after in zip(wanted, wanted[1:], strict=False):
+    for before, after in pairwise(wanted):
         if times[after] <= times[before]:
             raise InputError(
                 f"{file}, line {after + 1}: frame {after} is no later than frame {before}: "

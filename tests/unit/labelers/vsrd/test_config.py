@@ -107,5 +107,7 @@ def test_the_hash_changes_with_every_value() -> None:
 
 
 def test_what_moves_is_a_body() -> None:
-    with pytest.raises(ConfigError, match=r"motion\.fit is for bodies alone: set schedule\.steps=0, or motion\.fit=false"):
+    with pytest.raises(
+        ConfigError, match=r"motion\.fit is for bodies alone: set schedule\.steps=0"
+    ):
         load_config("fast", ["schedule.steps=40"])
