@@ -59,11 +59,6 @@ def rgb_folder(root: Location, sequence: str, camera: str) -> Location:
     return root / "data_2d_raw" / sequence / camera / "data_rgb"
 
 
-def timestamps_file(root: Location, sequence: str, camera: str) -> Location:
-    """Times of a camera's images, a line each."""
-    return root / "data_2d_raw" / sequence / camera / "timestamps.txt"
-
-
 def semantic_folder(root: Location, sequence: str, camera: str) -> Location:
     """8-bit semantic maps of a camera."""
     return paths.masks_root(root) / sequence / camera / "semantic"

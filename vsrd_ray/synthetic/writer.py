@@ -162,7 +162,7 @@ def _write_drive(root: Path, studio: Studio, facts: list[FrameFacts]) -> None:
     _write_text(paths.boxes_file(root, sequence), boxes_xml(street))
     if settings.layers:
         for name in studio.camera_names:
-            _write_text(layers.timestamps_file(root, sequence, name), timestamps_text(settings.frames))
+            _write_text(paths.timestamps_file(root, sequence, name), timestamps_text(settings.frames))
     if settings.has("fisheye"):
         T_cam0_pose = rigid.inverse(rig.T_EGO_CAM0) @ rig.T_EGO_POSE
         _write_text(layers.unit_poses_file(root, sequence), _poses_text(street.T_world_cam @ T_cam0_pose, rows=3))
@@ -211,7 +211,7 @@ def _camera_places(settings: StreetSettings, camera: str) -> list[_Place]:
     if settings.has("semantics"):
         places.append(_Place(f"semantics of {camera}", lambda root: layers.semantic_folder(root, sequence, camera)))
     if settings.layers:
-        places.append(_Place(f"times of {camera}", lambda root: layers.timestamps_file(root, sequence, camera)))
+        places.append(_Place(f"times of {camera}", lambda root: paths.timestamps_file(root, sequence, camera)))
     places.append(_Place(f"masks of {camera}", lambda root: paths.mask_folder(root, sequence, camera)))
     places.append(_Place(f"images of {camera}", lambda root: images(root, sequence, camera)))
     return places

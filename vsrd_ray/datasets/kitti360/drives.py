@@ -10,6 +10,7 @@ from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.calibration import read_calibration
 from vsrd_ray.datasets.kitti360.poses import read_poses
+from vsrd_ray.datasets.kitti360.times import read_times
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
 from vsrd_ray.storage import (
@@ -77,7 +78,8 @@ def _cameras(root: Location, name: str, cameras: tuple[str, ...]) -> dict[str, C
     for camera, calibration in calibrations.items():
         T_cam0_cam = inverse(calibration.T_cam_cam0)
         poses = {frame: pose @ T_cam0_cam for frame, pose in T_world_cam0.items()}
-        opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses)
+        times = read_times(root, name, camera, poses)
+        opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses, times)
     return opened
 
 
@@ -100,6 +102,7 @@ def fingerprint(root: Location, name: str, camera: str) -> str:
     masks = listing(paths.mask_folder(root, name, camera))
     images = listing(paths.image_folder(root, name, camera))
     files = (paths.calibration_file(root), paths.poses_file(root, name))
-    others = [(path.name, *size_and_stamp(path)) for path in files]
+    times = paths.timestamps_file(root, name, camera)
+    others = [(path.name, *size_and_stamp(path)) for path in (*files, *([times] if times.exists() else []))]
     content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()

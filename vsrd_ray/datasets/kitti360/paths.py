@@ -63,6 +63,11 @@ def mask_file(root: Location, sequence: str, camera: str, frame: int) -> Locatio
     return mask_folder(root, sequence, camera) / f"{frame:010d}.png"
 
 
+def timestamps_file(root: Location, sequence: str, camera: str) -> Location:
+    """Times of a camera's images, a line each."""
+    return root / "data_2d_raw" / sequence / camera / "timestamps.txt"
+
+
 def boxes_file(root: Location, sequence: str) -> Location:
     """3D bounding boxes: truth, read by evaluation and by nothing that labels."""
     return root / "data_3d_bboxes" / "train" / f"{sequence}.xml"

@@ -215,7 +215,7 @@ class LabelSettings(Settings):
     """From a fit to a label."""
 
     moving_misfit: Positive = 0.8  # a body that is further off its masks, times what is usual, has not stood still
-    moving_confidence: Share = 0.1  # at most, of a box that is marked as moving; where bodies are fitted
+    moving_confidence: Share = 0.1  # at most, of one that fits no motion either; where bodies are fitted
 
 
 class VSRDConfig(LabelerSettings):
