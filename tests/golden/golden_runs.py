@@ -31,7 +31,7 @@ from vsrd_ray.cli import main
 
 RECORDED = Path(__file__).with_name("recorded")
 SEQUENCE = "2013_05_28_drive_0000_sync"
-FORMATS = ("kitti", "mmdet3d", "openpcdet", "nuscenes", "kitti360", "coco", "csv", "rerun", "cvat")
+FORMATS = ("kitti", "kitti-tracking", "mmdet3d", "openpcdet", "nuscenes", "kitti360", "coco", "csv", "rerun", "cvat")
 PINNED = ("labels/", "kitti/", "index/")  # folders of a run; groups/ holds seconds, manifest.json dates
 ROOT = "/data/street"  # that recorded files name, in place of a folder of the machine that made them
 LINK = b"link to "  # stands for a link, before its target
@@ -207,7 +207,7 @@ def _text(content: bytes) -> list[Any]:
 
 
 _READERS = {
-    ".parquet": _table,
+    ".parquet": _table, ".hidden": _table,
     ".json": json.loads,
     ".npy": lambda content: np.load(io.BytesIO(content)).tolist(),
     ".pkl": pickle.loads,

@@ -79,7 +79,6 @@ class Timeline(Rows):
         """Integrals [N, G, G] from the middle to each grid time."""
         sums = torch.ones(GRID, GRID).to(self.steps).tril()
         sums = sums - 0.5 * torch.eye(GRID).to(sums)
-        sums[:, 0] -= 0.5
         return (sums - sums[GRID // 2]) * self.steps[:, None, None]
 
     def course(self, yaws: Tensor, motion: Tensor, times: Tensor) -> Course:

@@ -386,6 +386,12 @@ def test_what_drives_overlaps_its_masks_in_every_frame(driving_labels):
     assert moving.confidence > 0.5 and still.confidence > 0.5
 
 
+def test_what_has_a_motion_is_believed_as_its_fit_says(driving, driving_labels):
+    """However far a standing body may be off its masks."""
+    moving, _ = label(set_up(load_config("fast", ["masks.softness=3.0", "labels.moving_misfit=0.01"])), driving, seed=0)
+    assert moving.motion is not None and moving.confidence == driving_labels[0].confidence
+
+
 def test_without_times_velocities_are_by_frame(labeler):
     """As if ten frames were a second, though what drives does so at any rate."""
     (without, _), (tenths, _) = (
