@@ -6,8 +6,7 @@ SEED ?= 1
 DEMO := demo/seed$(SEED)
 # Tests that start a Ray wait about as long as they compute; with more at a time its processes give up on each other.
 TESTS_AT_ONCE ?= 2
-# One thread for each test; NumPy is there before tests/conftest.py can say so.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast lint style imports types format clean
 

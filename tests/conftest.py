@@ -8,15 +8,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
+# Read when NumPy and torch are imported: more threads than cores make small fits slow, and end in other last bits.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import cv2
 import hypothesis
 import numpy as np
 import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
-
-os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
-os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported; more threads than cores make small fits slow
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared
 hypothesis.settings.load_profile("untimed")

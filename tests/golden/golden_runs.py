@@ -207,7 +207,8 @@ def _text(content: bytes) -> list[Any]:
 
 
 _READERS = {
-    ".parquet": _table, ".hidden": _table,
+    ".parquet": _table,
+    ".hidden": _table,
     ".json": json.loads,
     ".npy": lambda content: np.load(io.BytesIO(content)).tolist(),
     ".pkl": pickle.loads,

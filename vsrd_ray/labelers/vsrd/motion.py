@@ -69,11 +69,17 @@ class Timeline(Rows):
         """Unknowns of the motion."""
         return self.precision.shape[-1]
 
-    def weights(self, times: Tensor) -> Tensor:
-        """Linear interpolation [N, T, G] from the grid to times [N, T] s."""
+    def weights(self, times: Tensor, *, goes_on: bool = False) -> Tensor:
+        """Linear interpolation [N, T, G] from the grid to times [N, T] s; beyond its ends as at them, or going on."""
         places = (times - self.middles[:, None]) / self.steps[:, None] + GRID // 2
         grid = torch.arange(GRID).to(times)
-        return (1 - (places.clamp(0, GRID - 1)[..., None] - grid).abs()).clamp(min=0)
+        inside = places.clamp(0, GRID - 1)
+        weights = (1 - (inside[..., None] - grid).abs()).clamp(min=0)
+        if goes_on:
+            before, after = (places - inside).clamp(max=0)[..., None], (places - inside).clamp(min=0)[..., None]
+            weights[..., :2] += torch.cat([-before, before], dim=-1)
+            weights[..., -2:] += torch.cat([-after, after], dim=-1)
+        return weights
 
     def integrals(self) -> Tensor:
         """Integrals [N, G, G] from the middle to each grid time."""
@@ -87,7 +93,7 @@ class Timeline(Rows):
             torch.einsum("ngq,snq->sng", self.hats, values) for values in motion.chunk(3, dim=-1)
         )
         integrals, weights = self.integrals(), self.weights(times)
-        to_times = weights @ integrals  # [N, T, G]
+        to_times = self.weights(times, goes_on=True) @ integrals  # [N, T, G]
 
         def integrated(values: Tensor) -> Tensor:  # [S, N, G, ...] -> [S, N, G, ...]
             return torch.einsum("ngh,snh...->sng...", integrals, values)

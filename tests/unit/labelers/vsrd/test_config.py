@@ -107,7 +107,5 @@ def test_the_hash_changes_with_every_value() -> None:
 
 
 def test_what_moves_is_a_body() -> None:
-    with pytest.raises(
-        ConfigError, match=r"motion\.fit is for bodies alone: set schedule\.steps=0"
-    ):
+    with pytest.raises(ConfigError, match=r"motion\.fit is for bodies alone: set schedule\.steps=0"):
         load_config("fast", ["schedule.steps=40"])

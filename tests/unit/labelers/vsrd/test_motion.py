@@ -94,12 +94,15 @@ def test_a_circle_is_closed():
     np.testing.assert_allclose(course.shifts[0, 0], [[8, 0, 0], [4, 0, -4], [0, 0, 0], [8, 0, 0]], atol=0.01)
 
 
-def test_outside_their_time_bodies_stay_where_they_were(timeline, motion):
-    """At their first and last places; their velocities there are told on."""
+def test_beyond_their_time_bodies_go_on_as_at_its_ends(timeline, motion):
     ends = torch.stack([FIRST, LAST], dim=-1)
-    within, outside = (timeline.course(YAWS, motion, times) for times in (ends, ends + torch.tensor([-3.0, 5.0])))
-    for ours, theirs in zip(outside, within, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    within, near, far = (
+        timeline.course(YAWS, motion, ends + share * torch.tensor([-0.25, 0.5])) for share in (0.0, 1.0, 2.0)
+    )
+    torch.testing.assert_close(far.shifts - near.shifts, near.shifts - within.shifts)
+    torch.testing.assert_close(far.velocities, within.velocities)
+    gone = (near.shifts - within.shifts) / torch.tensor([-0.25, 0.5])[:, None]
+    torch.testing.assert_close(gone, within.velocities, rtol=0.05, atol=0.1)
 
 
 def test_in_the_middle_nothing_has_moved(timeline, motion):
@@ -162,7 +165,7 @@ def test_no_ways_are_none():
 
 def test_a_way_of_no_time_is_one_of_a_moment():
     moment = Timeline.over(torch.tensor([2.0]), torch.tensor([2.0]), knot_seconds=1.0)
-    course = moment.course(torch.zeros(1, 1), torch.tensor([[[10.0, 0.1, 0.0]]]), torch.tensor([[2.0, 9.0]]))
+    course = moment.course(torch.zeros(1, 1), torch.tensor([[[10.0, 0.1, 0.0]]]), torch.tensor([[2.0, 2.05]]))
     torch.testing.assert_close(course.shifts[0, 0, :, 2], torch.tensor([0.0, 0.5]), rtol=0, atol=1e-3)
     assert all(torch.isfinite(values).all() for values in course)
 
