@@ -355,7 +355,7 @@ def _in_world(
 class GroupBodies:
     """The bodies of all instances of a group's plan."""
 
-    fit: BodyFit  # [N]; of those that move at the middle of their time
+    fit: BodyFit  # [N]; of those that move at the middle of their time. Misfits are as if outlines were not rough
     seen: np.ndarray  # [N, V] bool, of each instance's views those that show it
     motions: Motions | None  # of those that move
 
@@ -369,6 +369,7 @@ class GroupBodies:
                 name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
             }
             fit = replace(fit, **moved)
+            fit = replace(fit, misfits=fit.misfits / motions.roughness)
         return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
 
     def found(self) -> "_Found":

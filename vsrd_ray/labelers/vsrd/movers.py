@@ -19,7 +19,7 @@ from vsrd_ray.labelers.vsrd.comparisons import Problem, usable_views
 from vsrd_ray.labelers.vsrd.config import MotionSettings, StartSettings
 from vsrd_ray.labelers.vsrd.ground import Ground, camera_height
 from vsrd_ray.labelers.vsrd.motion import MovingProblem, Timeline
-from vsrd_ray.labelers.vsrd.observations import Expectations, Observations, Rows
+from vsrd_ray.labelers.vsrd.observations import Expectations, Observations
 
 # First places: an edge of a mask is believed to so many px, a height of a class to this share, and where no side of the
 # mask is the object's own, the distance to three times itself.
@@ -35,25 +35,30 @@ _MOST_CURVATURE, _LEAST_SPEED = 0.15, 1.0
 _BACKWARDS = 6.0
 # Where it is at the middle of its time is hardly known beforehand.
 _PLACE_SLACK = 3.0
+# Misfits of bodies on masks that people draw, in the median; where those of at least so many bodies are larger, their
+# outlines are rougher, by up to so many times.
+_USUAL_MISFIT, _BODIES_TO_TELL, _ROUGHEST = 0.45, 3, 3.0
 # Bodies whose feet are this far above or below the road, m, may be nearer or farther and move.
 _OFF_THE_ROAD = 0.3
 
 
 @dataclass(frozen=True)
-class Motions(Rows):
-    """Those of a group's instances that move."""
+class Motions:
+    """Those of a group's instances that move, and how rough the outlines of all of them are."""
 
+    roughness: float  # how many times as far off its outlines a body is as it would be off those that people draw
     places: Tensor  # [N] int64, in the group
     fit: BodyFit  # [N], as they are at the middle of their time
     timeline: Timeline  # [N]
 
     def part(self, instances: slice | Tensor) -> "Motions":
         """Some of them."""
-        return Motions(self.places[instances], self.fit.part(instances), self.timeline.part(instances))
+        parts = (self.places[instances], self.fit.part(instances), self.timeline.part(instances))
+        return Motions(self.roughness, *parts)
 
     def to(self, device: torch.device | str) -> "Motions":
         """The same on a device."""
-        return Motions(self.places.to(device), self.fit.to(device), self.timeline.to(device))
+        return Motions(self.roughness, self.places.to(device), self.fit.to(device), self.timeline.to(device))
 
     def at(self, row: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centres [T, 3] metres, headings [T] radians and velocities [T, 3] m/s of one of them at times [T] s."""
@@ -94,24 +99,35 @@ def fit_motions(
         settings: which are tried and believed.
         softness: px, of the soft silhouettes that losses are of.
     """
-    places = _suspects(observations, standing, ground, start, settings)
+    places, misfits = _suspects(observations, standing, ground, start, settings), standing.misfits
     observations, expectations, standing = (observations.part(places), expectations.part(places), standing.part(places))
     timeline = _timeline(observations, settings)
     if not len(places):
-        return Motions(places, standing, timeline)
+        return Motions(_roughness(misfits), places, standing, timeline)
     x = _starts(observations, expectations, ground, timeline, start)
     problem = _problem(observations, expectations, x, timeline, ground=ground, start=start)
     x = descended(problem, x, start)
     mean_speeds = (timeline.hats.mean(dim=1) * _speeds(problem, x)).sum(dim=-1)
     fit = best_fit(problem, x, softness=softness, handicaps=_BACKWARDS * (mean_speeds < 0))
-    motions = Motions(places, fit, timeline)
+    roughness = _roughness(misfits.index_copy(0, places, torch.minimum(standing.misfits, fit.misfits)))
     still = Problem.of(observations, expectations, standing.locations, start, ground=ground)
     costs = still.cost(_unknowns(standing), still.contours(_unknowns(standing)), outlier=still.outlier)[0]
     course = timeline.course(fit.yaws[None], fit.motion[None], observations.times)
     ways = _diagonals(course.shifts[0], observations.seen)
     is_cheaper = (costs - fit.costs > settings.min_gain) & (costs > settings.min_ratio * fit.costs)
-    moves = is_cheaper & (fit.misfits < settings.max_misfit) & (ways > settings.min_way)
-    return motions.part(moves.nonzero()[:, 0])
+    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & (ways > settings.min_way)
+    return Motions(roughness, places, fit, timeline).part(moves.nonzero()[:, 0])
+
+
+def _roughness(misfits: Tensor) -> float:
+    """How rough outlines are, by the misfits [N] of bodies, whether they stand or move; 1 where they are as usual.
+
+    Masks of detectors are off everywhere, and what does not fit for a reason of its own is off alone.
+    """
+    told = misfits[misfits > 0]  # others have too few points of their own
+    if len(told) < _BODIES_TO_TELL:
+        return 1.0
+    return min(max(float(told.median()) / _USUAL_MISFIT, 1.0), _ROUGHEST)
 
 
 def _suspects(
