@@ -53,7 +53,7 @@ def problem_off_its_optimum():
     observations, expectations = double(observations), double(expectations)
     locations = locate(observations, expectations, QUICK)
     problem = Problem.of(observations, expectations, locations, QUICK)
-    step = torch.as_tensor(np.random.default_rng(0).uniform(-0.3, 0.3, (2, 2, 15)))
+    step = torch.as_tensor(np.random.default_rng(0).uniform(-0.3, 0.3, (2, 2, 16)))
     return problem, problem.moved(_initial(locations, expectations, headings=2), step)
 
 

@@ -67,6 +67,11 @@ def motions_of(observations, expectations, ground, *, settings=CONFIG.motion):
     """The motions of instances, and their bodies as if none moved."""
     standing = fit_bodies(observations, expectations, SETTINGS, softness=SOFTNESS)
     motions = fit_motions(
-        observations, expectations, standing, ground=ground, start=SETTINGS, settings=settings, softness=SOFTNESS
+        *(observations, expectations, standing),
+        ground=ground,
+        inset=0.0,
+        start=SETTINGS,
+        settings=settings,
+        softness=SOFTNESS,
     )
     return motions, standing

@@ -4,7 +4,7 @@ A few damped Gauss-Newton steps from each of many headings, whose unlike ends te
 contours (comparisons.py).
 
 Shapes: S starts, N instances, V views, C contour points, L latents, D unknowns (location 3, half extents 3, latents L,
-yaw; of bodies that move those of their motion). Box axes: x right, y down, z forward.
+inset of the masks' edges, yaw; of bodies that move those of their motion). Box axes: x right, y down, z forward.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ class BodyFit(Rows):
     half_extents: Tensor  # [N, 3] metres
     yaws: Tensor  # [N] radians about y, 0 facing +z
     latents: Tensor  # [N, L] of the shape priors
+    insets: Tensor  # [N] px by which the edges of masks lie inside their object
     motion: Tensor  # [N, M] speeds, curvatures and slopes (motion.py); M = 0 of bodies that stand still
     costs: Tensor  # [N] of the fit
     spreads: Tensor  # [N, D] posterior standard deviations: metres, latents, radians
@@ -118,7 +119,7 @@ def locate(observations: Observations, expectations: Expectations, settings: Sta
 def _initial(locations: Tensor, expectations: Expectations, *, headings: int) -> Tensor:
     """Unknowns [S, N, D]: mean bodies at the first guesses, facing every way."""
     count, latents = len(locations), expectations.shapes.shape[1]
-    start = torch.cat([locations, expectations.half_extents_mean, locations.new_zeros(count, latents)], dim=-1)
+    start = torch.cat([locations, expectations.half_extents_mean, locations.new_zeros(count, latents + 1)], dim=-1)
     yaws = 2 * torch.pi * torch.arange(headings).to(locations) / headings
     return torch.cat([start.expand(headings, -1, -1), yaws[:, None, None].expand(-1, count, 1)], dim=-1)
 
@@ -186,7 +187,8 @@ def best_fit(problem: Problem, x: Tensor, *, softness: float, handicaps: Tensor 
         locations=x[0, :, :3],
         half_extents=x[0, :, 3:6],
         yaws=x[0, :, yaw],
-        latents=x[0, :, 6:yaw],
+        latents=x[0, :, 6 : yaw - 1],
+        insets=x[0, :, yaw - 1],
         motion=x[0, :, yaw + 1 :],
         costs=costs.gather(0, best[None])[0],
         spreads=torch.linalg.inv(hessian[0]).diagonal(dim1=-2, dim2=-1)[:, : yaw + 1].clamp(min=0).sqrt(),

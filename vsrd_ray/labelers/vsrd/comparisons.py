@@ -6,7 +6,7 @@ all vertices against the extents of the masks in a few directions, which is robu
 holds the silhouette against points of the masks' contours.
 
 Shapes: S starts, N instances, V views, K directions, C contour points, P body vertices, L latents, M comparisons in a
-view, D unknowns (location 3, half extents 3, latents L, yaw). Box axes: x right, y down, z forward.
+view, D unknowns (location 3, half extents 3, latents L, inset, yaw). Box axes: x right, y down, z forward.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ from vsrd_ray.labelers.vsrd.parameters import rotations_about_y
 _MIN_DEPTH = 0.5
 # Latents stay within this many standard deviations.
 _MAX_LATENT = 3.0
+# Edges of masks lie inside or outside their object by no more than this, px.
+_MAX_INSET = 5.0
 # Largest moves of one step: metres, and radians.
 _MAX_SHIFT, _MAX_TURN = 5.0, 0.5
 # Contour points of a view weigh as much as this many, however many there are.
@@ -48,6 +50,7 @@ class Comparisons(NamedTuple):
     weights: Tensor  # [S, N, V, M]
     vertices: Tensor  # [S, N, V, M] int64, the vertex that makes each
     pulls: Tensor  # [S, N, V, M, 2] the residual's change with that vertex's pixel
+    by_inset: Tensor  # [S, N, V, M] the residual's change with the inset of the masks' edges
 
 
 class Posed(NamedTuple):
@@ -104,6 +107,7 @@ class Problem:
         num_points = observations.sampled.sum(dim=-1, keepdim=True).clamp(min=1)
         location_spread = settings.location_spread + settings.location_share * locations.norm(dim=-1, keepdim=True)
         latents = locations.new_zeros(len(locations), expectations.shapes.shape[1])
+        inset = locations.new_zeros(len(locations), 1)
         ends = torch.tensor(SOLID_SIZES).cumsum(dim=0).tolist()
         return Problem(
             observations=observations,
@@ -117,9 +121,14 @@ class Problem:
             hidden_weight=settings.hidden_weight,
             clearance_weight=settings.clearance_weight,
             outlier=settings.outlier,
-            mean=torch.cat([locations, expectations.half_extents_mean, latents], dim=-1),
+            mean=torch.cat([locations, expectations.half_extents_mean, latents, inset], dim=-1),
             spread=torch.cat(
-                [location_spread.expand_as(locations), expectations.half_extents_spread, torch.ones_like(latents)],
+                [
+                    location_spread.expand_as(locations),
+                    expectations.half_extents_spread,
+                    torch.ones_like(latents),
+                    torch.full_like(inset, settings.inset_spread),
+                ],
                 dim=-1,
             ),
             ground=ground,
@@ -131,22 +140,26 @@ class Problem:
         observations, noise = self.observations, self.extent_noise[..., None]
         extents, outermost = (posed.pixels @ self.units.T).max(dim=-2)  # [S, N, V, K]
         # Masks end at pixel centres, objects half a pixel beyond.
-        residuals = (extents - observations.supports - 0.5) / noise
+        insets = x[..., self.num_body - 2, None, None]
+        residuals = (extents - observations.supports - 0.5 - insets) / noise
         # Where the extent is not the object's own, the object reaches at least that far.
         counts = (observations.trusted | (residuals < 0)) & self.usable[..., None]
         pulls = (self.units / noise[..., None]).expand(*residuals.shape, 2)
-        return self._with_clearances(posed, Comparisons(residuals, counts.to(residuals), outermost, pulls))
+        by_inset = (-1 / noise).expand_as(residuals)
+        return self._with_clearances(posed, Comparisons(residuals, counts.to(residuals), outermost, pulls, by_inset))
 
     def contours(self, x: Tensor) -> Terms:
         """Silhouettes of bodies `x` [S, N, D] against points of the masks' contours, and their clearances."""
         posed = self._posed(x)
         noise = self.contour_noise[..., None]
         distances, nearest, outward = self.silhouette_distances(posed.pixels)
+        distances = distances + x[..., self.num_body - 2, None, None]  # by which edges of masks lie inside
         # Where something hides the object, it may reach beyond the mask's edge.
         hidden = self.observations.hidden
         weights = torch.where(hidden, self.hidden_weight * (distances > 0), 1.0) * self.point_weights
         pulls = -outward / noise[..., None]
-        return self._with_clearances(posed, Comparisons(distances / noise, weights, nearest, pulls))
+        by_inset = (1 / noise).expand_as(distances)
+        return self._with_clearances(posed, Comparisons(distances / noise, weights, nearest, pulls, by_inset))
 
     def silhouette_distances(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Signed distances [S, N, V, C] px of contour points from silhouettes, positive outside.
@@ -236,7 +249,8 @@ class Problem:
             [
                 x[..., :3] + step[..., :3].clamp(-_MAX_SHIFT, _MAX_SHIFT),
                 (x[..., 3:6] + step[..., 3:6]).clamp(low, high),
-                (x[..., 6:-1] + step[..., 6:-1]).clamp(-_MAX_LATENT, _MAX_LATENT),
+                (x[..., 6:-2] + step[..., 6:-2]).clamp(-_MAX_LATENT, _MAX_LATENT),
+                (x[..., -2:-1] + step[..., -2:-1]).clamp(-_MAX_INSET, _MAX_INSET),
                 x[..., -1:] + step[..., -1:].clamp(-_MAX_TURN, _MAX_TURN),
             ],
             dim=-1,
@@ -271,7 +285,9 @@ class Problem:
         share = self.clearance_weight / self.extent_noise[..., None]
         every = torch.arange(distances.shape[-1], device=distances.device).expand(distances.shape)
         usable = self.usable[..., None].expand(distances.shape).to(distances)
-        clearances = Comparisons(distances * share, usable, every, slopes * share[..., None])
+        clearances = Comparisons(
+            distances * share, usable, every, slopes * share[..., None], torch.zeros_like(distances)
+        )
         joined = (torch.cat(pair, dim=3) for pair in zip(comparisons, clearances, strict=True))
         return Terms(posed, Comparisons(*joined))
 
@@ -295,7 +311,7 @@ class Problem:
 
     def _jacobian(self, x: Tensor, terms: Terms) -> Tensor:
         """Derivatives [S, N, V, M, D] of the residuals with respect to the unknowns."""
-        posed, (_, _, vertices, pulls) = terms
+        posed, (_, _, vertices, pulls, by_inset) = terms
         index = vertices[..., None].expand(*vertices.shape, 3)
 
         def of_vertices(values: Tensor) -> Tensor:  # [S, N, V or 1, P, 3] -> [S, N, V, M, 3]
@@ -316,4 +332,4 @@ class Problem:
         by_extents = by_obj * unit
         turned = of_vertices(posed.turned)
         by_yaw = by_location[..., :1] * turned[..., 2:] - by_location[..., 2:] * turned[..., :1]
-        return torch.cat([by_location, by_extents, by_latents, by_yaw], dim=-1)
+        return torch.cat([by_location, by_extents, by_latents, by_inset[..., None], by_yaw], dim=-1)

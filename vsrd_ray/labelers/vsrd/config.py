@@ -196,6 +196,7 @@ class StartSettings(Settings):
     contour_points: PositiveCount = 48  # of each mask
     contour_noise: Positive = 1.0  # px, plus ...
     contour_noise_share: NonNegative = 0.005  # ... this share
+    inset_spread: Positive = 1.0  # px by which the masks of an instance may be too small, or too large, all around
     hidden_weight: NonNegative = 0.1  # of contour points that something hides, which a body may only reach beyond
 
 
@@ -208,7 +209,8 @@ class MotionSettings(Settings):
     max_misfit: Positive = 0.8  # of the moving body, beyond which it explains nothing
     min_gain: Positive = 20.0  # by which it must cost less, and ...
     min_ratio: Positive = 1.7  # ... how many times as much the standing one must cost
-    min_way: NonNegative = 4.0  # m that it covers between its first and its last view
+    min_way: NonNegative = 4.0  # m that it covers between its first and its last view, and ...
+    min_speed: NonNegative = 0.7  # ... how far a second, m
 
 
 class LabelSettings(Settings):

@@ -18,7 +18,7 @@ from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.labelers.vsrd.movers import Motions, find_road, fit_motions
+from vsrd_ray.labelers.vsrd.movers import Motions, common_inset, find_road, fit_motions
 from vsrd_ray.labelers.vsrd.observations import (
     SECONDS_A_FRAME,
     Expectations,
@@ -127,7 +127,13 @@ class VSRDLabeler:
         start, softness = self.config.start, self.config.masks.softness
         observed = self._on_device(prepared)
         motions = fit_motions(
-            *observed, standing, ground=road, start=start, settings=self.config.motion, softness=softness
+            *observed,
+            standing,
+            ground=road,
+            inset=common_inset(standing, trusted=stands),
+            start=start,
+            settings=self.config.motion,
+            softness=softness,
         )
         return GroupBodies.of(standing, evidence.observations, motions)
 

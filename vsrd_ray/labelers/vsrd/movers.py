@@ -35,6 +35,8 @@ _MOST_CURVATURE, _LEAST_SPEED = 0.15, 1.0
 _BACKWARDS = 6.0
 # Where it is at the middle of its time is hardly known beforehand.
 _PLACE_SLACK = 3.0
+# By how much the edges of masks lie inside is known from the bodies that stand.
+_INSET_SLACK = 0.1
 # Misfits of bodies on masks that people draw, in the median; where those of at least so many bodies are larger, their
 # outlines are rougher, by up to so many times.
 _USUAL_MISFIT, _BODIES_TO_TELL, _ROUGHEST = 0.45, 3, 3.0
@@ -78,12 +80,19 @@ def find_road(standing: BodyFit, *, trusted: Tensor, way: Tensor) -> Ground:
     return Ground.under(way, height=height, spread=spread)
 
 
+def common_inset(standing: BodyFit, *, trusted: Tensor) -> float:
+    """Px by which the edges of a group's masks lie inside their objects, by bodies [N] that are trusted [N] bool."""
+    told = standing.insets[trusted]
+    return float(told.median()) if len(told) else 0.0
+
+
 def fit_motions(
     observations: Observations,
     expectations: Expectations,
     standing: BodyFit,
     *,
     ground: Ground,
+    inset: float,
     start: StartSettings,
     settings: MotionSettings,
     softness: float,
@@ -95,6 +104,7 @@ def fit_motions(
         expectations: of the same.
         standing: their bodies as if none moved.
         ground: the road.
+        inset: px by which the edges of masks lie inside their objects.
         start: of fits of bodies.
         settings: which are tried and believed.
         softness: px, of the soft silhouettes that losses are of.
@@ -105,6 +115,7 @@ def fit_motions(
     if not len(places):
         return Motions(_roughness(misfits), places, standing, timeline)
     x = _starts(observations, expectations, ground, timeline, start)
+    x[..., 6 + expectations.shapes.shape[1]] = inset
     problem = _problem(observations, expectations, x, timeline, ground=ground, start=start)
     x = descended(problem, x, start)
     mean_speeds = (timeline.hats.mean(dim=1) * _speeds(problem, x)).sum(dim=-1)
@@ -115,7 +126,9 @@ def fit_motions(
     course = timeline.course(fit.yaws[None], fit.motion[None], observations.times)
     ways = _diagonals(course.shifts[0], observations.seen)
     is_cheaper = (costs - fit.costs > settings.min_gain) & (costs > settings.min_ratio * fit.costs)
-    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & (ways > settings.min_way)
+    seconds = timeline.steps * (timeline.hats.shape[1] - 1)
+    goes = (ways > settings.min_way) & (ways > settings.min_speed * seconds)
+    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & goes
     return Motions(roughness, places, fit, timeline).part(moves.nonzero()[:, 0])
 
 
@@ -160,14 +173,18 @@ def _problem(
     still = Problem.of(observations, expectations, x[0, :, :3], start, ground=ground)
     known: dict[str, Any] = {field.name: getattr(still, field.name) for field in fields(still)}
     slack = torch.ones_like(still.spread)
-    slack[:, :3] = _PLACE_SLACK
+    slack[:, :3], slack[:, -1] = _PLACE_SLACK, _INSET_SLACK
+    known["mean"] = torch.cat([still.mean[:, :-1], x[0, :, still.num_body - 2, None]], dim=-1)
     known["spread"] = still.spread * slack
     return MovingProblem(**known, timeline=timeline)
 
 
 def _unknowns(standing: BodyFit) -> Tensor:
     """Unknowns [1, N, D] of bodies."""
-    parts = (standing.locations, standing.half_extents, standing.latents, standing.yaws[:, None])
+    parts = (
+        *(standing.locations, standing.half_extents, standing.latents),
+        *(standing.insets[:, None], standing.yaws[:, None]),
+    )
     return torch.cat(parts, dim=-1)[None]
 
 
@@ -192,7 +209,7 @@ def _starts(
     usable = usable_views(observations, start)
     count, latents = len(places), expectations.shapes.shape[1]
     knots = timeline.hats.shape[-1]
-    x = places.new_zeros(2, count, 7 + latents + 3 * knots)
+    x = places.new_zeros(2, count, 8 + latents + 3 * knots)
     for n in range(count):
         used = int((timeline.hats[n].sum(dim=0) > 0).sum())
         spread = torch.where(usable[n], spreads[n], torch.inf)
@@ -200,9 +217,9 @@ def _starts(
         speeds, yaw, curvatures = _driven(velocities, float(timeline.steps[n]) * (timeline.hats.shape[1] - 1))
         for s, sign in enumerate((1.0, -1.0)):
             x[s, n, :3], x[s, n, 3:6] = center, expectations.half_extents_mean[n]
-            x[s, n, 6 + latents] = yaw + torch.pi * s
-            x[s, n, 7 + latents : 7 + latents + used] = sign * speeds
-            x[s, n, 7 + latents + knots : 7 + latents + knots + used] = sign * curvatures
+            x[s, n, 7 + latents] = yaw + torch.pi * s
+            x[s, n, 8 + latents : 8 + latents + used] = sign * speeds
+            x[s, n, 8 + latents + knots : 8 + latents + knots + used] = sign * curvatures
     return x
 
 

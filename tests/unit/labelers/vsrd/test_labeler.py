@@ -1,6 +1,7 @@
 import pickle
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -15,6 +16,7 @@ from vsrd_ray.data.groups import GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
+from vsrd_ray.degradation.outlines import ragged
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
@@ -235,7 +237,7 @@ def test_many_groups_at_once_on_a_gpu_are_labelled_as_one_by_one(labeler, group,
         assert fit.num_views.tolist() == alone.fit.num_views.tolist()
         for name in ("locations", "half_extents", "R_ref_obj"):
             ours, theirs = getattr(fit.boxes, name), getattr(alone.fit.boxes, name)
-            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3, msg=name)
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=3e-3, msg=name)
 
 
 def test_a_group_that_fails_does_not_spoil_the_others(labeler, group):
@@ -449,6 +451,48 @@ def test_many_groups_at_once_move_as_one_by_one(labeler, group, driving, driving
     np.testing.assert_allclose(moving.motion.boxes.centers, driving_labels[0].motion.boxes.centers, atol=5e-3)
     np.testing.assert_allclose(moving.motion.velocities, driving_labels[0].motion.velocities, atol=5e-3)
     assert still.motion is None
+
+
+def with_edges_moved(group, px):
+    """The group with masks that are too small by so many px all around, or too large."""
+    kernel, maps = np.ones((3, 3), np.uint8), group.instance_maps.copy()
+    for instance_map, seen in zip(maps, group.instance_maps, strict=True):
+        for instance_id in group.plan.instance_ids:
+            mask = (seen == instance_id).astype(np.uint8)
+            instance_map[mask > 0] = 0
+            changed = (cv2.erode if px > 0 else cv2.dilate)(mask, kernel, iterations=abs(px)) > 0
+            is_free = ~np.isin(instance_map, group.plan.instance_ids)
+            instance_map[changed & is_free] = instance_id
+    return with_maps(group, maps)
+
+
+@pytest.mark.parametrize("px", [-2, 2, 3])
+def test_masks_that_are_too_small_or_too_large_all_around_are_seen_through(px, labeler, street, street_labels):
+    groups, truth = street
+    insets, fits = [], []
+    for group in groups:
+        prepared = prepare(FAST, with_edges_moved(group, px))
+        bodies = labeler.bodies(prepared)
+        insets += bodies.fit.insets.tolist()
+        fits += labeler.label_bodies(prepared, bodies, seed=0)
+    assert 0.4 < np.mean(insets) / px < 1.1
+    as_drawn = [fit for labels in street_labels for fit in labels]
+    assert np.mean(ious_3d(fits, truth)) > np.mean(ious_3d(as_drawn, truth)) - 0.06 * (abs(px) - 1)
+
+
+def test_rough_masks_are_not_called_motion(labeler):
+    """Outlines that are ragged by 4 px, otherwise in each frame: off all bodies alike."""
+    third = Thing(26003, (19.0, 3.0, 0.75), 0.1, body=random_car(np.random.default_rng(3)))
+    group, random = make_group([*CARS, third], POSES), np.random.default_rng(0)
+    maps = group.instance_maps.copy()
+    for instance_map in maps:
+        for instance_id in group.plan.instance_ids:
+            mask = instance_map == instance_id
+            instance_map[mask] = 0
+            noise = random.standard_normal(mask.shape).astype(np.float32)
+            instance_map[ragged(mask, 4.0, noise) & (instance_map == 0)] = instance_id
+    fits = label(labeler, with_maps(group, maps), seed=0)
+    assert len(fits) == 3 and not any(fit.is_moving for fit in fits)
 
 
 def test_an_occluded_car_that_stands_is_not_called_moving(labeler):

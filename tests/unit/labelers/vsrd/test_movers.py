@@ -88,6 +88,7 @@ def alone(found, name, **settings):
     return fit_motions(
         *(rows.part(slice(n, n + 1)) for rows in parts),
         ground=road(),
+        inset=0.0,
         start=SETTINGS,
         settings=CONFIG.motion.model_copy(update=settings),
         softness=SOFTNESS,
@@ -188,12 +189,13 @@ def test_what_has_a_view_or_none_is_left_alone(found, views):
 
 def test_an_empty_group_has_no_motions(found):
     none = (rows.part(slice(0)) for rows in (found.observations, found.expectations, found.standing))
-    motions = fit_motions(*none, ground=road(), start=SETTINGS, settings=CONFIG.motion, softness=SOFTNESS)
+    motions = fit_motions(*none, ground=road(), inset=0.0, start=SETTINGS, settings=CONFIG.motion, softness=SOFTNESS)
     assert len(motions.places) == 0 and motions.to("cpu").fit.locations.shape == (0, 3)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("max_misfit", 0.01), ("min_gain", 1e4), ("min_ratio", 1e4), ("min_way", 100.0)]
+    ("setting", "value"),
+    [("max_misfit", 0.01), ("min_gain", 1e4), ("min_ratio", 1e4), ("min_way", 100.0), ("min_speed", 99.0)],
 )
 def test_each_setting_can_keep_a_body_still(found, setting, value):
     assert alone(found, "turns", **{setting: value}).places.tolist() == []
