@@ -15,7 +15,17 @@ from hand_made_drives import POSES, SHARP, TIMES, car, driven, motions_of, obser
 
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.labelers.vsrd.bodyfit import fit_bodies
-from vsrd_ray.labelers.vsrd.movers import Motions, _driven, _first_places, _starts, _suspects, find_road, fit_motions
+from vsrd_ray.labelers.vsrd.movers import (
+    Motions,
+    _driven,
+    _first_places,
+    _roughness,
+    _starts,
+    _suspects,
+    common_inset,
+    find_road,
+    fit_motions,
+)
 from vsrd_ray.labelers.vsrd.observations import stacked
 
 DRIVING = {
@@ -277,3 +287,25 @@ def test_fits_of_standing_bodies_know_no_motion(found):
     parts = found.observations.part(slice(n, n + 1)), found.expectations.part(slice(n, n + 1))
     assert fit_bodies(*parts, SETTINGS, softness=SOFTNESS).motion.shape == (1, 0)
     assert found.motions.fit.motion.shape[1] == found.motions.timeline.num_motion > 0
+
+
+@pytest.mark.parametrize(
+    ("misfits", "roughness"),
+    [
+        ([0.9, 0.9, 0.9], 2.0),
+        ([0.3, 0.4, 0.2], 1.0),
+        ([0.4, 0.4, 0.4, 9.0], 1.0),  # one that is off for a reason of its own
+        ([0.9, 0.9], 1.0),  # too few to tell
+        ([0.9, 0.9, 0.0, 0.0], 1.0),  # without points of their own
+        ([9.0, 9.0, 9.0], 3.0),
+    ],
+)
+def test_outlines_are_rough_where_most_bodies_are_off_them(misfits, roughness):
+    assert _roughness(torch.tensor(misfits)) == pytest.approx(roughness)
+
+
+def test_the_edges_of_masks_are_those_of_the_bodies_that_are_trusted(found):
+    standing = replace(found.standing, insets=torch.arange(len(found.standing.insets), dtype=torch.float32))
+    trusted = standing.insets < 3
+    assert common_inset(standing, trusted=trusted) == 1.0
+    assert common_inset(standing, trusted=trusted & False) == 0.0
