@@ -46,9 +46,9 @@ class Timeline(Rows):
 
     @staticmethod
     def over(first: Tensor, last: Tensor, *, knot_seconds: float) -> "Timeline":
-        """From first to last times [N] s."""
+        """From first to last times [N] s; knots of long ways are farther apart, so that the grid holds them."""
         span = (last - first).clamp(min=0.1)
-        counts = 1 + (span / knot_seconds).round().long()
+        counts = (1 + (span / knot_seconds).round().long()).clamp(max=GRID // 2)
         most = max(counts.tolist(), default=1)
         places = torch.linspace(0, 1, GRID).to(first)[:, None] * (counts - 1).clamp(min=0)  # [G, N] in knots
         knots = torch.arange(most).to(first)

@@ -31,6 +31,8 @@ _ROUNDS = 10  # of looking up the road's height where its ray meets the road
 _JERK, _OUTLIER, _FITS = 2.0, 3.0, 8
 # First curvatures, 1/m, and the speed from which on they can be told, m/s.
 _MOST_CURVATURE, _LEAST_SPEED = 0.15, 1.0
+# Where it is between views so many seconds apart, in the mean, is not known.
+_LONGEST_GAP = 2.5
 # How much more a body that goes backwards has to explain.
 _BACKWARDS = 6.0
 # Where it is at the middle of its time is hardly known beforehand.
@@ -128,7 +130,8 @@ def fit_motions(
     is_cheaper = (costs - fit.costs > settings.min_gain) & (costs > settings.min_ratio * fit.costs)
     seconds = timeline.steps * (timeline.hats.shape[1] - 1)
     goes = (ways > settings.min_way) & (ways > settings.min_speed * seconds)
-    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & goes
+    is_known = seconds <= _LONGEST_GAP * (fit.num_views - 1)
+    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & goes & is_known
     return Motions(roughness, places, fit, timeline).part(moves.nonzero()[:, 0])
 
 

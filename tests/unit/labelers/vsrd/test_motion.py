@@ -307,3 +307,8 @@ def test_steps_keep_motions_in_their_ranges():
         assert ((moved[..., 3:6] >= low) & (moved[..., 3:6] <= high)).all()
     small = torch.full_like(x, 1e-3)
     torch.testing.assert_close(problem.moved(x, small)[..., body:], (x + small)[..., body:])
+
+
+def test_knots_of_long_ways_are_no_closer_than_the_grid_holds():
+    hour = Timeline.over(torch.tensor([0.0]), torch.tensor([3600.0]), knot_seconds=1.5)
+    assert hour.hats.shape[-1] == 32 and hour.precision.shape == (1, 96, 96)

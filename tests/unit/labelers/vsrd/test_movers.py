@@ -14,6 +14,7 @@ from hand_made_bodies import CONFIG, SETTINGS, SOFTNESS
 from hand_made_drives import POSES, SHARP, TIMES, car, driven, motions_of, observed, road, scenes_of, speeds_of
 
 from vsrd_ray.geometry.boxes import wrap_angle
+from vsrd_ray.labelers.vsrd import movers
 from vsrd_ray.labelers.vsrd.bodyfit import fit_bodies
 from vsrd_ray.labelers.vsrd.movers import (
     Motions,
@@ -309,3 +310,10 @@ def test_the_edges_of_masks_are_those_of_the_bodies_that_are_trusted(found):
     trusted = standing.insets < 3
     assert common_inset(standing, trusted=trusted) == 1.0
     assert common_inset(standing, trusted=trusted & False) == 0.0
+
+
+def test_what_is_seen_too_seldom_gets_no_motion(found, monkeypatch):
+    """Its views are a tenth of a second apart."""
+    assert len(alone(found, "turns").places) == 1
+    monkeypatch.setattr(movers, "_LONGEST_GAP", 0.05)
+    assert len(alone(found, "turns").places) == 0
