@@ -313,7 +313,7 @@ def test_the_edges_of_masks_are_those_of_the_bodies_that_are_trusted(found):
 
 
 def test_what_is_seen_too_seldom_gets_no_motion(found, monkeypatch):
-    """Its views are a tenth of a second apart."""
+    """Its views are .4 s apart."""
     assert len(alone(found, "turns").places) == 1
     monkeypatch.setattr(movers, "_LONGEST_GAP", 0.05)
     assert len(alone(found, "turns").places) == 0
