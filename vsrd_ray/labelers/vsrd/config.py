@@ -203,7 +203,7 @@ class StartSettings(Settings):
 class MotionSettings(Settings):
     """Bodies that move: which are tried, and when they are believed to."""
 
-    fit: bool = False  # whether bodies may move; volumetric steps know none that do
+    fit: bool = False  # whether bodies may move, where no volumetric steps follow: those know none that do
     knot_seconds: Positive = 1.5  # between knots of speed, curvature and slope
     min_misfit: NonNegative = 0.5  # of a standing body, from which on a moving one is tried
     max_misfit: Positive = 0.8  # of the moving body, beyond which it explains nothing
@@ -248,10 +248,4 @@ class VSRDConfig(LabelerSettings):
     def _boxes_do_not_stay_flat(self) -> "VSRDConfig":
         if self.start.kind == "flat" and not self.schedule.steps:
             raise ValueError("schedule.steps 0 leaves boxes where they start: start.kind must be body")
-        return self
-
-    @model_validator(mode="after")
-    def _what_moves_is_a_body(self) -> "VSRDConfig":
-        if self.motion.fit and self.schedule.steps:
-            raise ValueError("motion.fit is for bodies alone: set schedule.steps=0, or motion.fit=false")
         return self

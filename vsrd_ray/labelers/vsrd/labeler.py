@@ -69,8 +69,9 @@ class VSRDLabeler:
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
         observations = observe(group, group.plan.instance_ids, self.config.start, T_world_ref=T_world_ref)
         targets = build_targets(group, self.config.masks, dtype=torch.float32) if self.config.schedule.steps else None
-        drive = _Way.of(group, T_world_ref) if self.config.motion.fit else None
-        return PreparedGroup.of(group, _Evidence(observations, targets, drive))
+        may_move = self.config.motion.fit and not self.config.schedule.steps
+        way = _Way.of(group, T_world_ref) if may_move else None
+        return PreparedGroup.of(group, _Evidence(observations, targets, way))
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         """Fit the group's instances; those that no view shows well enough get no box.
@@ -225,10 +226,11 @@ class VSRDLabeler:
         standing, moving = (body_confidences(bodies.fit, moves=moves).numpy() for moves in (False, True))
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         plan, fits = of_instances(group.plan), []
+        limit = self.config.labels.moving_misfit * (1.0 if bodies.motions is None else bodies.motions.roughness)
         for row, iou, box in zip(found.rows, ious, order, strict=True):
             views = np.stack([cameras[frame] for frame in plan.instance_views[row]])
             motion = motions.get(row)
-            is_unclear = motion is None and bool(bodies.fit.misfits[row] > self.config.labels.moving_misfit)
+            is_unclear = motion is None and bool(bodies.fit.misfits[row] > limit)
             fits.append(
                 BoxFit(
                     instance_id=group.plan.instance_ids[row],
@@ -361,7 +363,7 @@ def _in_world(
 class GroupBodies:
     """The bodies of all instances of a group's plan."""
 
-    fit: BodyFit  # [N]; of those that move at the middle of their time. Misfits are as if outlines were not rough
+    fit: BodyFit  # [N]; of those that move at the middle of their time
     seen: np.ndarray  # [N, V] bool, of each instance's views those that show it
     motions: Motions | None  # of those that move
 
@@ -375,7 +377,6 @@ class GroupBodies:
                 name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
             }
             fit = replace(fit, **moved)
-            fit = replace(fit, misfits=fit.misfits / motions.roughness)
         return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
 
     def found(self) -> "_Found":

@@ -131,7 +131,7 @@ def fit_motions(
     seconds = timeline.steps * (timeline.hats.shape[1] - 1)
     goes = (ways > settings.min_way) & (ways > settings.min_speed * seconds)
     is_known = seconds <= _LONGEST_GAP * (fit.num_views - 1)
-    moves = is_cheaper & (fit.misfits < settings.max_misfit * roughness) & goes & is_known
+    moves = is_cheaper & (fit.misfits < settings.max_misfit) & goes & is_known
     return Motions(roughness, places, fit, timeline).part(moves.nonzero()[:, 0])
 
 

@@ -2,10 +2,8 @@
 
 from importlib import resources
 
-import pytest
 import yaml
 
-from vsrd_ray.errors import ConfigError
 from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 
@@ -101,11 +99,5 @@ def test_the_hash_changes_with_every_value() -> None:
     hashes = {config.hash()}
     for name, value in names:
         other = [4, 16] if name == "field.hidden_sizes" else changed(value)
-        bodies_alone = ["start.kind=body", "schedule.steps=0"] if name == "motion.fit" else []
-        hashes.add(load_config("kitti360_vsrd", [f"{name}={yaml.safe_dump(other)}", *bodies_alone]).hash())
+        hashes.add(load_config("kitti360_vsrd", [f"{name}={yaml.safe_dump(other)}"]).hash())
     assert len(hashes) == len(names) + 1
-
-
-def test_what_moves_is_a_body() -> None:
-    with pytest.raises(ConfigError, match=r"motion\.fit is for bodies alone: set schedule\.steps=0"):
-        load_config("fast", ["schedule.steps=40"])
