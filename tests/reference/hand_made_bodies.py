@@ -57,5 +57,16 @@ def problem_off_its_optimum():
     return problem, problem.moved(_initial(locations, expectations, headings=2), step)
 
 
+def assert_gradient(problem, x, stage, *, outlier):
+    """The gradient of a problem is half the derivative of its cost, by autograd, and every unknown counts."""
+    terms_of = getattr(problem, stage)
+    free = x.clone().requires_grad_()
+    cost = problem.cost(free, terms_of(free), outlier=outlier)
+    (expected,) = torch.autograd.grad(cost.sum(), free)
+    gradient, _ = problem.linearise(x, terms_of(x), outlier=outlier)
+    torch.testing.assert_close(gradient, expected / 2, rtol=1e-6, atol=1e-6)
+    assert expected.abs().min(dim=-1).values.max() > 1e-3
+
+
 def double(rows):
     return type(rows)(*(values.double() if values.is_floating_point() else values for values in rows.tensors()))

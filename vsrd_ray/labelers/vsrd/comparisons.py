@@ -218,7 +218,9 @@ class Problem:
         gradient = (weighted @ residuals.flatten(2)[..., None])[..., 0]
         hessian = weighted @ jacobian
         if self.ground is not None:
-            residuals, weights, jacobian = self._feet(x)
+            residuals, weights, down = self._feet(x)
+            jacobian = self._of_places(x, down)
+            jacobian[..., 4] += down[..., 1]  # as the centre, so the foot below it
             weighted = (jacobian * weights[..., None]).transpose(-1, -2)
             gradient = gradient + (weighted @ residuals[..., None])[..., 0]
             hessian = hessian + weighted @ jacobian
@@ -228,15 +230,13 @@ class Problem:
         return gradient, hessian + torch.diag_embed(torch.nn.functional.pad(precision, (0, beyond)))
 
     def _feet(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """How far [S, N, V] bodies are below the road, in units of its noise, weights, derivatives [S, N, V, D]."""
+        """How far [S, N, V] bodies are below the road, in units of noise; weights; derivatives by place [..., 3]."""
         assert self.ground is not None
         centers, _ = self._placed(x)
         heights, slopes, spreads = self.ground.at(centers[..., [0, 2]])
         residuals = (centers[..., 1] + x[..., 4:5] - heights) / spreads
         down = torch.stack([-slopes[..., 0], torch.ones_like(heights), -slopes[..., 1]], dim=-1) / spreads[..., None]
-        jacobian = self._of_places(x, down)
-        jacobian[..., 4] += 1 / spreads
-        return residuals, torch.ones_like(residuals), jacobian
+        return residuals, torch.ones_like(residuals), down
 
     def _of_places(self, x: Tensor, by_location: Tensor) -> Tensor:
         """Derivatives [S, N, V, D] with respect to the unknowns of what hangs on centres, by those [S, N, V, 3]."""

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -213,7 +213,7 @@ class VSRDLabeler:
         which = [kinds.index(self.config.box.sizes[name].body) for name in targets.class_names]
         return Start(boxes, self._fields.hypernetwork, self._fields.embeddings[which])
 
-    def _fits(self, group: GroupFrames, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
+    def _fits(self, group: PreparedGroup, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
         if not all(np.isfinite(values).all() for values in found.arrays()):
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
@@ -250,11 +250,11 @@ class VSRDLabeler:
             )
         return fits
 
-    def _motions(self, group: GroupFrames, bodies: "GroupBodies", T_world_ref: np.ndarray) -> dict[int, Motion]:
+    def _motions(self, group: PreparedGroup, bodies: "GroupBodies", T_world_ref: np.ndarray) -> dict[int, Motion]:
         """Motions over all labelled frames of those instances that move, by their rows."""
         if bodies.motions is None:
             return {}
-        way = _evidence(cast(PreparedGroup, group)).way
+        way = _evidence(group).way
         assert way is not None
         return {
             row: way.motion(bodies.motions, place, T_world_ref)
@@ -340,9 +340,10 @@ class _Way:
         """The motion of one body over all labelled frames."""
         centers, yaws, velocities = motions.at(place, self.times)
         half_extents = motions.fit.half_extents[place].double().numpy()
+        ahead = np.stack([np.sin(yaws), np.zeros_like(yaws), np.cos(yaws)], axis=-1)
         return Motion(
             frames=self.frames,
-            boxes=_in_world(T_world_ref, centers, np.repeat(half_extents[None], len(yaws), axis=0), yaws),
+            boxes=_in_world(T_world_ref, centers, np.repeat(half_extents[None], len(yaws), axis=0), ahead),
             velocities=(velocities @ T_world_ref[:3, :3].T)[:, :2] * self.seconds,
         )
 
@@ -351,12 +352,12 @@ def _in_world(
     T_world_ref: np.ndarray,  # [4, 4]
     locations: np.ndarray,  # [N, 3] metres
     half_extents: np.ndarray,  # [N, 3] metres: half of width, height, length
-    yaws: np.ndarray,  # [N] radians about y, 0 facing +z
+    ahead: np.ndarray,  # [N, 3] unit vectors along their lengths
 ) -> UprightBoxes:
     """Boxes [N] of the reference frame in the world."""
-    forward = np.stack([np.sin(yaws), np.zeros_like(yaws), np.cos(yaws)], axis=-1) @ T_world_ref[:3, :3].T
-    yaws_world = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
-    return UprightBoxes(rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws_world)
+    forward = ahead @ T_world_ref[:3, :3].T
+    yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
+    return UprightBoxes(rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws)
 
 
 @dataclass(frozen=True)
@@ -407,9 +408,7 @@ class _Found:
 
     def in_world(self, T_world_ref: np.ndarray) -> UprightBoxes:
         """The boxes [N] in the world."""
-        forward = self.R_ref_obj[:, :, 2] @ T_world_ref[:3, :3].T
-        yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
-        return UprightBoxes(rigid.apply(T_world_ref, self.locations), 2 * self.half_extents[:, [2, 0, 1]], yaws)
+        return _in_world(T_world_ref, self.locations, self.half_extents, self.R_ref_obj[:, :, 2])
 
 
 def bearing_spread_deg(

@@ -9,6 +9,7 @@ curvatures, slopes), D unknowns of the body and its motion. Frame `ref` (x right
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -81,6 +82,7 @@ class Timeline(Rows):
             weights[..., -2:] += torch.cat([-after, after], dim=-1)
         return weights
 
+    @cached_property
     def integrals(self) -> Tensor:
         """Integrals [N, G, G] from the middle to each grid time."""
         sums = torch.ones(GRID, GRID).to(self.steps).tril()
@@ -92,7 +94,7 @@ class Timeline(Rows):
         speeds, curvatures, slopes = (
             torch.einsum("ngq,snq->sng", self.hats, values) for values in motion.chunk(3, dim=-1)
         )
-        integrals, weights = self.integrals(), self.weights(times)
+        integrals, weights = self.integrals, self.weights(times)
         to_times = self.weights(times, goes_on=True) @ integrals  # [N, T, G]
 
         def integrated(values: Tensor) -> Tensor:  # [S, N, G, ...] -> [S, N, G, ...]
@@ -181,6 +183,6 @@ class MovingProblem(Problem):
         return jacobian
 
     def _feet(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        residuals, _, jacobian = super()._feet(x)
+        residuals, _, down = super()._feet(x)
         weights = self.usable / self.usable.sum(dim=1, keepdim=True).clamp(min=1)
-        return residuals, weights.expand_as(residuals).to(residuals), jacobian
+        return residuals, weights.expand_as(residuals).to(residuals), down
