@@ -13,5 +13,5 @@ def test_the_command_asks_for_what_evaluation_asks_for():
     context = click.Context(main)
     command = main.get_command(context, "evaluate")
     assert command is not None
-    (option,) = [option for option in command.get_params(context) if option.name == "max_range"]
+    (option,) = [option for option in command.params if option.name == "max_range"]
     assert option.default == MAX_RANGE == 40.0
