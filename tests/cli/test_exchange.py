@@ -64,7 +64,11 @@ def test_the_page_on_formats_has_each_of_them_and_no_other_option():
     context = click.Context(main)
     known = set()
     for entry in (main.get_command(context, name) for name in ("export", "import")):
-        known.update(option for parameter in entry.params for option in parameter.opts)
+        known.update(
+            option
+            for parameter in entry.get_params(click.Context(entry, **main.context_settings))
+            for option in parameter.opts
+        )
     assert set(re.findall(r"(?<![-\w])(--[a-z][a-z-]+)", page)) <= known
 
 

@@ -23,7 +23,7 @@ def commands(group=main, path=()):
 )
 def test_every_command_and_option_is_documented(command, path, entry):
     assert entry.help
-    for parameter in entry.params:
+    for parameter in entry.get_params(click.Context(entry, **main.context_settings)):
         assert isinstance(parameter, click.Argument) or parameter.help, parameter.name
     result = command(*path, "--help")
     assert result.exit_code == 0

@@ -42,7 +42,9 @@ def test_options_in_the_text_exist():
     named = set(re.findall(r"`(--[a-z-]+)", README))
     main.list_commands(click.Context(main))  # from now on it has those of labelers and kinds as well
     commands = [*main.commands.values(), *main.commands["visualize"].commands.values()]  # pyright: ignore
-    parameters = [parameter for one in commands for parameter in one.params]
+    parameters = [
+        parameter for one in commands for parameter in one.get_params(click.Context(one, **main.context_settings))
+    ]
     known = {option for parameter in parameters for option in parameter.opts}
     assert named and named <= known
 

@@ -10,8 +10,8 @@ def test_what_is_labelled_is_what_is_asked_for():
 
 
 def test_the_command_asks_for_what_evaluation_asks_for():
-    context = click.Context(main)
+    context = click.Context(main, **main.context_settings)  # click keeps the help option made for the first one
     command = main.get_command(context, "evaluate")
     assert command is not None
-    (option,) = [option for option in command.params if option.name == "max_range"]
+    (option,) = [option for option in command.get_params(context) if option.name == "max_range"]
     assert option.default == MAX_RANGE == 40.0
