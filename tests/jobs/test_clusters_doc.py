@@ -17,7 +17,7 @@ from command_lines import parse_ray, parse_vsrd_ray
 from ray_head import JOBS, REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "clusters.md").read_text()
-README = (REPOSITORY / "README.md").read_text()
+FIGURES = (REPOSITORY / "docs" / "figures.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 LINES = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 OTHERS = {"aws", "docker", "export", "helm", "kubectl", "pip", "sbatch"}
@@ -141,10 +141,10 @@ def test_costs_follow_from_seconds_a_frame():
         assert (on_demand, spot) == (f"{exact * ON_DEMAND:.2f}", f"{exact * SPOT:.2f}")
 
 
-def test_seconds_a_frame_are_the_readmes():
-    """The column `s a labelled frame` of the README's table of costs."""
+def test_seconds_per_frame_are_those_of_the_figures():
+    """The column `s per labelled frame` of the table of costs in docs/figures.md."""
     measured: dict[str, Any] = {}
-    for cells in (row.split("|") for row in README.splitlines() if row.count("|") == 14):
+    for cells in (row.split("|") for row in FIGURES.splitlines() if row.count("|") == 14):
         measured.setdefault(cells[2].strip().strip("`"), set()).add(cells[6].strip().replace(",", ""))
     names = {"kitti360_vsrd": "published"}
     for name, seconds, *_ in costs():
