@@ -99,7 +99,7 @@ def comments_in(model: type[BaseModel]) -> dict[str, str]:
 
 def columns_page() -> Iterator[str]:
     """Tables of the columns of each kind of label."""
-    yield "# Columns\n\nRows of a drive lie in the folder `sequence=NAME`. [Outputs](../outputs.md) says what they mean.\n"
+    yield "# Columns\n\nRows of a drive lie in the folder `sequence=NAME`. See [outputs](../outputs.md).\n"
     for kind in installed_kinds():
         yield f"\n## {kind.name}\n\n{kind.summary}: `OUTPUT/{kind.table.folder}/`\n\n| column | type |\n|---|---|\n"
         yield from (f"| `{field.name}` | {field.type} |\n" for field in kind.table.schema)
