@@ -11,6 +11,7 @@ import pyarrow as pa
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.identity import identity_of
 from vsrd_ray.data.placement import check_placement
+from vsrd_ray.datasets.base import fingerprint_with, open_with
 from vsrd_ray.errors import InputError, VSRDRayError, explained, one_line
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import plan_drive
@@ -78,7 +79,7 @@ class Planner:
         """A drive to plan, what is odd about it, its fingerprint, and the index of its present files, if any."""
         root, dataset, cameras = self.job.request.root, self.job.dataset, self.job.cameras
         try:
-            digest = dataset.fingerprint(root, name, cameras)
+            digest = fingerprint_with(dataset, root, name, cameras, self.job.request.given)
         except FileNotFoundError:
             digest = ""  # what is missing is told of when the drive is opened
         num_groups = self.sink.finished_groups(name, cameras[0], digest) if name in self.known else None
@@ -94,7 +95,7 @@ class Planner:
             InputError: it cannot be opened, lacks a layer, or has poses that no camera on a vehicle has.
         """
         dataset, root = self.job.dataset, self.job.request.root
-        drive = dataset.open(root, name, self.job.cameras)
+        drive = open_with(dataset, root, name, self.job.cameras, self.job.request.given)
         for layer in self.job.needs.layers:
             if not any(drive.layers.get(layer, {}).values()):
                 raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))

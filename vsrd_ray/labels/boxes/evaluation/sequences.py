@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.truth import BOXES, TruthBoxes
-from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
@@ -19,7 +18,7 @@ from vsrd_ray.labels.boxes.parquet import FOLDER, Preference, read_labels, read_
 from vsrd_ray.labels.boxes.selection import check_poses
 from vsrd_ray.labels.boxes.truth import true_rows
 from vsrd_ray.labels.boxes.windows import windows
-from vsrd_ray.runs.folder import check_files, group_frames, num_failed_groups, read_index, sequence_labels
+from vsrd_ray.runs.folder import RunFolder, check_files, group_frames, num_failed_groups, read_index, sequence_labels
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
 
@@ -117,7 +116,7 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
     corrected = set() if criteria.prefer == "auto" else read_reviewed(output).get((name, criteria.camera), set())
     frames = sorted(corrected.union(group_frames(groups, sequence=name)))
     is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
-    sequence = open_drive(root, name, criteria.camera)
+    sequence = RunFolder(output, root).drive(name)
     check_poses(sequence, frames)
     return _Opened(
         sequence=sequence,
