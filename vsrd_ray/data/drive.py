@@ -104,6 +104,7 @@ class Drive:
     cameras: Mapping[str, Camera]  # those that it was opened with, by name
     layers: Mapping[str, Mapping[str, tuple[int, ...]]]  # layer -> sensor -> frames that have it, ascending
     lidars: Mapping[str, Lidar] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
     sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
 
     @property

@@ -6,7 +6,6 @@ A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an en
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any, Protocol, cast, runtime_checkable
 from unicodedata import normalize
 
@@ -14,10 +13,10 @@ import numpy as np
 
 from vsrd_ray import plugins
 from vsrd_ray.data.classes import ClassTable
-from vsrd_ray.data.drive import MASKS, Drive
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.given import NOTHING_GIVEN, Given
 from vsrd_ray.errors import InputError, nearest_name
-from vsrd_ray.masks.given import given_masks, stamp_of_masks
+from vsrd_ray.masks.given import stamp_of_masks, with_masks
 from vsrd_ray.storage import Location
 
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
@@ -182,16 +181,14 @@ def open_drive(
 
 
 def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> Drive:
-    """`Dataset.open`, with what is given laid over it. Masks that are given are of the first camera.
+    """`Dataset.open`, with what is given laid over it.
 
     Raises:
         InputError: see `Dataset.open`; or what is given cannot be used.
     """
     drive = dataset.open(root, name, cameras)
     if given.masks is not None:
-        source, frames = given_masks(given.masks, given.masks_format, drive)
-        layers = {**drive.layers, MASKS: {cameras[0]: frames}}
-        drive = replace(drive, layers=layers, sources={**drive.sources, MASKS: source})
+        drive = with_masks(drive, given.masks, given.masks_format)
     return drive
 
 

@@ -1,18 +1,14 @@
-"""What a format of masks is, and what it makes of a file or folder.
-
-Shapes: H x W pixels of the image, h x w of the part of it that holds a mask.
-"""
+"""What a format of masks is, and what it makes of a file or folder."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-import numpy as np
-
-from vsrd_ray.data.classes import IDS_PER_CLASS, ClassTable
+from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.errors import InputError, one_line
+from vsrd_ray.masks.rle import Part
 from vsrd_ray.storage import Location, folders_in, is_folder, names_in, read_bytes
 
 HEAD = 4096  # bytes of a file that detection may look at
@@ -24,18 +20,26 @@ class Mask:
 
     class_name: str | None  # of the dataset's table; None: unknown, such as a crowd, which may be anything
     number: int | None  # of the instance in its class, over all frames, 1..999; 0: stuff; None: nobody knows yet
-    left: int  # px, of the first column of `pixels` in the image
-    top: int  # px, of its first row
-    pixels: np.ndarray  # [h, w] bool
+    part: Part  # its pixels
     score: float = 1.0
 
 
 class MaskFile(Protocol):
-    """An opened file or folder of masks of one drive. It may be as large as it needs: it is not sent to workers."""
+    """An opened file or folder of masks of one camera. It may be as large as it needs: it is not sent to workers."""
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frames, ascending, of which it tells which instances they show, if any."""
+        """Numbers of frames, ascending, of which it tells which instances they show, if any."""
+        ...
+
+    @property
+    def images(self) -> Mapping[str, int]:
+        """Its numbers of frames by their images' names without folder and suffix; empty where it has no such names."""
+        ...
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Classes of its own of which the dataset has none: their masks are unknown."""
         ...
 
     @property
@@ -106,6 +110,7 @@ class Drive:
     """What a format may have to know of the drive whose masks it reads."""
 
     name: str
+    camera: str
     classes: ClassTable  # of the dataset
 
 
@@ -117,43 +122,3 @@ class MaskFormat:
     summary: str  # one line
     recognises: Callable[[Content], bool]  # whether a file or folder is in this format
     open: Callable[[Content, Drive], MaskFile]  # raises InputError
-
-
-def class_of(text: str, classes: ClassTable) -> str | None:
-    """The class that the dataset calls so, or that has this name in another format; None where none or several do."""
-    if text in classes:
-        return text
-    plain = text.casefold().replace("_", " ").strip()
-    called = [
-        one.name
-        for one in classes
-        if plain in {name.casefold() for name in (one.name, *one.names.values(), *one.synonyms)}
-    ]
-    return called[0] if len(called) == 1 else None
-
-
-def numbering(pairs: Iterable[tuple[str | None, int]], place: Location) -> dict[tuple[str, int], int]:
-    """Numbers 1..999 of instances in their class, by class and id of the file.
-
-    Ids that are such numbers stay; the others get what is free, in ascending order.
-
-    Raises:
-        InputError: a class has more instances than there are numbers.
-    """
-    ids: dict[str, set[int]] = {}
-    for class_name, number in pairs:
-        if class_name is not None:
-            ids.setdefault(class_name, set()).add(number)
-    numbers: dict[tuple[str, int], int] = {}
-    for class_name, found in ids.items():
-        if len(found) >= IDS_PER_CLASS:
-            most = IDS_PER_CLASS - 1
-            raise InputError(
-                f"{place}: {len(found)} instances of {class_name}, and a drive may have {most}: split the drive, or "
-                "join the tracks of one object"
-            )
-        kept = {one for one in found if 0 < one < IDS_PER_CLASS}
-        free = iter(sorted(set(range(1, IDS_PER_CLASS)) - kept))
-        for one in sorted(found):
-            numbers[class_name, one] = one if one in kept else next(free)
-    return numbers

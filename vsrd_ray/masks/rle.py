@@ -1,15 +1,46 @@
 """COCO's run-length encoding, checked before it is decoded: a broken one is an error and never a wrong mask."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Part:
+    """A mask where it is not empty."""
+
+    left: int  # px, of the first column in the image
+    top: int  # px, of the first row
+    pixels: np.ndarray  # [h, w] bool
+
+
+@dataclass(frozen=True)
+class BoxRuns:
+    """Runs row by row through a box of the image, zeros first, as CVAT has them."""
+
+    runs: list[int]
+    left: int  # px
+    top: int
+    width: int
+    height: int
+
+    def decoded(self) -> Part:
+        """The mask.
+
+        Raises:
+            ValueError: the runs do not fill the box.
+        """
+        runs = checked(np.array(self.runs), (self.height, self.width))
+        values = np.arange(len(runs)) % 2 == 1
+        return Part(self.left, self.top, np.repeat(values, runs).reshape(self.height, self.width))
+
+
 def decode(
     counts: bytes | str | list[int],
     size: tuple[int, int],  # (height, width) px
-) -> np.ndarray:
-    """The mask [H, W] bool of runs down the columns, zeros first.
+) -> Part:
+    """The mask of runs down the columns of an image, zeros first; in the columns that it touches alone.
 
     Args:
         counts: the runs, as a list or in COCO's compressed text.
@@ -18,20 +49,38 @@ def decode(
     Raises:
         ValueError: the text is broken, or the runs do not fill the image.
     """
+    height, _ = size
+    is_list = isinstance(counts, list)
+    runs = np.array(counts) if is_list else parse_counts(counts.encode() if isinstance(counts, str) else counts)
+    runs = checked(runs, size)
+    ends = runs.cumsum()
+    seen = np.flatnonzero(runs[1::2])
+    if not len(seen):
+        return Part(0, 0, np.zeros((0, 0), dtype=bool))
+    first, last = 2 * seen[0] + 1, 2 * seen[-1] + 1
+    left, right = ends[first - 1] // height, (ends[last] - 1) // height
+    inner = runs[first : last + 1]
+    before, after = ends[first - 1] - left * height, (right + 1) * height - ends[last]
+    values = np.arange(len(inner) + 2) % 2 == 1
+    pixels = np.repeat(values, np.concatenate([[before], inner, [after]])).reshape(-1, height).T
+    rows = np.flatnonzero(pixels.any(axis=1))
+    return Part(int(left), int(rows[0]), np.ascontiguousarray(pixels[rows[0] : rows[-1] + 1]))
+
+
+def checked(runs: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The runs [R] int64, if they fill an image.
+
+    Raises:
+        ValueError: they do not.
+    """
     height, width = size
-    if isinstance(counts, list):
-        runs = np.array(counts)
-        if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "iu"):
-            raise ValueError("runs that are no whole numbers")
-        runs = runs.astype(np.int64)
-    else:
-        runs = parse_counts(counts.encode("ascii") if isinstance(counts, str) else counts)
-    if runs.size and runs.min() < 0:
+    if runs.ndim != 1 or runs.dtype.kind not in "iu":
+        raise ValueError("runs that are no whole numbers")
+    if runs.min() < 0:
         raise ValueError("a run of negative length")
     if (total := int(runs.sum())) != height * width:
-        raise ValueError(f"runs of {total} px in all for an image of {width} x {height}")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(width, height).T
+        raise ValueError(f"runs of {total} px in all for {width} x {height} px")
+    return runs.astype(np.int64)
 
 
 def parse_counts(text: bytes) -> np.ndarray:

@@ -5,14 +5,13 @@ MOTS counts numbers from 0, instance maps from 1: object 1000 (car 0) becomes th
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.errors import InputError
 from vsrd_ray.masks import rle
-from vsrd_ray.masks.base import Content, Drive, Mask, MaskFormat, class_of
+from vsrd_ray.masks.base import Content, Drive, Mask, MaskFormat
+from vsrd_ray.masks.classes import classes_of, strange_among
 from vsrd_ray.storage import Location, read_bytes
 
 CLASSES = {1: "car", 2: "pedestrian"}
@@ -28,7 +27,9 @@ class _File:
     data: bytes
     lines: Mapping[int, list[tuple[int, int, int]]]  # frame -> first and last byte, and number of the line
     class_names: Mapping[int, str | None]
+    strange: tuple[str, ...]
     has_ids: bool = True
+    images: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -44,27 +45,15 @@ class _File:
                 raise InputError(f"{self.location}, line {line}: masks of two sizes in frame {frame}: mend the file")
             size = int(width), int(height)
             try:
-                pixels = rle.decode(counts, (int(height), int(width)))
+                part = rle.decode(counts, (int(height), int(width)))
             except ValueError as error:
                 raise InputError(f"{self.location}, line {line}: a broken mask ({error}): restore the file") from error
-            masks.append(mots_mask(int(class_number), int(number), pixels, self.class_names))
+            masks.append(Mask(self.class_names[int(class_number)], int(number) % IDS_PER_CLASS + 1, part))
         return size, masks
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""
         return self.location
-
-
-def mots_mask(
-    class_number: int, number: int, pixels: np.ndarray, names: Mapping[int, str | None], *, left: int = 0, top: int = 0
-) -> Mask:
-    """A mask of MOTS: unknown where it is to be ignored, or of a class that the dataset does not have."""
-    return Mask(names[class_number], number % IDS_PER_CLASS + 1, left, top, pixels)
-
-
-def names_in(drive: Drive) -> dict[int, str | None]:
-    """The dataset's names of MOTS's classes."""
-    return {number: class_of(name, drive.classes) for number, name in CLASSES.items()} | {IGNORE: None}
 
 
 def _recognises(content: Content) -> bool:
@@ -88,7 +77,9 @@ def _open(content: Content, drive: Drive) -> _File:
                 )
             seen.add((frame, number))
         lines.setdefault(frame, []).append((first, first + len(text), count))
-    return _File(content.location, data, lines, names_in(drive))
+    own = classes_of(CLASSES.values(), drive.classes)
+    names = {number: own[name] for number, name in CLASSES.items()} | {IGNORE: None}
+    return _File(content.location, data, lines, names, strange_among(own))
 
 
 def _checked(text: bytes, place: str) -> tuple[int, int]:
