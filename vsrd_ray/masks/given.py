@@ -86,6 +86,8 @@ class GivenMasks:
 
     def _found(self, drive: drives.Drive, sensor: str, frame: int) -> tuple[MaskFile, int]:
         """The file of a camera, and its own number of a frame."""
+        if not drive.has(MASKS, sensor, frame):
+            raise InputError(f"--masks: none of frame {frame} of {drive.name}, {sensor}: give masks of more frames")
         place = self.places[sensor]
         opened = place.opened(drive, sensor)
         return opened, opened.images[_image_name(drive, sensor, frame)] if place.is_by_name else frame
@@ -106,9 +108,9 @@ def with_masks(drive: drives.Drive, masks: Location, format: str | None) -> driv
     frames: dict[str, tuple[int, ...]] = {}
     warnings = list(drive.warnings)
     for camera, location in _by_camera(masks, drive):
-        content = Content(location)
-        name = _format_of(content) if format is None else _format_named(format).name
-        place = _Place(absolute(location), name, _stamp(location))
+        stamp = _stamp(location)
+        name = _format_of(Content(location)) if format is None else _format_named(format).name
+        place = _Place(absolute(location), name, stamp)
         opened = place.opened(drive, camera)
         by_name = _frames_by_name(drive, camera, opened.images)
         frames[camera] = tuple(sorted(by_name or opened.frames))
