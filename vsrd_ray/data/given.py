@@ -1,12 +1,9 @@
 """What a user gives a drive from outside its dataset, such as masks in a file of another format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from vsrd_ray.storage import Location, absolute, open_location, relative
-
-_PLACES = ("masks",)  # fields that are locations
 
 
 @dataclass(frozen=True)
@@ -19,22 +16,19 @@ class Given:
 
     def __bool__(self) -> bool:
         """Whether anything is given."""
-        return any(getattr(self, one.name) is not None for one in fields(self))
+        return self != NOTHING_GIVEN
 
     def record(self, root: Location) -> dict[str, str]:
         """What a manifest holds of it: places below ROOT by their way from there, so that both can move together."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {
-            name: _from(root, value) if name in _PLACES else value
-            for name, value in values.items()
-            if value is not None
-        }
+        masks = None if self.masks is None else _from(root, self.masks)
+        values = {"masks": masks, "masks_format": self.masks_format, "poses": self.poses}
+        return {name: value for name, value in values.items() if value is not None}
 
     @staticmethod
-    def recorded(record: Mapping[str, Any], root: Location) -> "Given":
+    def recorded(record: Mapping[str, str], root: Location) -> "Given":
         """The same of what a manifest holds, beside a ROOT that may lie elsewhere now."""
-        known = {one.name: record[one.name] for one in fields(Given) if one.name in record}
-        return Given(**{name: _at(root, value) if name in _PLACES else value for name, value in known.items()})
+        masks = record.get("masks")
+        return Given(None if masks is None else _at(root, masks), record.get("masks_format"), record.get("poses"))
 
 
 NOTHING_GIVEN = Given()

@@ -59,7 +59,7 @@ def _results(content: Content, drive: Drive) -> RowFile:
         frame = entry(one, "image_id", int, f"{place}, {where}")
         annotations.append(_annotation(one, frame, _COCO, place, where))
         size = entry(entry(one, "segmentation", dict, f"{place}, {where}"), "size", list, f"{place}, {where}")
-        sides = dict(zip(("height", "width"), size, strict=False))
+        sides: dict[str, Any] = dict(zip(("height", "width"), size, strict=False))
         sizes.setdefault(frame, size_of(sides, f"{place}, {where}"))
     return row_file(content.location, annotations, sizes, drive.classes)
 
