@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ from vsrd_ray.data.given import Given
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labels.boxes.evaluation.sequences import unknown_regions
+from vsrd_ray.masks.given import formats
 from vsrd_ray.runs.folder import RunFolder
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
@@ -169,6 +172,22 @@ def test_one_file_is_no_masks_of_two_drives(bare, without, tmp_path):
     settings = [word for setting in QUICK for word in ("--set", setting)]
     vsrd_ray(*words, folder, "--sequence", "all", *settings)
     assert inputs_of(tmp_path / "output")["sequences"] == [second]  # whose masks are there
+
+
+def test_every_command_of_the_page_runs(bare, without, tmp_path, monkeypatch):
+    """With masks where it says that they are; labels are of the first group alone."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(without, "street", copy_function=shutil.copy2)
+    mask_files.write(bare[1], tmp_path, "coco")
+    mask_files.write(bare[1], tmp_path / "mots", "kitti-mots-txt").rename(tmp_path / "mots" / "0001.txt")
+    page = (Path(__file__).parents[2] / "docs" / "own_masks.md").read_text()
+    (block,) = re.findall(r"^```sh\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    for program, *words in map(shlex.split, block.splitlines()):
+        assert program == "vsrd-ray"
+        vsrd_ray(*words, *([*settings, "--serial"] if words[0] == "label" else []))
+    table = page[page.index("## Formats") : page.index("## What becomes")]
+    assert set(re.findall(r"^\| `([a-z][a-z0-9-]*)`", table, flags=re.MULTILINE)) == set(formats())
 
 
 def test_an_image_of_another_size_leaves_the_drive_out_by_name(bare, without, tmp_path):

@@ -43,7 +43,7 @@ class JsonLines(logging.Formatter):
 @click.option("--classes", callback=optional_list, help="Classes, with commas between them.  [default: car, for boxes]")
 @click.option("--camera", help="Which camera.  [default: the dataset's first, image_00 of KITTI-360]")
 @click.option("--masks", type=PATH, help="File or folder of instance masks, in place of the dataset's.")
-@click.option("--masks-format", metavar="NAME", help="Of --masks: see docs/masks.md.  [default: by its content]")
+@click.option("--masks-format", metavar="NAME", help="Of --masks: see docs/own_masks.md.  [default: by its content]")
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
