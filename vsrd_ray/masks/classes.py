@@ -6,6 +6,7 @@ from vsrd_ray.data.classes import IDS_PER_CLASS, ClassTable
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location
 
+MANIFEST = "manifest.json"  # of the output folder of a run
 # Cityscapes' labels in the order of their numbers, then KITTI-360's.
 CITYSCAPES = (
     *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road"),

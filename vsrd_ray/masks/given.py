@@ -20,9 +20,9 @@ from vsrd_ray.data.classes import UNKNOWN, ClassTable
 from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS
 from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.masks.base import Content, Drive, Mask, MaskFile, MaskFormat
+from vsrd_ray.masks.classes import MANIFEST
 from vsrd_ray.storage import Location, absolute, files_below, folders_in, is_folder, names_in, relative, size_and_stamp
 
-_MANIFEST = "manifest.json"  # of the output folder of a run
 _OPEN = 8  # files and folders of masks that a process keeps opened
 
 
@@ -225,6 +225,8 @@ def _named(masks: Location, name: str) -> Location | None:
     """
     if not is_folder(masks):
         return None
+    if MANIFEST in names_in(masks):
+        return masks if f"sequence={name}" in folders_in(masks / "masks") else None
     if name in folders_in(masks):
         return masks / name
     files = [file for file in names_in(masks) if file == name or file.rpartition(".")[0] == name]
@@ -234,13 +236,15 @@ def _named(masks: Location, name: str) -> Location | None:
 
 
 def _stamp(location: Location) -> str:
-    """Of a file, its size and time; of a folder, those of the files in it."""
+    """Of a file, its size and time; of a folder, those of the files in it; of a run, those of its masks."""
     if not is_folder(location):
         try:
             return "-".join(map(str, size_and_stamp(location)))
         except FileNotFoundError:
             raise InputError(f"--masks {location}: no such file or folder: check the path") from None
-    files = [(relative(file, location), *size_and_stamp(file)) for file in files_below(location)]
+    folders = [location / name for name in ("masks", "groups")] if MANIFEST in names_in(location) else [location]
+    found = [file for folder in folders for file in files_below(folder)]
+    files = [(relative(file, location), *size_and_stamp(file)) for file in found]
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
@@ -284,8 +288,6 @@ def _format_of(content: Content) -> str:
     """The name of the one format that a file or folder is in."""
     if not content.is_folder and not content.head.strip():
         raise InputError(f"--masks {content.location}: an empty file: give one with masks")
-    if _MANIFEST in content.names:
-        raise InputError(f"--masks {content.location}: the output folder of a run, and it holds no masks: give masks")
     found = [name for name, spec in formats().items() if spec.recognises(content)]
     if len(found) != 1:
         what = f"may be {' or '.join(found)}" if found else "is in no format that is known"

@@ -38,6 +38,7 @@ class RowFile:
     has_ids: bool
     strange: tuple[str, ...]
     images: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[int, Location] = field(default_factory=dict)  # by frame, where there is more than one
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -59,7 +60,7 @@ class RowFile:
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""
-        return self.location
+        return self.files.get(frame, self.location)
 
 
 def decoded(

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.masks import encode_rle
+from vsrd_ray.labels.masks.schema import SCHEMA, encoded
+from vsrd_ray.runs.schema import GROUP_SCHEMA
+from vsrd_ray.storage.atomic import write_parquet
 
 CLASS_NAMES = {26: "car", 24: "person", 7: "road", 12: "building"}
 MOTS = {26: 1, 24: 2}
@@ -170,6 +174,23 @@ FRAMES = {
     "vsrd": _vsrd,
     "pointsam": _pointsam,
 }
+
+
+def write_run(maps, output: Path, *, sequence: str, camera: str = "image_00", status: str = "complete") -> Path:
+    """OUTPUT of a run that made masks: rows, marks of groups, and what of the manifest counts."""
+    rows, marks = [], []
+    for frame, instance_map in maps.items():
+        for number, (class_number, _, mask) in enumerate(instances(instance_map)):
+            row = {"frame": frame, "camera": camera, "detection": number, "class_name": CLASS_NAMES[class_number]}
+            rows.append(row | {"score": 0.5 + number / 100, "group_id": f"g{frame}"} | encoded(mask))
+        marks.append(
+            {"group_id": f"g{frame}", "sequence": sequence, "target_frame": frame, "frames": [frame], "status": "ok"}
+        )
+    marks.append({"group_id": "g99", "sequence": sequence, "target_frame": 99, "frames": [99], "status": "failed"})
+    write_parquet(pa.Table.from_pylist(rows, schema=SCHEMA), output / "masks" / f"sequence={sequence}" / "a.parquet")
+    write_parquet(pa.Table.from_pylist(marks, schema=GROUP_SCHEMA), output / "groups" / "a.parquet")
+    (output / "manifest.json").write_text(json.dumps({"status": status}))
+    return output
 
 
 def write_png(path: Path, values: np.ndarray) -> None:

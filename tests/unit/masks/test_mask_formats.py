@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,13 @@ from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.masks.given import check_tracks, formats, with_masks
+from vsrd_ray.masks.given import check_masks_of, check_tracks, formats, stamp_of_masks, with_masks
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 CAMERA = "image_00"
 HEIGHT, WIDTH = 24, 40
 TRACKED = ("coco", "cvat", "kitti-mots-png", "kitti-mots-txt", "kitti360", "vsrd", "youtube-vis")
-UNTRACKED = ("cityscapes", "pointsam")
+UNTRACKED = ("cityscapes", "pointsam", "run")
 
 
 def a_map(*things):
@@ -349,12 +350,49 @@ def test_what_is_in_no_format_is_refused(drive, tmp_path, *, name, content, form
 def test_what_is_not_there_and_what_holds_no_masks_is_refused(drive, tmp_path):
     with pytest.raises(InputError, match="no such file or folder: check the path"):
         with_masks(drive, tmp_path / "nothing", None)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "manifest.json").write_text("{}")
-    with pytest.raises(InputError, match="the output folder of a run, and it holds no masks"):
-        with_masks(drive, tmp_path / "run", None)
     with pytest.raises(InputError, match="none of frame 6 of"):
         with_masks(drive, mask_files.write(MAPS, tmp_path, "coco"), None).read(MASKS, CAMERA, 6)
+
+
+def test_the_output_of_a_run_that_made_masks_is_read(drive, tmp_path):
+    known = {frame: np.where(one == UNKNOWN, 0, one) for frame, one in MAPS.items()}
+    output = mask_files.write_run(known, tmp_path / "made", sequence=SEQUENCE)
+    drive = with_masks(drive, output, None)
+    assert drive.sources[MASKS].places[CAMERA].format == "run"
+    assert drive.mask_frames == (2, 3, 4, 5)  # without the group that failed
+    for frame, expected in known.items():
+        found = drive.read(MASKS, CAMERA, frame)
+        np.testing.assert_array_equal(found // 1000, expected // 1000)
+        assert len(np.unique(found)) == len(np.unique(expected))
+        assert drive.file(MASKS, CAMERA, frame).suffix == ".parquet"
+    masks = drive.sources[MASKS].opened(drive, CAMERA).masks(2)[1]
+    assert [mask.score for mask in masks] == pytest.approx([0.5, 0.51])
+    stamp = stamp_of_masks(output, SEQUENCE)
+    (output / "manifest.json").write_text(json.dumps({"status": "complete", "error": None}))
+    assert stamp_of_masks(output, SEQUENCE) == stamp  # its rows and marks count
+    check_masks_of(output, [SEQUENCE])
+    with pytest.raises(InputError, match="nothing there is named other"):
+        check_masks_of(output, [SEQUENCE, "other"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "manifest.json").write_text('{"status": "running"}'), "a run that is running: let it end"),
+        (lambda run: (run / "manifest.json").write_text("{}"), "not the manifest of a run"),
+        (lambda run: (run / "masks").rename(run / "labels"), "the output folder of a run that made no masks"),
+        (lambda run: (run / "groups" / "a.parquet").write_bytes(b"PAR1"), "cannot be read"),
+        (
+            lambda run: shutil.copy2(run / "groups" / "a.parquet", run / "masks" / f"sequence={SEQUENCE}"),
+            "without columns",
+        ),
+    ],
+)
+def test_a_run_without_whole_masks_is_refused(drive, tmp_path, spoil, message):
+    output = mask_files.write_run({4: MAPS[4]}, tmp_path / "made", sequence=SEQUENCE)
+    spoil(output)
+    with pytest.raises(InputError, match=message):
+        with_masks(drive, output, None)
 
 
 def test_a_folder_by_sequence_and_camera_gives_each_its_own(drive, tmp_path):
