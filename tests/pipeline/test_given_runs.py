@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
@@ -21,9 +22,11 @@ from vsrd_ray.cli import main
 from vsrd_ray.data.classes import IS_INSTANCE, UNKNOWN
 from vsrd_ray.data.drive import MASKS
 from vsrd_ray.data.given import Given
+from vsrd_ray.data.index import index_frames
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.labels.boxes.evaluation.sequences import unknown_regions
+from vsrd_ray.labels.boxes.identified import true_boxes
 from vsrd_ray.masks.given import formats
 from vsrd_ray.runs.folder import RunFolder
 
@@ -142,6 +145,38 @@ def test_what_is_ignored_is_known_to_evaluation_as_a_region(bare, tmp_path):
     row, *_ = unknown_regions(given, [2, 3]).to_pylist()
     assert (row["frame"], row["class_name"], row["box_left"], row["box_top"]) == (3, "unknown", 5, 10)
     assert unknown_regions(own, [2, 3]).num_rows == 0
+
+
+def test_truth_is_found_by_overlap_where_masks_have_ids_of_their_own(bare, tmp_path, caplog):
+    root, maps = bare
+    own = open_drive(root, SEQUENCE)
+    truth = own.truth("boxes")
+    ids = np.unique([value for one in maps.values() for value in np.unique(one) if value])
+    other = dict(zip(ids.tolist(), np.roll(ids, 1).tolist(), strict=True))  # each has the id of its neighbour
+    masks = mask_files.write(maps, tmp_path / "same", "coco")
+    given = open_drive(root, SEQUENCE, given=Given(masks=masks))
+    assert (
+        true_boxes(given, index_frames(given, given.mask_frames)).instance_ids.tolist() == truth.instance_ids.tolist()
+    )
+    assert not caplog.records
+
+    content = mask_files.coco(maps)
+    for one in content["annotations"]:
+        holder = one if "track_id" in one else one["attributes"]
+        holder["track_id"] = other[1000 * one["category_id"] + holder["track_id"]] % 1000
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    drive = open_drive(root, SEQUENCE, given=Given(masks=tmp_path / "other.json"))
+    index = index_frames(drive, drive.mask_frames)
+    found = true_boxes(drive, index)
+    assert "masks are numbered otherwise than the truth" in caplog.text
+    large = index.filter(pc.field("area") >= 128)
+    frames, shown = (large[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id"))
+    before = {new: old for old, new in other.items()}
+    expected = truth.find(np.array([before[one] for one in shown.tolist()]), frames)
+    places = found.find(shown, frames)
+    assert (expected >= 0).all() and (places >= 0).all()
+    np.testing.assert_array_equal(found.boxes[places].centers, truth.boxes[expected].centers)
+    assert len(set(found.instance_ids.tolist())) == len(set(truth.instance_ids.tolist()))
 
 
 def test_options_that_do_not_go_together_are_refused(bare, without, tmp_path):

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.index import INDEX_SCHEMA, SIDES
-from vsrd_ray.data.truth import BOXES, TruthBoxes
+from vsrd_ray.data.truth import TruthBoxes
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.kitti import UNKNOWN_NAME, kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.evaluation.precision import Verdicts
+from vsrd_ray.labels.boxes.identified import true_boxes
 from vsrd_ray.labels.boxes.parquet import FOLDER, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.selection import check_poses
 from vsrd_ray.labels.boxes.truth import true_rows
@@ -123,10 +124,11 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
     is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
     sequence = RunFolder(output, root).drive(name)
     check_poses(sequence, frames)
+    index = read_index(output, name)
     return _Opened(
         sequence=sequence,
-        truth=sequence.truth(BOXES),
-        index=read_index(output, name).filter(is_in_frames & pc.field("instance_id").is_valid()),
+        truth=true_boxes(sequence, index),
+        index=index.filter(is_in_frames & pc.field("instance_id").is_valid()),
         labels=labels.filter(is_in_frames),
         frames=frames,
         num_corrected_frames=len(corrected),
