@@ -15,6 +15,7 @@ from vsrd_ray.poses.check import MIN_STEP, check_steps
 
 _SHORTEST, _SHORT = 5.0, 50.0  # metres of a path that tells no scale, and of one that tells it to a percent or so
 _OFF = 0.01  # by which a scale may be off before labels suffer
+_UNLIKE = 0.2  # of a step, in the median: poses of one drive differ by a few hundredths
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Aligned:
     poses: dict[int, np.ndarray]  # frame -> T_world_cam [4, 4], metres
     ratio: float  # path of the others over that of these poses as they were given; NaN where that is not known
     length: float  # metres of the path that told it
+    off: float  # how far steps in the camera's axes differ, as a share of their lengths, in the median; NaN likewise
 
 
 def levelled(
@@ -47,13 +49,19 @@ def levelled(
         by: what the reference is, for messages.
 
     Raises:
-        InputError: there is a reference, and no frame has a pose of both.
+        InputError: there is a reference, and no frame has a pose of both, or they are of different drives or
+            conventions.
     """
     if not reference:
         return Posed(dict(given), (f"{place}: no {by} tells its scale: it has to be in metres, with z up.",))
     if not given.keys() & reference.keys():
         raise InputError(f"{place}: none of its {len(given)} frames has a pose by {by}: check that it is of this drive")
     aligned = align(given, reference, scaled=is_scaled)
+    if aligned.off > _UNLIKE:
+        raise InputError(
+            f"{place}: steps of the camera differ by {aligned.off:.0%} from those by {by}: check that it is of this "
+            "drive and its frames, and holds camera-to-world poses with x right, y down, z ahead"
+        )
     warnings: list[str] = []
     if np.isnan(aligned.ratio):
         warnings.append(f"{place}: the car hardly moves where there is {by}: whether the scale is right is not known.")
@@ -89,11 +97,12 @@ def align(given: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray], 
         raise ValueError("no frame has a pose of both")
     T_given_cam, T_world_cam = (np.stack([poses[frame] for frame in frames]) for poses in (given, reference))
     ratio, length = path_ratio(np.array(frames), T_given_cam[:, :3, 3], T_world_cam[:, :3, 3])
+    off = _disagreement(np.array(frames), T_given_cam, T_world_cam, ratio)
     scale = ratio if scaled and np.isfinite(ratio) else 1.0
     T_world_given = np.eye(4)
     T_world_given[:3, :3] = _rotation(T_world_cam[:, :3, :3] @ np.swapaxes(T_given_cam[:, :3, :3], -1, -2))
     T_world_given[:3, 3] = T_world_cam[0, :3, 3] - T_world_given[:3, :3] @ (scale * T_given_cam[0, :3, 3])
-    return Aligned({frame: T_world_given @ _scaled(pose, scale) for frame, pose in given.items()}, ratio, length)
+    return Aligned({frame: T_world_given @ _scaled(pose, scale) for frame, pose in given.items()}, ratio, length, off)
 
 
 def path_ratio(
@@ -109,6 +118,23 @@ def path_ratio(
     counts = (np.diff(frames) == 1) & (lengths > MIN_STEP)
     length, other = float(lengths[counts].sum()), float(others[counts].sum())
     return length / other if length >= _SHORTEST and other > 0 else float("nan"), length
+
+
+def _disagreement(
+    frames: np.ndarray,  # [F], ascending
+    T_given_cam: np.ndarray,  # [F, 4, 4]
+    T_world_cam: np.ndarray,  # [F, 4, 4]
+    ratio: float,
+) -> float:
+    """See `Aligned.off`."""
+    given, reference = (
+        np.einsum("nji,nj->ni", T[:-1, :3, :3], np.diff(T[:, :3, 3], axis=0)) for T in (T_given_cam, T_world_cam)
+    )
+    lengths = np.linalg.norm(reference, axis=-1)
+    counts = (np.diff(frames) == 1) & (lengths > MIN_STEP)
+    if np.isnan(ratio):
+        return float("nan")
+    return float(np.median(np.linalg.norm(ratio * given - reference, axis=-1)[counts] / lengths[counts]))
 
 
 def _scaled(pose: np.ndarray, scale: float) -> np.ndarray:

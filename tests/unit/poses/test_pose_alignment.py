@@ -93,6 +93,31 @@ def test_what_cannot_be_known_is_told():
         levelled(reference, {500: np.eye(4)}, is_scaled=True, place="orb.txt", by="OxTS")
 
 
+def opengl(poses):
+    return {frame: pose @ np.diag([1.0, -1, -1, 1]) for frame, pose in poses.items()}
+
+
+def stop_and_go(poses):
+    """The same way, fast and slow in turns."""
+    found, position = {}, poses[0][:3, 3]
+    for frame, pose in poses.items():
+        found[frame] = pose.copy()
+        found[frame][:3, 3] = position
+        position = position + (0.4 + 1.2 * (frame % 20 < 10)) * pose[:3, 2]
+    return found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda poses: {frame: inverse(pose) for frame, pose in poses.items()}, opengl, stop_and_go],
+    ids=["world to camera", "axes of OpenGL", "another drive"],
+)
+def test_poses_of_other_conventions_or_drives_are_refused(wrong):
+    reference = drive(80)
+    with pytest.raises(InputError, match=r"steps of the camera differ by \d+% from those by OxTS: check"):
+        levelled(wrong(moved(reference, np.eye(3), 1.0)), reference, is_scaled=True, place="orb.txt", by="OxTS")
+
+
 @pytest.mark.parametrize("noise", [0.01, 0.05])
 def test_jitter_is_the_noise_of_steps(noise):
     found = jitter(drive(1000, noise=noise))

@@ -70,7 +70,9 @@ def test_truth_follows_the_poses_of_the_drive(raw, tmp_path):
 
 def test_tracklets_stand_on_their_bottoms_in_the_lidars_frame(raw):
     file = paths.tracklets_file(raw, NAME)
-    file.write_text(tracklets(tracklet("Van", [(20 - step, 2, -1.7) for step in range(4)]), tracklet("Car", [(9, 0, 0)], rx=0.3)))
+    file.write_text(
+        tracklets(tracklet("Van", [(20 - step, 2, -1.7) for step in range(4)]), tracklet("Car", [(9, 0, 0)], rx=0.3))
+    )
     drive = open_drive(raw, NAME)
     truth = drive.truth("boxes")
     assert (truth.instance_ids.tolist(), truth.timestamps.tolist()) == ([3001], [STATIC])
