@@ -50,6 +50,22 @@ def test_poses_are_those_of_the_images_times_and_published_ones_jitter(raw):
     np.testing.assert_allclose(np.ptp(published), 0.15, atol=1e-4)
 
 
+def test_poses_of_packets_alone_and_of_an_unsure_gps_are_warned_of(raw, tmp_path):
+    (alone,) = open_drive(raw, NAME).warnings
+    assert "poses of GPS and IMU alone limit boxes" in alone and "give a file of visual odometry as --poses" in alone
+    for frame in range(3):
+        file = paths.packet_file(raw, NAME, frame)
+        values = file.read_text().split()
+        values[23] = "0.9"
+        file.write_text(" ".join(values))
+    assert "the GPS is unsure by more than 0.4 m in 3 of 12 frames" in open_drive(raw, NAME).warnings[0]
+    odometry = tmp_path / "orb.txt"
+    odometry.write_text("".join(f"1 0 0 0 0 1 0 0 0 0 1 {frame}\n" for frame in range(12)))
+    assert open_drive(raw, NAME, given=Given(pose_file=odometry)).warnings == (
+        f"{odometry}: 11 m of common path alone tell its scale by OxTS.",
+    )
+
+
 def test_without_timestamps_steps_tell_the_lag(tmp_path, write_raw):
     root = write_raw(tmp_path / "untimed", has_times=False)
     np.testing.assert_allclose(steps(open_drive(root, NAME)), 1.0, atol=0.02)
