@@ -12,7 +12,7 @@ Cameras have x right, y down, z ahead. The world may be any, and so may be the s
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ import numpy as np
 from vsrd_ray.data.drive import LAST_FRAME
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse, is_rigid, why_not_rigid
+from vsrd_ray.poses.colmap import images_in_text
+from vsrd_ray.poses.models import quaternion_pose
 from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,6 @@ logger = logging.getLogger(__name__)
 KITTI, KITTI360, TUM, COLMAP = "KITTI odometry", "KITTI-360", "TUM", "COLMAP"
 _FORMS = {12: KITTI, 13: KITTI360, 17: KITTI360, 8: TUM}
 _EPOCH = 1e8  # seconds; times from here on count from 1970, others from the first image
-_QUATERNION = 0.02  # by which the length of a quaternion may be off 1
 _DIGITS = re.compile("[0-9]+")
 
 
@@ -61,7 +62,7 @@ def read_pose_file(path: Location, *, camera: str, times_s: Mapping[int, float])
         raise InputError(f"{path}: no pose in the file: restore it")
     first = filled[0][1].split()
     if len(first) >= 10 and not _is_number(first[9]):
-        return PoseFile(COLMAP, _colmap(path, filled, camera))
+        return PoseFile(COLMAP, _colmap(path, camera))
     if (form := _FORMS.get(len(first))) is None:
         comma = ": write spaces between them, not commas" if "," in filled[0][1] else ""
         raise InputError(
@@ -78,7 +79,12 @@ def read_pose_file(path: Location, *, camera: str, times_s: Mapping[int, float])
             raise InputError(f"{path}: a blank line or a comment between poses, whose lines are frames: remove it")
     for number, row in rows:
         place = f"{path}, line {number}"
-        _add(poses, _frame(row[0], place), _quaternion_pose(row[1:], place) if form == TUM else _matrix(row[1:]), place)
+        _add(
+            poses,
+            _frame(row[0], place),
+            quaternion_pose(row[4:], row[1:4], place) if form == TUM else _matrix(row[1:]),
+            place,
+        )
     return PoseFile(form, poses)
 
 
@@ -138,24 +144,6 @@ def _matrix(
     return pose
 
 
-def _quaternion_pose(
-    values: np.ndarray,  # [7] x y z qx qy qz qw
-    place: str,
-) -> np.ndarray:
-    pose = np.eye(4)
-    length = float(np.linalg.norm(values[3:]))
-    if abs(length - 1) > _QUATERNION:
-        raise InputError(f"{place}: a quaternion of length {length:g}, expected 1: check the order of the columns")
-    x, y, z, w = values[3:] / length
-    pose[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    pose[:3, 3] = values[:3]
-    return pose
-
-
 def _with_frames(
     path: Location, rows: list[tuple[int, np.ndarray]], times_s: Mapping[int, float]
 ) -> list[tuple[int, np.ndarray]]:
@@ -170,7 +158,7 @@ def _with_frames(
         )
     frames = np.array(sorted(times_s))
     of_images = np.array([times_s[frame] for frame in frames.tolist()])
-    if times.max() < _EPOCH:
+    if times.max() < _EPOCH <= of_images[0]:
         times = times + of_images[0]
     spacing = float(np.median(np.diff(of_images)))
     nearest = np.abs(times[:, None] - of_images).argmin(axis=1)
@@ -189,23 +177,13 @@ def _with_frames(
     ]
 
 
-def _colmap(path: Location, filled: list[tuple[int, str]], camera: str) -> dict[int, np.ndarray]:
-    images = list(_colmap_images(path, filled))
-    of_camera = [image for image in images if camera in image[1].split("/")[:-1]]
+def _colmap(path: Location, camera: str) -> dict[int, np.ndarray]:
+    images = list(images_in_text(path))
+    of_camera = [image for image in images if camera in image.name.split("/")[:-1]]
     poses: dict[int, np.ndarray] = {}
-    for number, name, values in of_camera or images:
-        digits = _DIGITS.findall(name.rsplit("/", 1)[-1].rsplit(".", 1)[0])
+    for image in of_camera or images:
+        digits = _DIGITS.findall(image.name.rsplit("/", 1)[-1].rsplit(".", 1)[0])
         if not digits:
-            raise InputError(f"{path}, line {number}: no frame number in the name {name!r}: number the images")
-        _add(poses, int(digits[-1]), inverse(values), f"{path}, line {number} ({name})")
+            raise InputError(f"{image.place}: no frame number in the name {image.name!r}: number the images")
+        _add(poses, int(digits[-1]), inverse(image.T_cam_world), image.place)
     return poses
-
-
-def _colmap_images(path: Location, filled: list[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Line, name and `T_cam_world` of each image; the lines of points between them hold numbers alone."""
-    for number, line in filled:
-        tokens = line.split(maxsplit=9)
-        if len(tokens) == 10 and not _is_number(tokens[9].split()[0]):
-            place = f"{path}, line {number}"
-            values = _numbers(" ".join(tokens[:9]), 9, place)
-            yield number, tokens[9].strip(), _quaternion_pose(values[[5, 6, 7, 2, 3, 4, 1]], place)
