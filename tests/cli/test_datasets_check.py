@@ -139,6 +139,12 @@ def test_what_is_odd_is_a_warning(command, root, spoil, warning):
     assert any(line.startswith("  warning") and warning in line for line in result.stdout.splitlines()), result.stdout
 
 
+def test_the_group_lists_datasets_when_it_is_called_alone(command):
+    facts = json.loads(command("datasets", "--json").stdout)["folder"]
+    assert (facts["cameras"], facts["layers"], facts["truth"]) == (["camera"], ["images", "masks"], [])
+    assert "folder: one's own drives" in command("datasets").stdout
+
+
 def test_wrong_arguments(command, street, tmp_path):
     for arguments in (
         [tmp_path / "none"],
