@@ -8,7 +8,7 @@ class TrackerSettings(Settings):
 
     threshold: Share = 0.35  # score above which a detection is confident
     margin: Share = 0.1  # above the threshold, from which on a detection begins a track
-    match_limit: Share = 0.9  # 1 - IoU * score below which a confident detection is a track's
+    match_limit: Share = 0.8  # 1 - IoU * score below which a confident detection is a track's
     buffer: Count = 20  # frames after which a lost track ends
     uses_poses: bool = True  # boxes move as standing objects do, and tracks are mended in the world afterwards
 

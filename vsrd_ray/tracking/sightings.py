@@ -11,7 +11,7 @@ from vsrd_ray.data.drive import Camera
 from vsrd_ray.tracking.egomotion import applied, boxes_at, feet_of
 from vsrd_ray.tracking.overlaps import xyah_from_xyxy
 
-MEMORY = 5.0  # steps over which a detection's weight falls to 1/e
+MEMORY = 4.0  # steps over which a detection's weight falls to 1/e
 _DEPTH_ERROR = 0.06  # standard deviation of a depth that a box's height tells, of 1
 _SPEED = 0.5  # m a step, standard deviation of speeds before anything is seen
 _CUT_WEIGHT = 0.1  # of a box that the image's border cuts

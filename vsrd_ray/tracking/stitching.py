@@ -15,7 +15,7 @@ from vsrd_ray.tracking.sightings import Sightings
 
 _ROUNDS = 2
 _CUT = 0.3  # IoU below which a detection is not what the track leads to
-_JOIN = 0.35  # mean IoU above which two tracks predict each other
+_JOIN = 0.3  # mean IoU above which two tracks predict each other
 _JOIN_GAP = 40  # times, the longest between two tracks of one object
 _NUM_NEAREST = 3  # detections that are asked whether two tracks agree
 _FIT = 0.3  # least IoU of a detection that a track gets
