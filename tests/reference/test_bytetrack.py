@@ -80,9 +80,7 @@ def rows_of(detections, ids):
 
 def default_score(golden, name):
     case = case_of(golden, name)
-    ids = track(
-        case.detections, frames=case.frames, camera=case.camera, class_name="car", settings=TrackerSettings()
-    )
+    ids = track(case.detections, frames=case.frames, camera=case.camera, settings=TrackerSettings())
     return score(case.truth, rows_of(case.detections, ids), len(case.frames))
 
 
@@ -140,7 +138,7 @@ def test_tracks_are_the_published_ones(golden, name, variant):
 
 def test_the_published_tracker_by_its_name_gives_the_published_detections(golden):
     case = case_of(golden, "hard")
-    ids = track(case.detections, frames=case.frames, camera=case.camera, class_name="car", settings=PUBLISHED)
+    ids = track(case.detections, frames=case.frames, camera=case.camera, settings=PUBLISHED)
     rows = golden["bt_hard_vsrd_tracks"]
     found = np.column_stack([case.detections.frames, ids, case.detections.scores])[ids > 0]
     # Ours are numbered without those that were never confirmed; who belongs together is the same.
@@ -183,7 +181,7 @@ def test_masks_drawn_by_people_get_the_ids_that_people_gave(golden, sequence, le
     boxes = np.column_stack([rows[:, 4:6], rows[:, 4:6] + rows[:, 6:8]]).astype(float)
     detections = Detections(rows[:, 0], boxes, np.ones(len(rows)))
     camera = camera_of(golden, MOTS[sequence], range(count))
-    ids = track(detections, frames=range(count), camera=camera, class_name="car", settings=TrackerSettings())
+    ids = track(detections, frames=range(count), camera=camera, settings=TrackerSettings())
     found = score(np.column_stack([rows[:, :2], boxes]), rows_of(detections, ids), count)
     assert found.hota > least
     assert found.idf1 > least
@@ -193,9 +191,7 @@ def test_nothing_depends_on_the_order_of_detections(golden):
     case = case_of(golden, "dropout")
 
     def ids_of(detections):
-        return track(
-            detections, frames=case.frames, camera=case.camera, class_name="car", settings=TrackerSettings()
-        )
+        return track(detections, frames=case.frames, camera=case.camera, settings=TrackerSettings())
 
     mixed = np.random.default_rng(0).permutation(len(case.detections.frames))
     detections = Detections(*(column[mixed] for column in vars(case.detections).values()))

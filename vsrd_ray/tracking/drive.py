@@ -3,8 +3,9 @@
 The result is a function of the detections, the camera and the settings alone. Shapes: D detections.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,13 +16,6 @@ from vsrd_ray.tracking.sightings import Sightings, steps_of
 from vsrd_ray.tracking.stitching import mended
 from vsrd_ray.tracking.tracker import LOWEST_SCORE, Tracker
 
-# Heights of objects by which their boxes tell depths, m; 1.5 of all others, as cars are.
-HEIGHTS: Mapping[str, float] = {
-    **dict.fromkeys(("person", "pedestrian", "rider", "cyclist", "bicycle", "motorcycle"), 1.7),
-    **dict.fromkeys(("truck", "bus", "train", "trailer", "caravan"), 3.0),
-    "van": 2.0,
-}
-_CAR = 1.5
 _LEAST_SEEN = 2  # detections of a track
 
 
@@ -39,7 +33,6 @@ def track(
     *,
     frames: Sequence[int],
     camera: Camera,
-    class_name: str,
     settings: TrackerSettings,
 ) -> np.ndarray:
     """Id [D] int64 of each detection, from 1 in the order of appearance; 0 where it is in no track.
@@ -48,10 +41,8 @@ def track(
         detections: all of one class.
         frames: numbers, ascending, of those that were looked at; frames without detections count.
         camera: with the poses of its frames; with `uses_poses`, what is seen in frames without one is in no track.
-        class_name: tells how high the objects are.
         settings: of the tracker.
     """
-    height = HEIGHTS.get(class_name, _CAR)
     if settings.uses_poses:
         frames = [frame for frame in frames if frame in camera.T_world_cam]
     numbers = np.asarray(frames, dtype=np.int64)
@@ -60,10 +51,10 @@ def track(
     # By time, then falling score, as detectors give them: the order decides ties.
     rows = rows[np.lexsort((rows, -detections.scores[rows], times[rows]))]
     times, boxes, scores = times[rows], detections.boxes_xyxy[rows], detections.scores[rows]
-    motions = _motions(frames, camera, height) if settings.uses_poses else [None] * len(frames)
-    tracks = _followed(times, boxes, scores, motions, steps_of(frames), settings)
+    motions = _motions(frames, camera) if settings.uses_poses else [None] * len(frames)
+    tracks = _followed(times, boxes, scores, motions=motions, steps=steps_of(frames), settings=settings)
     if settings.uses_poses:
-        sightings = Sightings(times, boxes, frames=frames, camera=camera, height=height)
+        sightings = Sightings(times, boxes, frames=frames, camera=camera)
         tracks = mended(tracks, sightings, scores > LOWEST_SCORE)
         least = settings.threshold + settings.margin
         tracks = [track for track in tracks if len(track) >= _LEAST_SEEN and scores[track].max() >= least]
@@ -73,17 +64,18 @@ def track(
     return ids
 
 
-def _motions(frames: Sequence[int], camera: Camera, height: float) -> list[EgoMotion | None]:
+def _motions(frames: Sequence[int], camera: Camera) -> list[EgoMotion | None]:
     """How the camera moved before each frame."""
     poses = [camera.T_world_cam[frame] for frame in frames]
-    moved = (np.linalg.solve(next_, one) for one, next_ in zip(poses[:-1], poses[1:], strict=True))
-    return [None, *(EgoMotion(camera.K, T_next_cam, height) for T_next_cam in moved)][: len(frames)]
+    moved = (np.linalg.solve(next_, one) for one, next_ in pairwise(poses))
+    return [None, *(EgoMotion(camera.K, T_next_cam) for T_next_cam in moved)][: len(frames)]
 
 
 def _followed(
     times: np.ndarray,  # [D] ascending
     boxes_xyxy: np.ndarray,  # [D, 4]
     scores: np.ndarray,  # [D]
+    *,
     motions: Sequence[EgoMotion | None],  # one for each time
     steps: np.ndarray,  # of each time
     settings: TrackerSettings,

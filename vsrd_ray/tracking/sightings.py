@@ -1,6 +1,7 @@
 """Detections of a drive by where they are in the world, and what a track's detections tell of other frames.
 
-An object moves evenly for a second or so, and is more likely to stand. Shapes: D detections, R those of a track, T times.
+An object moves evenly for a second or so, and is more likely to stand.
+Shapes: D detections, R those of a track, T times.
 """
 
 from collections.abc import Sequence
@@ -31,15 +32,14 @@ class Sightings:
         *,
         frames: Sequence[int],  # one for each time
         camera: Camera,
-        height: float,
     ) -> None:
         self.times, self.boxes_xyxy = times, boxes_xyxy
         self.num_times = len(frames)
         self._steps = steps_of(frames)
-        self._camera, self._height = camera, height
+        self._K = camera.K
         self._T_world_cam = np.array([camera.T_world_cam[frame] for frame in frames]).reshape(-1, 4, 4)
         self._T_cam_world = np.linalg.inv(self._T_world_cam)
-        feet = feet_of(boxes_xyxy, camera.K, height)
+        feet = feet_of(boxes_xyxy, camera.K)
         self._feet_world = applied(self._T_world_cam[times], feet)
         self._aspects = xyah_from_xyxy(boxes_xyxy)[:, 2]
         self._last = np.array(camera.image_size)[[0, 1, 0, 1]] - 1.0  # px, right and lower border
@@ -77,7 +77,7 @@ class Sightings:
         return self._boxes(self._feet_world[rows], self._aspects[rows], times)
 
     def _boxes(self, feet_world: np.ndarray, aspects: np.ndarray, times: np.ndarray) -> np.ndarray:
-        boxes = boxes_at(applied(self._T_cam_world[times], feet_world), aspects, self._camera.K, self._height)
+        boxes = boxes_at(applied(self._T_cam_world[times], feet_world), aspects, self._K)
         return np.clip(boxes, 0, self._last)
 
 

@@ -6,6 +6,7 @@ Shapes: D detections, R those of a track, T times.
 
 import heapq
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -154,4 +155,4 @@ def _rows_by_time(times: np.ndarray, num_times: int) -> list[np.ndarray]:
     """Rows of each time, ascending; those of no time, -1, are left out."""
     order = np.argsort(times, kind="stable")
     bounds = np.searchsorted(times[order], np.arange(num_times + 1))
-    return [order[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [order[first:last] for first, last in pairwise(bounds)]

@@ -26,18 +26,18 @@ def places_of(frame, *, length, speed):
     return np.concatenate([*sides, [[length - speed * frame, 1.8]]])
 
 
-def street(frames, *, seed=0, noise=0.0, drop=0.0, false=0.0, length=120.0, speed=0.8):
+def street(frames, *, seed=0, noise=0.0, drop=0.0, false=0.0, length=120.0, speed=0.8, height=1.5, farthest=50.0):
     """Detections in some frames, and which car each is; -1 of false ones."""
     rng = np.random.default_rng(seed)
     rows = []
     for frame in frames:
         for car, (x, y) in enumerate(places_of(frame, length=length, speed=speed)):
             ahead = x - STEP * frame
-            if not 4 < ahead < 50:
+            if not 4 < ahead < farthest:
                 continue
-            height, u, bottom = K[1, 1] * 1.5 / ahead, 620 - 720 * y / ahead, 180 + 720 * 1.65 / ahead
-            box = np.array([u - height * 0.6, bottom - height, u + height * 0.6, bottom])
-            box = np.clip(box + rng.normal(0, noise * height, 4), 0, [*SIZE, *SIZE])
+            side, u, bottom = K[1, 1] * height / ahead, 620 - 720 * y / ahead, 180 + 720 * 1.65 / ahead
+            box = np.array([u - side * 0.6, bottom - side, u + side * 0.6, bottom])
+            box = np.clip(box + rng.normal(0, noise * side, 4), 0, [*SIZE, *SIZE])
             if min(box[2:] - box[:2]) > 5 and rng.random() >= drop:
                 rows.append([frame, *box, rng.uniform(0.5, 0.95), car])
         for _ in range(rng.poisson(false)):

@@ -10,13 +10,12 @@ from vsrd_ray.tracking.settings import PUBLISHED, TrackerSettings
 FRAMES = range(100)
 
 
-def ids_of(detections, *, frames=FRAMES, camera=None, settings=None, class_name="car"):
+def ids_of(detections, *, frames=FRAMES, camera=None, settings=None):
     camera = camera_along(frames) if camera is None else camera
     return track(
         detections,
         frames=frames,
         camera=camera,
-        class_name=class_name,
         settings=TrackerSettings() if settings is None else settings,
     )
 
@@ -28,6 +27,17 @@ def mistakes(ids, cars):
     return split, merged, float((ids[cars >= 0] == 0).mean())
 
 
+def share_right(ids, cars):
+    """Share of the cars' detections that have the most frequent id of their car, if it is most frequent there."""
+    counts = np.zeros((ids.max() + 1, cars.max() + 1), dtype=int)
+    is_car = cars >= 0
+    np.add.at(counts, (ids[is_car], cars[is_car]), 1)
+    counts[0] = 0
+    main = counts.argmax(axis=0)
+    is_right = (ids == main[cars]) & (counts.argmax(axis=1)[ids] == cars) & (ids > 0)
+    return float(is_right[is_car].mean())
+
+
 def test_clean_detections_have_one_id_a_car():
     detections, cars = street(FRAMES)
     split, merged, missing = mistakes(ids_of(detections), cars)
@@ -35,13 +45,12 @@ def test_clean_detections_have_one_id_a_car():
     assert missing < 0.03
 
 
-def test_noise_gaps_and_false_boxes_mix_few_cars():
-    detections, cars = street(FRAMES, seed=1, noise=0.04, drop=0.2, false=1.0)
+@pytest.mark.parametrize(("seed", "least", "more"), [(1, 0.85, 0.1), (2, 0.85, 0.25)])
+def test_noise_gaps_and_false_boxes_mix_few_cars(seed, least, more):
+    detections, cars = street(FRAMES, seed=seed, noise=0.04, drop=0.2, false=1.0)
     ids = ids_of(detections)
-    split, merged, missing = mistakes(ids, cars)
-    of_images_alone = mistakes(ids_of(detections, settings=PUBLISHED), cars)
-    assert split + merged <= 3 < sum(of_images_alone[:2]) / 3
-    assert missing < 0.1
+    assert share_right(ids, cars) > least
+    assert share_right(ids, cars) > share_right(ids_of(detections, settings=PUBLISHED), cars) + more
     assert (ids[cars < 0] > 0).mean() < 0.15
 
 
@@ -111,19 +120,17 @@ def test_detections_of_no_confidence_make_no_track():
     assert not ids_of(faint).any()
 
 
-def test_people_are_taller_than_cars():
-    frames = range(30)
-    detections, _ = street(frames)
-    people = ids_of(detections, frames=frames, class_name="person")
-    assert people.any()
-    assert (people != ids_of(detections, frames=frames)).any()
+@pytest.mark.parametrize("height", [1.0, 1.7, 3.0])
+def test_objects_need_not_be_as_high_as_cars(height):
+    detections, objects = street(FRAMES, height=height)
+    assert share_right(ids_of(detections), objects) > 0.98
 
 
 def test_a_long_dense_drive_takes_seconds():
     frames = range(450)
-    detections, cars = street(frames, seed=2, noise=0.03, drop=0.1, false=1.0, length=500.0)
-    assert len(detections.frames) > 15 * len(frames)
+    detections, cars = street(frames, seed=2, noise=0.03, drop=0.1, false=1.0, length=500.0, farthest=70.0)
+    assert len(detections.frames) > 20 * len(frames)
     start = time.process_time()
     ids = ids_of(detections, frames=frames)
     assert time.process_time() - start < 10  # 2 s on a core that does nothing else
-    assert sum(mistakes(ids, cars)[:2]) < 0.1 * cars.max()
+    assert share_right(ids, cars) > 0.85
