@@ -6,6 +6,7 @@ Shapes: D detections, R those of a track, T times.
 
 import heapq
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -57,9 +58,14 @@ class _Piece:
     """A track, and where it would be seen by the detections that it has at other times."""
 
     rows: np.ndarray  # [R]
-    times: np.ndarray  # [R] ascending
+    times: np.ndarray  # [R] ascending, of its detections
     first: int  # time of the first box
     boxes_xyxy: np.ndarray  # [T, 4] px, from there on; NaN where unknown
+
+    @cached_property
+    def seen(self) -> frozenset[int]:
+        """The times of its detections."""
+        return frozenset(self.times.tolist())
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """Boxes of some times within its reach."""
@@ -69,46 +75,60 @@ class _Piece:
 def _piece(rows: np.ndarray, sightings: Sightings, reach: int) -> _Piece:
     times = sightings.times[rows]
     first, last = max(int(times[0]) - reach, 0), min(int(times[-1]) + reach, sightings.num_times - 1)
-    return _Piece(rows, times, first, sightings.predicted(rows, np.arange(first, last + 1)))
+    boxes = sightings.predicted(rows, np.arange(first, last + 1))
+    own = boxes[times - first]
+    # A track of one detection would lose it else.
+    boxes[times - first] = np.where(np.isnan(own), sightings.boxes_xyxy[rows], own)
+    return _Piece(rows, times, first, boxes)
 
 
 def _joined(tracks: list[np.ndarray], sightings: Sightings) -> list[np.ndarray]:
     """Tracks of which those that are never seen together and predict each other are one: the best pair first."""
-    pieces: list[_Piece | None] = [_piece(rows, sightings, _JOIN_GAP) for rows in tracks]
-    firsts, lasts = (np.array([sightings.times[rows[end]] for rows in tracks], dtype=np.int64) for end in (0, -1))
+    pieces: list[_Piece | None] = []
+    ends = np.empty((0, 2), dtype=np.int64)  # first and last row of each piece
     heap: list[tuple[float, int, int]] = []
 
-    def offer(a: int, b: int) -> None:
-        agreement = _agreement(pieces[a], pieces[b], sightings)
-        if agreement > _JOIN:
-            heapq.heappush(heap, (-agreement, a, b))
+    def add(rows: np.ndarray) -> None:
+        nonlocal ends
+        new = _piece(rows, sightings, _JOIN_GAP)
+        for place in _near(new, ends, sightings).tolist():
+            one = pieces[place]
+            if one is not None and (agreement := _agreement(one, new, sightings)) > _JOIN:
+                heapq.heappush(heap, (-agreement, place, len(pieces)))
+        pieces.append(new)
+        ends = np.append(ends, rows[[0, -1]][None], axis=0)
 
-    def near(one: int) -> np.ndarray:
-        return np.flatnonzero(np.maximum(firsts - lasts[one], firsts[one] - lasts) <= _JOIN_GAP)
-
-    for a in range(len(tracks)):
-        for b in near(a).tolist():
-            if a < b:
-                offer(a, b)
+    for rows in tracks:
+        add(rows)
     while heap:
         _, a, b = heapq.heappop(heap)
         if (one := pieces[a]) is None or (other := pieces[b]) is None:
             continue
-        rows = np.concatenate([one.rows, other.rows])
         pieces[a] = pieces[b] = None
-        pieces.append(_piece(rows[np.argsort(sightings.times[rows])], sightings, _JOIN_GAP))
-        firsts = np.append(firsts, min(firsts[a], firsts[b]))
-        lasts = np.append(lasts, max(lasts[a], lasts[b]))
-        new = len(pieces) - 1
-        for c in near(new).tolist():
-            if c < new:
-                offer(c, new)
+        rows = np.concatenate([one.rows, other.rows])
+        add(rows[np.argsort(sightings.times[rows])])
     return [piece.rows for piece in pieces if piece is not None]
 
 
-def _agreement(a: _Piece | None, b: _Piece | None, sightings: Sightings) -> float:
+def _near(piece: _Piece, ends: np.ndarray, sightings: Sightings) -> np.ndarray:
+    """Pieces, by place, that may be of the same object: their nearer end [., 2] is about where it is predicted.
+
+    Those that begin before it ends, and end after it begins, are not looked at so closely.
+    """
+    firsts, lasts = sightings.times[ends].T
+    is_after, is_before = firsts > piece.times[-1], lasts < piece.times[0]
+    gaps = np.where(is_after, firsts - piece.times[-1], np.where(is_before, piece.times[0] - lasts, 0))
+    found = np.flatnonzero(gaps <= _JOIN_GAP)
+    rows = np.where(is_after, ends[:, 0], ends[:, 1])[found]
+    is_apart = (is_after | is_before)[found]
+    times = np.where(is_apart, sightings.times[rows], piece.first)
+    overlaps = paired_overlaps(piece.at(times), sightings.boxes_xyxy[rows])
+    return found[~is_apart | (overlaps > 0)]
+
+
+def _agreement(a: _Piece, b: _Piece, sightings: Sightings) -> float:
     """Mean IoU of the detections of each that are next to the other with what the other predicts; the worse of both."""
-    if a is None or b is None:
+    if not a.seen.isdisjoint(b.seen):
         return 0.0
     worse = 1.0
     for one, other in ((a, b), (b, a)):
@@ -117,8 +137,6 @@ def _agreement(a: _Piece | None, b: _Piece | None, sightings: Sightings) -> floa
             np.abs(other.times - one.times[np.minimum(places, len(one.times) - 1)]),
             np.abs(other.times - one.times[np.maximum(places - 1, 0)]),
         )
-        if gaps.min() == 0:  # both in one frame
-            return 0.0
         nearest = np.argsort(gaps, kind="stable")[:_NUM_NEAREST]
         nearest = nearest[gaps[nearest] <= _JOIN_GAP]
         if not len(nearest):

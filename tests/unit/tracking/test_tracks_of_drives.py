@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from streets import camera_along, street
 
+from vsrd_ray.data.drive import Camera
 from vsrd_ray.tracking.drive import Detections, track
 from vsrd_ray.tracking.settings import PUBLISHED, TrackerSettings
 
@@ -112,6 +113,14 @@ def test_nothing_seen_is_no_track(frames, settings):
 def test_one_detection_alone_is_no_track():
     one = Detections(np.array([3]), np.array([[100.0, 100.0, 150.0, 150.0]]), np.array([0.9]))
     assert ids_of(one, frames=range(6)).tolist() == [0]
+
+
+def test_two_detections_are_a_track():
+    boxes = np.array([[100.0, 100.0, 150.0, 150.0], [101.0, 100.0, 152.0, 151.0]])
+    two = Detections(np.array([3, 4]), boxes, np.array([0.9, 0.9]))
+    camera = camera_along([0] * 6)
+    camera = Camera(camera.name, camera.K, camera.image_size, dict.fromkeys(range(6), camera.T_world_cam[0]))
+    assert ids_of(two, frames=range(6), camera=camera).tolist() == [1, 1]
 
 
 def test_detections_of_no_confidence_make_no_track():
