@@ -12,7 +12,6 @@ import numpy as np
 
 from vsrd_ray import plugins
 from vsrd_ray.data.classes import ClassTable
-from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location
 
 # Layers of a drive: what a dataset may hold for a frame of a sensor.
@@ -89,11 +88,6 @@ class LayerSource(Protocol):
 
     def file(self, drive: "Drive", sensor: str, frame: int) -> Location:
         """See `Drive.file`; many frames may lie in one file."""
-        ...
-
-    @property
-    def has_new_ids(self) -> bool:
-        """Whether instances have ids that nobody has given them, and of which the truth knows nothing."""
         ...
 
     def part(self, frames: Sequence[int]) -> "LayerSource":
@@ -195,10 +189,6 @@ class Drive:
         return self._spec.file(self, layer, sensor, frame)
 
     @property
-    def _has_new_ids(self) -> bool:
-        return any(source.has_new_ids for source in self.sources.values())
-
-    @property
     def split(self) -> str | None:
         """The part of the dataset that the drive belongs to: "train", "val" or "test"; None where that is not said."""
         return self._spec.split(self.name)
@@ -208,14 +198,14 @@ class Drive:
         return self._spec.detail(self, name)
 
     def has_truth(self, kind: str) -> bool:
-        """Whether the dataset has the true labels of a kind, by the ids of the drive's instances."""
-        return not self._has_new_ids and self._spec.has_truth(self.root, self.name, kind)
+        """Whether the dataset has the true labels of a kind."""
+        return self._spec.has_truth(self.root, self.name, kind)
 
     def truth(self, kind: str) -> Any:
         """The true labels of a kind, for evaluation and pictures alone.
 
         Raises:
-            InputError: there are none, they cannot be read, or the drive's instances have other ids.
+            InputError: there are none, or they cannot be read.
         """
         if hasattr(self._spec, "truth_in"):  # see `vsrd_ray.datasets.base.TruthInCameras`
             return self._spec.truth_in(self, kind)

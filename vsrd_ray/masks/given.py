@@ -80,11 +80,6 @@ class GivenMasks:
             masks = numbered(masks, self.numbers[sensor].get(frame, ()))
         return paint(masks, (width, height), drive.classes)
 
-    @property
-    def has_new_ids(self) -> bool:
-        """See `LayerSource`."""
-        return bool(self.numbers)
-
     def part(self, frames: Sequence[int]) -> "GivenMasks":
         """See `LayerSource`."""
         parts = {
