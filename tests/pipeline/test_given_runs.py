@@ -184,12 +184,6 @@ def test_options_that_do_not_go_together_are_refused(bare, without, tmp_path):
     assert "there are no --masks" in label(without, tmp_path / "output", "--masks-format", "coco", code=2)
     message = label(without, tmp_path / "output", "--masks", masks, "--masks-format", "cocoa", code=2)
     assert "no format 'cocoa'; did you mean 'coco'?" in message
-    results = [
-        one | {"image_id": one["image_id"] - 100} for one in mask_files.coco(bare[1], with_ids=False)["annotations"]
-    ]
-    (tmp_path / "results.json").write_text(json.dumps([one | {"category_id": 3} for one in results]))
-    message = label(without, tmp_path / "output", "--masks", tmp_path / "results.json", code=2)
-    assert "no ids over frames, so that they need tracking first" in message
     assert not (tmp_path / "output").exists()
 
 

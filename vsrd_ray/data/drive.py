@@ -4,7 +4,7 @@
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -88,6 +88,10 @@ class LayerSource(Protocol):
 
     def file(self, drive: "Drive", sensor: str, frame: int) -> Location:
         """See `Drive.file`; many frames may lie in one file."""
+        ...
+
+    def part(self, frames: Sequence[int]) -> "LayerSource":
+        """The same source with what it needs for some frames alone."""
         ...
 
 
@@ -220,4 +224,5 @@ class Drive:
                 }
                 for layer, sensors in self.layers.items()
             },
+            sources={layer: source.part(wanted) for layer, source in self.sources.items()},
         )

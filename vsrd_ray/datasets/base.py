@@ -16,7 +16,7 @@ from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.given import NOTHING_GIVEN, Given
 from vsrd_ray.errors import InputError, nearest_name
-from vsrd_ray.masks.given import stamp_of_masks, with_masks
+from vsrd_ray.masks.given import stamp_of_masks, with_masks, with_tracks
 from vsrd_ray.poses.source import OWN, PoseSource, file_of
 from vsrd_ray.storage import Location, size_and_stamp
 
@@ -220,7 +220,7 @@ def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, .
         drive = _taking_poses(dataset, poses).open_with_poses(root, name, cameras, poses)
     if given.masks is not None:
         drive = with_masks(drive, given.masks, given.masks_format)
-    return drive
+    return with_tracks(drive)  # last, for it needs poses
 
 
 def fingerprint_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> str:

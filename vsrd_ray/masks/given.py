@@ -6,7 +6,8 @@ Shapes: H x W pixels.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -18,9 +19,10 @@ from vsrd_ray import plugins
 from vsrd_ray.data import drive as drives
 from vsrd_ray.data.classes import UNKNOWN, ClassTable
 from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS
-from vsrd_ray.errors import InputError, nearest_name
+from vsrd_ray.errors import InputError, UnreadableFrameError, nearest_name
 from vsrd_ray.masks.base import Content, Drive, Mask, MaskFile, MaskFormat
 from vsrd_ray.masks.classes import MANIFEST
+from vsrd_ray.masks.tracked import Numbers, Outline, numbered, tracked_numbers
 from vsrd_ray.storage import Location, absolute, files_below, folders_in, is_folder, names_in, relative, size_and_stamp
 
 _OPEN = 8  # files and folders of masks that a process keeps opened
@@ -57,6 +59,7 @@ class GivenMasks:
     """The source of a drive's masks; see `vsrd_ray.data.drive.LayerSource`."""
 
     places: Mapping[str, _Place]  # by camera
+    numbers: Mapping[str, Numbers] = field(default_factory=dict)  # by camera, of masks that were tracked
 
     def read(self, drive: drives.Drive, sensor: str, frame: int) -> np.ndarray:
         """Instance map [H, W] uint16; `UNKNOWN` where nobody knows what is there.
@@ -73,7 +76,30 @@ class GivenMasks:
                 f"{opened.file(number)}, frame {frame}: masks of {size[0]} x {size[1]} px, and the images of {sensor} "
                 f"have {width} x {height}: give masks of these images"
             )
+        if sensor in self.numbers and masks:
+            masks = numbered(masks, self.numbers[sensor].get(frame, ()))
         return paint(masks, (width, height), drive.classes)
+
+    def part(self, frames: Sequence[int]) -> "GivenMasks":
+        """See `LayerSource`."""
+        parts = {
+            camera: {frame: numbers[frame] for frame in frames if frame in numbers}
+            for camera, numbers in self.numbers.items()
+        }
+        return replace(self, numbers=parts)
+
+    def outlines(self, drive: drives.Drive, camera: str) -> dict[int, list[Outline]]:
+        """What tracking has to know of a camera's masks, by frame; without frames that are damaged.
+
+        Raises:
+            InputError: there are masks that cannot be used.
+        """
+        found: dict[int, list[Outline]] = {}
+        for frame in drive.frames_with(MASKS, camera):
+            opened, number = self._found(drive, camera, frame)
+            with suppress(UnreadableFrameError):
+                found[frame] = [Outline.of(mask) for mask in opened.masks(number)[1]]
+        return found
 
     def file(self, drive: drives.Drive, sensor: str, frame: int) -> Location:
         """The file that holds the masks of a frame."""
@@ -127,19 +153,31 @@ def with_masks(drive: drives.Drive, masks: Location, format: str | None) -> driv
     )
 
 
-def check_tracks(drive: drives.Drive) -> None:
-    """Refuse masks that were given without ids over frames.
+def with_tracks(drive: drives.Drive) -> drives.Drive:
+    """The drive with numbers of the instances that were given without, by its poses; every such mask is decoded.
 
     Raises:
-        InputError: there are such.
+        InputError: there are masks that cannot be used.
     """
     source = drive.sources.get(MASKS)
-    for camera, place in source.places.items() if isinstance(source, GivenMasks) else ():
+    if not isinstance(source, GivenMasks):
+        return drive
+    numbers: dict[str, Numbers] = {}
+    warnings = list(drive.warnings)
+    for camera, place in source.places.items():
         if not place.opened(drive, camera).has_ids:
-            raise InputError(
-                f"--masks {place.location}: its instances have no ids over frames, so that they need tracking first: "
-                "give masks with track ids, such as COCO annotations with a track_id"
-            )
+            outlines = source.outlines(drive, camera)
+            numbers[camera], num_left_out = tracked_numbers(outlines, drive.cameras[camera])
+            if num_left_out:
+                warnings.append(
+                    f"{place.location}: {num_left_out} objects more than a class has numbers, those that are seen "
+                    "least: they are taken as unknown"
+                )
+    return replace(
+        drive,
+        sources={**drive.sources, MASKS: replace(source, numbers=numbers)},
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
 
 
 def has_masks_of(masks: Location, name: str, names: Sequence[str]) -> bool:

@@ -8,12 +8,11 @@ from functools import partial
 
 import pyarrow as pa
 
-from vsrd_ray.data.drive import MASKS, Drive
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.identity import identity_of
 from vsrd_ray.data.placement import check_placement
 from vsrd_ray.datasets.base import fingerprint_with, open_with
 from vsrd_ray.errors import InputError, VSRDRayError, explained, one_line
-from vsrd_ray.masks.given import check_tracks
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.pipeline.queue import Engine
@@ -93,15 +92,13 @@ class Planner:
         """A drive that has what the labeler needs.
 
         Raises:
-            InputError: it cannot be opened, lacks a layer, or has masks without tracks where they are needed.
+            InputError: it cannot be opened, or lacks a layer.
         """
         dataset, root = self.job.dataset, self.job.request.root
         drive = open_with(dataset, root, name, self.job.cameras, self.job.request.given)
         for layer in self.job.needs.layers:
             if not any(drive.layers.get(layer, {}).values()):
                 raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))
-        if MASKS in self.job.needs.layers and self.job.needs.has_tracks:
-            check_tracks(drive)
         return drive
 
     def _warnings(self, drive: Drive) -> tuple[str, ...]:

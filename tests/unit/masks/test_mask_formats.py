@@ -19,7 +19,7 @@ from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.drive import IMAGES, MASKS
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.masks.given import check_masks_of, check_tracks, formats, stamp_of_masks, with_masks
+from vsrd_ray.masks.given import check_masks_of, formats, stamp_of_masks, with_masks
 
 SEQUENCE = "2013_05_28_drive_0042_sync"
 CAMERA = "image_00"
@@ -74,7 +74,7 @@ def test_masks_are_those_of_the_file_and_the_format_is_found_by_the_content(give
     drive = given(format)
     assert drive.mask_frames == (2, 3, 4, 5)
     assert drive.sources[MASKS].places[CAMERA].format == format
-    check_tracks(drive)
+    assert drive.sources[MASKS].opened(drive, CAMERA).has_ids
     sent = pickle.loads(pickle.dumps(drive.part([2, 4])))
     assert sent.mask_frames == (2, 4)
     for frame, expected in MAPS.items():
@@ -85,11 +85,10 @@ def test_masks_are_those_of_the_file_and_the_format_is_found_by_the_content(give
         assert drive.file(MASKS, CAMERA, frame).is_file()
 
 
-def test_masks_without_ids_over_frames_can_be_read_and_are_refused_where_tracks_are_needed(given):
+def test_masks_without_ids_over_frames_say_so(given):
     maps = {frame: one for frame, one in MAPS.items() if one.any()}
     drive = given("pointsam", maps)
-    with pytest.raises(InputError, match="ids over frames, so that they need tracking first"):
-        check_tracks(drive)
+    assert not drive.sources[MASKS].opened(drive, CAMERA).has_ids
     for frame, expected in maps.items():
         found = drive.read(MASKS, CAMERA, frame)
         for value in np.unique(expected[expected % 1000 > 0]).tolist():
@@ -110,8 +109,7 @@ def test_cityscapes_crowds_are_unknown_and_ids_are_those_of_one_image(drive, tmp
     file.rename(place / "aachen_000000_000004_gtFine_instanceIds.png")
     drive = with_masks(drive, place, None)
     np.testing.assert_array_equal(drive.read(MASKS, CAMERA, 4), MAPS[2])
-    with pytest.raises(InputError, match="need tracking"):
-        check_tracks(drive)
+    assert not drive.sources[MASKS].opened(drive, CAMERA).has_ids
 
 
 def test_coco_results_have_scores_and_no_tracks_and_the_better_one_takes_the_pixels(drive, tmp_path):
@@ -128,8 +126,7 @@ def test_coco_results_have_scores_and_no_tracks_and_the_better_one_takes_the_pix
     assert drive.warnings and "no class is called category 87" in drive.warnings[0]
     masks = drive.sources[MASKS].opened(drive, CAMERA).masks(4)[1]
     assert [mask.score for mask in masks] == [0.5, 0.9, 0.95]
-    with pytest.raises(InputError, match="need tracking"):
-        check_tracks(drive)
+    assert not drive.sources[MASKS].opened(drive, CAMERA).has_ids
 
 
 def test_the_nearer_of_two_masks_takes_the_pixels_whatever_their_order(drive, tmp_path):

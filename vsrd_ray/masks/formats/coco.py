@@ -84,4 +84,4 @@ def _track(values: dict[str, Any], place: str) -> int | None:
     return None
 
 
-SPEC = MaskFormat("coco", "COCO JSON, with track_id; results need tracking", _recognises, _open)
+SPEC = MaskFormat("coco", "COCO JSON, with track_id; without, it is tracked", _recognises, _open)
