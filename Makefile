@@ -8,7 +8,7 @@ DEMO := demo/seed$(SEED)
 TESTS_AT_ONCE ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast lint style imports types format clean
+.PHONY: demo test test-fast docs lint style imports types format clean
 
 # The environment is made anew only when what it is made of changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -35,6 +35,11 @@ test: lint
 test-fast: lint
 	$(PYTEST) -m "not ray and not slow" tests/unit tests/reference
 
+# The site of docs/, in site/.
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 lint: $(VENV)/.installed
 	@$(MAKE) --no-print-directory --jobs --output-sync=target types imports style
 
@@ -53,4 +58,4 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf demo outputs
+	rm -rf demo outputs site
