@@ -67,6 +67,7 @@ class _Readings:
         rows = self.rows.take(pa.array(order))
         sample, calibrated = rows["sample"].to_numpy(), rows["calibrated"].to_numpy()
         columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+        tables.check_tokens(columns["token"], self._file("sample_data"))
         columns |= {
             "sample": self.place_of_sample[sample],
             "sample_token": self.samples["token"].combine_chunks().take(pa.array(sample)),
@@ -106,7 +107,6 @@ class _Readings:
         # One column after the other, so that no two are there twice.
         rows = pa.table({name: pa.concat_arrays(parts.pop(name)) for name in list(parts)})
         pa.default_memory_pool().release_unused()
-        tables.check_tokens(rows["token"], self._file("sample_data"))
         return rows
 
     def _read_poses(self, wanted: pa.ChunkedArray) -> np.ndarray:

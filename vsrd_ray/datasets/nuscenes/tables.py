@@ -116,7 +116,7 @@ def stream(root: Location, version: str, name: str) -> Iterator[pa.Table]:
         yield table
 
 
-def check_tokens(tokens: pa.ChunkedArray, path: Location) -> None:
+def check_tokens(tokens: pa.ChunkedArray | pa.Array, path: Location) -> None:
     """Refuse a table that has a token twice.
 
     Raises:
