@@ -44,4 +44,4 @@ def test_labelers(command):
     ]
     labelers = json.loads(command("labelers", "--json").stdout)
     assert labelers["vsrd"]["needs"] == ["masks"]
-    assert labelers["masks"]["writes"] == ["masks"]
+    assert labelers["masks"]["needs"] == ["images"]

@@ -42,6 +42,8 @@ class JsonLines(logging.Formatter):
 @config_options
 @click.option("--classes", callback=optional_list, help="Classes, with commas between them.  [default: car, for boxes]")
 @click.option("--camera", help="Which camera.  [default: the dataset's first, image_00 of KITTI-360]")
+@click.option("--masks", type=PATH, help="File or folder of instance masks, in place of the dataset's.")
+@click.option("--masks-format", metavar="NAME", help="Of --masks: see docs/own_masks.md.  [default: by its content]")
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
@@ -100,6 +102,8 @@ def label(
     classes: tuple[str, ...] | None,
     camera: str | None,
     dataset: str | None,
+    masks: Location | None,
+    masks_format: str | None,
     num_actors: str | None,
     initial_actors: int | None,
     num_gpus: float | None,
@@ -115,6 +119,7 @@ def label(
     ROOT and OUTPUT are folders, or URIs such as s3://bucket/folder. Interrupted or killed, the same command goes on
     where it was. Failed groups are tried again.
     """
+    from vsrd_ray.data.given import Given
     from vsrd_ray.engines import label as run
     from vsrd_ray.labelers.configs import load_config, title_of
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
@@ -122,6 +127,8 @@ def label(
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
+    if masks_format is not None and masks is None:
+        raise InputError(f"--masks-format {masks_format}: there are no --masks: give both, or neither")
     _check_serial(ctx)
     if log_format == "json":
         for handler in logging.getLogger("vsrd_ray").handlers:
@@ -137,6 +144,7 @@ def label(
         dataset=dataset,
         camera=camera,
         classes=classes,
+        given=Given(masks=masks, masks_format=masks_format),
         pool=PoolRequest(
             num_actors=parse_num_actors(num_actors) if num_actors else None,
             initial_actors=initial_actors,

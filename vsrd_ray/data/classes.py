@@ -14,6 +14,9 @@ import numpy as np
 from vsrd_ray.errors import InputError
 
 IDS_PER_CLASS = 1000
+# The value of an instance map's pixels of which nobody knows what they show: crowds, and what annotators left out. It
+# may hide an object and bounds none. No class may have its number.
+UNKNOWN = 65 * IDS_PER_CLASS
 # Of every value of an instance map, whether it is an instance's.
 IS_INSTANCE = np.arange(np.iinfo(np.uint16).max + 1) % IDS_PER_CLASS > 0
 

@@ -6,7 +6,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -79,6 +79,18 @@ class Lidar:
         )
 
 
+class LayerSource(Protocol):
+    """Where a layer is read from in the dataset's stead. Small and picklable, as drives are."""
+
+    def read(self, drive: "Drive", sensor: str, frame: int) -> np.ndarray:
+        """See `Drive.read`."""
+        ...
+
+    def file(self, drive: "Drive", sensor: str, frame: int) -> Location:
+        """See `Drive.file`; many frames may lie in one file."""
+        ...
+
+
 @dataclass(frozen=True)
 class Drive:
     """A drive that can be read: its sensors with their poses, and which frames have which layers.
@@ -92,6 +104,8 @@ class Drive:
     cameras: Mapping[str, Camera]  # those that it was opened with, by name
     layers: Mapping[str, Mapping[str, tuple[int, ...]]]  # layer -> sensor -> frames that have it, ascending
     lidars: Mapping[str, Lidar] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
+    sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
 
     @property
     def camera(self) -> Camera:
@@ -160,10 +174,14 @@ class Drive:
             UnreadableFrameError: the file is truncated or corrupt; only this frame is lost.
             InputError: no such file, or one that is of another kind or size.
         """
+        if layer in self.sources:
+            return self.sources[layer].read(self, sensor, frame)
         return self._spec.read(self, layer, sensor, frame)
 
     def file(self, layer: str, sensor: str, frame: int) -> Location:
         """Where a layer of one frame of a sensor lies, whether it is there or not."""
+        if layer in self.sources:
+            return self.sources[layer].file(self, sensor, frame)
         return self._spec.file(self, layer, sensor, frame)
 
     @property

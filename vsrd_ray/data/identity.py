@@ -35,8 +35,9 @@ def identity_of(drive: Drive, layers: Iterable[str]) -> dict[str, str]:
             frames = sensors[sensor]
             digest = digests.setdefault(layer, hashlib.sha256())
             digest.update(sensor.encode() + np.array(frames, dtype="<i8").tobytes())
-            for place in np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).round().astype(int)).tolist():
-                digest.update(read_bytes(drive.file(layer, sensor, frames[place])))
+            places = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).round().astype(int)).tolist()
+            for file in dict.fromkeys(drive.file(layer, sensor, frames[place]) for place in places):
+                digest.update(read_bytes(file))
     return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
 
 

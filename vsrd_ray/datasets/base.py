@@ -4,6 +4,8 @@ A dataset is a folder below `vsrd_ray.datasets`, or a package outside with an en
 `spec` holds an object of this protocol as `SPEC`. Nothing else knows how its files lie.
 """
 
+import hashlib
+import json
 from typing import Any, Protocol, cast, runtime_checkable
 from unicodedata import normalize
 
@@ -12,7 +14,9 @@ import numpy as np
 from vsrd_ray import plugins
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.given import NOTHING_GIVEN, Given
 from vsrd_ray.errors import InputError, nearest_name
+from vsrd_ray.masks.given import stamp_of_masks, with_masks
 from vsrd_ray.storage import Location
 
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
@@ -152,7 +156,14 @@ def dataset_of(root: Location) -> Dataset:
     return found[0] if found else dataset_named(DEFAULT_DATASET)
 
 
-def open_drive(root: Location, name: str, camera: str | None = None, *, dataset: str | None = None) -> Drive:
+def open_drive(
+    root: Location,
+    name: str,
+    camera: str | None = None,
+    *,
+    dataset: str | None = None,
+    given: Given = NOTHING_GIVEN,
+) -> Drive:
     """A drive of whatever dataset lies under `root`, with one of its cameras; no pixel is read.
 
     Args:
@@ -160,12 +171,38 @@ def open_drive(root: Location, name: str, camera: str | None = None, *, dataset:
         name: of the drive.
         camera: by default the dataset's first.
         dataset: its name, where the layout does not tell.
+        given: what comes in place of the dataset's own.
 
     Raises:
         InputError: a missing root, an unknown drive or camera, or files that cannot be used.
     """
     found = dataset_of(root) if dataset is None else dataset_named(dataset)
-    return found.open(root, name, (found.cameras[0] if camera is None else camera,))
+    return open_with(found, root, name, (found.cameras[0] if camera is None else camera,), given)
+
+
+def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> Drive:
+    """`Dataset.open`, with what is given laid over it.
+
+    Raises:
+        InputError: see `Dataset.open`; or what is given cannot be used.
+    """
+    drive = dataset.open(root, name, cameras)
+    if given.masks is not None:
+        drive = with_masks(drive, given.masks, given.masks_format)
+    return drive
+
+
+def fingerprint_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> str:
+    """`Dataset.fingerprint`, of what is given too.
+
+    Raises:
+        FileNotFoundError: there are no poses or no calibration.
+    """
+    digest = dataset.fingerprint(root, name, cameras)
+    if given.masks is not None:
+        stamp = stamp_of_masks(given.masks, name)
+        digest = hashlib.sha256(json.dumps([digest, given.masks_format, stamp]).encode()).hexdigest()
+    return digest
 
 
 def check_known(name: str, names: list[str], *, root: Location) -> None:

@@ -85,4 +85,5 @@ class LabelJob:
             camera=self.cameras[0],
             classes=self.classes,
             kinds=self.spec.writes,
+            given=self.request.given.record(self.request.root),
         )

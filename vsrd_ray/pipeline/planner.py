@@ -8,10 +8,12 @@ from functools import partial
 
 import pyarrow as pa
 
-from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.identity import identity_of
 from vsrd_ray.data.placement import check_placement
+from vsrd_ray.datasets.base import fingerprint_with, open_with
 from vsrd_ray.errors import InputError, VSRDRayError, explained, one_line
+from vsrd_ray.masks.given import check_tracks
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.pipeline.queue import Engine
@@ -78,7 +80,7 @@ class Planner:
         """A drive to plan, what is odd about it, its fingerprint, and the index of its present files, if any."""
         root, dataset, cameras = self.job.request.root, self.job.dataset, self.job.cameras
         try:
-            digest = dataset.fingerprint(root, name, cameras)
+            digest = fingerprint_with(dataset, root, name, cameras, self.job.request.given)
         except FileNotFoundError:
             digest = ""  # what is missing is told of when the drive is opened
         num_groups = self.sink.finished_groups(name, cameras[0], digest) if name in self.known else None
@@ -91,24 +93,26 @@ class Planner:
         """A drive that has what the labeler needs.
 
         Raises:
-            InputError: it cannot be opened, lacks a layer, or has poses that no camera on a vehicle has.
+            InputError: it cannot be opened, lacks a layer, or has masks without tracks where they are needed.
         """
         dataset, root = self.job.dataset, self.job.request.root
-        drive = dataset.open(root, name, self.job.cameras)
+        drive = open_with(dataset, root, name, self.job.cameras, self.job.request.given)
         for layer in self.job.needs.layers:
             if not any(drive.layers.get(layer, {}).values()):
                 raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))
+        if MASKS in self.job.needs.layers and self.job.needs.has_tracks:
+            check_tracks(drive)
         return drive
 
     def _warnings(self, drive: Drive) -> tuple[str, ...]:
-        """What is odd about the poses of a drive.
+        """What is odd about a drive: its files, its poses, and what was given.
 
         Raises:
             InputError: no camera on a vehicle has them.
         """
         place = drive.detail("poses") or f"{drive.root}, {drive.name}"
         found = (check_placement(camera, place=f"{place}") for camera in drive.cameras.values())
-        return tuple(dict.fromkeys(warning for warnings in found for warning in warnings))
+        return tuple(dict.fromkeys([*drive.warnings, *(warning for warnings in found for warning in warnings)]))
 
     def _plan(
         self, drive: Drive, digest: str, index: Callable[[], pa.Table], warnings: tuple[str, ...]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vsrd_ray.data.given import NOTHING_GIVEN, Given
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.records import DOUBTFUL, Counts, Failure
@@ -25,7 +26,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """One labelling run. Only `config`, `dataset`, `camera` and `classes` decide what the labels are."""
+    """One labelling run. Only `config`, `dataset`, `camera`, `classes` and `given` decide what the labels are."""
 
     root: Location  # of the dataset
     sequences: tuple[str, ...]  # names, or ALL_SEQUENCES alone
@@ -34,6 +35,7 @@ class LabelRequest:
     dataset: str | None = None  # None: the one whose layout ROOT has
     camera: str | None = None  # None: the dataset's first
     classes: tuple[str, ...] | None = None  # None: those that the labeler labels by default
+    given: Given = NOTHING_GIVEN  # in place of the dataset's own
     limit: int | None = None  # label the first groups alone, in the order of the plan
     pool: PoolRequest = field(default_factory=PoolRequest)
     serial: bool = False  # in this process, without Ray

@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 from vsrd_ray import storage
+from vsrd_ray.data.drive import MASKS
 from vsrd_ray.datasets.base import check_known
 from vsrd_ray.errors import InputError, OutputError, TerminatedError, VSRDRayError, explained, one_line
+from vsrd_ray.masks.given import check_masks_of, has_masks_of
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.pool import resolve_pool
 from vsrd_ray.pipeline.queue import Backend, Engine
@@ -85,11 +87,18 @@ def _drives(job: LabelJob) -> tuple[str, ...]:
     if (manifest := read_manifest(request.output)) is not None:
         check_same_settings(manifest, job.settings, output=request.output)
     if ALL_SEQUENCES in request.sequences:
-        return _all_drives(job)
+        return _checked(job, _all_drives(job))
     known = job.dataset.drives(request.root)
     for name in request.sequences:
         check_known(name, known, root=request.root)
-    return request.sequences
+    return _checked(job, request.sequences)
+
+
+def _checked(job: LabelJob, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The same names, if what is given is of each of them."""
+    if job.request.given.masks is not None:
+        check_masks_of(job.request.given.masks, names)
+    return names
 
 
 def _all_drives(job: LabelJob) -> tuple[str, ...]:
@@ -100,6 +109,8 @@ def _all_drives(job: LabelJob) -> tuple[str, ...]:
     names, layers = dataset.drives(request.root), job.needs.layers
 
     def has(name: str, layer: str) -> bool:
+        if layer == MASKS and request.given.masks is not None:
+            return has_masks_of(request.given.masks, name, names)
         try:
             return dataset.has_layer(request.root, name, layer, camera)
         except OSError:  # such as a folder that may not be read, which is told when the drive is opened

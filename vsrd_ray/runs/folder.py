@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import IMAGES, Drive
+from vsrd_ray.data.given import Given
 from vsrd_ray.data.identity import differences, identity_of
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
@@ -47,7 +48,7 @@ class RunFolder:
         Raises:
             InputError: the dataset has no such drive, or one that cannot be used.
         """
-        return open_drive(self.root, name, self.inputs.camera, dataset=self.inputs.dataset)
+        return open_labelled(self.inputs, self.root, name)
 
     def rows(self, table: LabelTable, sequence: str | None = None) -> pa.Table:
         """The labels of a kind, in its schema and `sequence`, sorted by drive, frame and the kind's own columns.
@@ -62,6 +63,21 @@ class RunFolder:
         needed = ("frame", "group_id")
         rows = read_rows(self.output, table.folder, table.schema, needed=needed, sequence=sequence)
         return rows.sort_by([(name, "ascending") for name in ("sequence", "frame", *table.sort_by)])
+
+
+def open_labelled(inputs: RunInputs, root: Location, name: str) -> Drive:
+    """A drive of a run, as it was labelled: with that camera, and what was given in place of the dataset's own.
+
+    Args:
+        inputs: of the run.
+        root: of the dataset.
+        name: of the drive.
+
+    Raises:
+        InputError: the dataset has no such drive, or one that cannot be used, or what was given is not there.
+    """
+    given = Given.recorded(inputs.given, root)
+    return open_drive(root, name, inputs.camera, dataset=inputs.dataset, given=given)
 
 
 def digest_of_inputs(output: Location, sequence: str) -> str | None:
@@ -81,7 +97,7 @@ def check_root(output: Location, root: Location) -> None:
     inputs = read_inputs(output)
     for name, recorded in inputs.identities.items():
         try:
-            drive = open_drive(root, name, inputs.camera, dataset=inputs.dataset)
+            drive = open_labelled(inputs, root, name)
             found = identity_of(drive, recorded.keys() - {"calibration", "poses"})
         except (InputError, OSError):
             continue  # who needs it says what is wrong with it

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -42,11 +42,12 @@ class RunSettings:
     camera: str
     classes: tuple[str, ...]
     kinds: tuple[str, ...] = _FIRST_KINDS  # of label, that the labeler writes
+    given: Mapping[str, str] = field(default_factory=dict)  # of `Given.record`
 
     def values(self) -> dict[str, Any]:
         """All of them, as a manifest holds them."""
         inputs = {"dataset": self.dataset, "camera": self.camera, "classes": list(self.classes)}
-        return {**self.config.model_dump(mode="json"), **inputs}
+        return {**self.config.model_dump(mode="json"), **inputs, "given": dict(self.given)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class RunInputs:
     config: dict[str, Any] | None = None  # as it was dumped, by whatever version
     root: str = ""  # of the dataset, where it was labelled
     identities: dict[str, dict[str, str]] = field(default_factory=dict)  # of the drives' inputs by content, by drive
+    given: dict[str, str] = field(default_factory=dict)  # of `Given.record`
 
 
 def read_manifest(output: Location) -> dict[str, Any] | None:
@@ -119,6 +121,7 @@ def read_inputs(output: Location) -> RunInputs:
             config=config,
             root=str(inputs.get("root", "")),
             identities=inputs.get("identities", {}),
+            given=inputs.get("given", {}),
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
@@ -189,6 +192,7 @@ def check_same_settings(manifest: dict[str, Any], settings: RunSettings, *, outp
     inputs = manifest["inputs"]
     dataset = inputs.get("dataset", _FIRST_DATASET)
     old = {**manifest["config"], "dataset": dataset, "camera": inputs["camera"], "classes": inputs["classes"]}
+    old["given"] = inputs.get("given", {})
     if lines := differences(old, settings.values()):
         raise OutputError(
             f"{output} holds a run with other settings ({'; '.join(lines)}): "
@@ -241,6 +245,7 @@ class Manifest:
                 "skipped_frames": inputs.get("skipped_frames", {}),
                 "fingerprints": inputs.get("fingerprints", {}),
                 "identities": inputs.get("identities", {}),
+                **({"given": dict(settings.given)} if settings.given else {}),
             },
             "counts": previous["counts"] if previous else {},
             "failures": previous["failures"] if previous else [],

@@ -36,6 +36,7 @@ class _Inputs(_Part):
     skipped_frames: dict[str, dict[str, NonNegativeInt]]
     fingerprints: dict[str, str] = {}
     identities: dict[str, dict[str, str]] = {}
+    given: dict[str, str] = {}
 
 
 class _Counts(_Part):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header, read_outline
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.png import GRAYSCALE, check_chunks, parse_header, read_outline
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.storage import Location, read_bytes
 

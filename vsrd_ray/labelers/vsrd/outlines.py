@@ -10,7 +10,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from vsrd_ray.data.classes import IDS_PER_CLASS, IS_INSTANCE, ClassTable
+from vsrd_ray.data.classes import IDS_PER_CLASS, IS_INSTANCE, UNKNOWN, ClassTable
 from vsrd_ray.data.masks import mask_box
 
 # The outside of a contour is looked up this far from it; contours are ragged by about a pixel.
@@ -36,10 +36,11 @@ def _leads(never_in_front: tuple[int, ...]) -> np.ndarray:
     """Of every value of a map, by how much its foot must be lower than a mask's to stand nearer, px [65536] int32.
 
     Args:
-        never_in_front: numbers of the classes that cannot; they are put out of reach.
+        never_in_front: numbers of the classes that cannot; they are put out of reach. What is unknown always may.
     """
     leads = np.where(IS_INSTANCE, -_FOOT_MARGIN_PX, _FOOT_MARGIN_PX).astype(np.int32)
     leads[np.isin(np.arange(len(leads)) // IDS_PER_CLASS, never_in_front)] = np.iinfo(np.int32).max // 2
+    leads[UNKNOWN] = np.iinfo(np.int32).min // 2
     return leads
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.data.masks import (
     DistanceMethod,
@@ -59,6 +60,9 @@ class Targets:
     masks: tuple[tuple[BoxedMask | None, ...], ...]  # [V][N]
     softness: float  # of soft masks, px
     distance: DistanceMethod  # of soft masks
+    unknown: tuple[
+        BoxedMask | None, ...
+    ]  # [V], pixels of which nobody knows what they show: no ray is held against them
 
     def to(self, device: torch.device | str) -> "Targets":
         """The same with its tensors on a device; masks are NumPy's."""
@@ -116,7 +120,13 @@ def build_targets(
         masks=tuple(map(tuple, refined)),
         softness=settings.softness,
         distance=settings.distance,
+        unknown=tuple(_unknown(instances) for instances in group.instance_maps),
     )
+
+
+def _unknown(instances: np.ndarray) -> BoxedMask | None:
+    mask = instances == UNKNOWN
+    return BoxedMask.of(mask) if mask.any() else None
 
 
 def _box(mask: BoxedMask | None) -> tuple[int, int, int, int]:
@@ -150,13 +160,16 @@ def draw_rays(
 ) -> RayPlan:
     """Rays of every step, drawn in proportion to the largest soft mask of their pixel over all views.
 
-    No pixel is drawn twice in a step.
+    No pixel is drawn twice in a step, and none that is unknown.
 
     A step's rays are the first distinct ones of a longer draw with repetition, which has the same distribution as a
     draw without. There are fewer rays than asked for where they would take more than half of the pixels.
     """
     softened = targets.soft_masks()
     density = np.stack([largest_soft_mask(row, targets.image_size) for row in softened])
+    for view, unknown in zip(density, targets.unknown, strict=True):
+        if unknown is not None:
+            view[unknown.full(targets.image_size)] = 0
     cumulative = np.cumsum(density.ravel(), dtype=np.float64)
     num_rays = min(num_rays, int(np.count_nonzero(density)) // 2)
     drawn = np.stack([_draw_distinct(cumulative, num_rays, generator) for _ in range(num_steps)])

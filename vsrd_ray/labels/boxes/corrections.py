@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError, one_line
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame
 from vsrd_ray.labels.boxes.formats import cvat, kitti
@@ -36,7 +35,7 @@ from vsrd_ray.labels.boxes.parquet import REVIEW_SCHEMA, corrected_rows, of_inpu
 from vsrd_ray.labels.boxes.reviewed import ImportSummary, SequenceImport
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import labelled_frames
-from vsrd_ray.runs.folder import digest_of_inputs, read_index, sequence_labels
+from vsrd_ray.runs.folder import digest_of_inputs, open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs, recorded_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.reading import read_groups
@@ -111,7 +110,7 @@ def import_labels(
     digests = digests_of(folder)  # of the files before they are read
     edited = edited_files(folder, digests)
     inputs = read_inputs(output)
-    drives = {name: open_drive(root, name, inputs.camera) for name in inputs.sequences}
+    drives = {name: open_labelled(inputs, root, name) for name in inputs.sequences}
     frames = sorted(READERS[format](source, drives), key=lambda frame: (frame.sequence, frame.frame))
     _check_corrected(folder, frames)
     imports = _open(output, inputs, [drives[name] for name in sorted({frame.sequence for frame in frames})], format)

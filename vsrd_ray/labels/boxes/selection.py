@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive, View
 from vsrd_ray.data.index import SIDES, empty_frames, is_any_of
-from vsrd_ray.datasets.base import dataset_named, open_drive
+from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
@@ -21,7 +21,7 @@ from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, boxes_
 from vsrd_ray.labels.boxes.criteria import MIN_CONFIDENCE
 from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.truth import frame_poses
-from vsrd_ray.runs.folder import check_files, group_frames, read_index, sequence_labels
+from vsrd_ray.runs.folder import check_files, group_frames, open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.sink import rows_by_frame
@@ -118,7 +118,7 @@ def select(output: Location, root: Location, selection: Selection) -> list[Label
     reviewed = read_reviewed(output)
     chosen = []
     for name in names:
-        drive = open_drive(root, name, inputs.camera)
+        drive = open_labelled(inputs, root, name)
         corrected = reviewed.get((name, inputs.camera), frozenset())
         of_human, uncorrected = (corrected, ()) if selection.prefer == "human" else ((), corrected)
         frames = tuple(sorted({*labelled_frames(output, groups, sequence=name, inputs=inputs), *of_human}))

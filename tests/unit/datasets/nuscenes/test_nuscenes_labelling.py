@@ -83,5 +83,8 @@ def test_without_masks_it_is_said_where_they_are_expected(written_street: Path, 
     words = ["label", "--root", written_street, "--sequence", SCENE, "--output", tmp_path / "out", "--serial"]
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert result.exit_code == 2
-    assert f"no masks of {SCENE} in {written_street / 'masks' / 'CAM_FRONT'}: put instance_<image>.npz" in result.output
+    assert (
+        f"no masks of {SCENE} in {written_street / 'masks' / 'CAM_FRONT'}: give --masks, or put instance_"
+        in result.output
+    )
     assert not (tmp_path / "out").exists()

@@ -117,7 +117,9 @@ def test_real_masks_are_read(shared: Path, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(written_street: Path) -> None:
     where = written_street / "masks" / "CAM_FRONT"
-    message = f"no masks of {SCENE} in {where}: put instance_<image>.npz and semantic_<image>.npz there"
+    message = (
+        f"no masks of {SCENE} in {where}: give --masks, or put instance_<image>.npz and semantic_<image>.npz there"
+    )
     assert SPEC.missing(written_street, SCENE, MASKS, "CAM_FRONT") == message
     assert f"no images in {written_street / 'samples' / 'CAM_BACK'}" in SPEC.missing(
         written_street, None, IMAGES, "CAM_BACK"

@@ -7,6 +7,7 @@ from builders import with_maps
 from hand_made import IMAGE_SIZE, ROAD, Thing, camera_pose, make_group
 from scipy.stats import chisquare
 
+from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.masks import refine_mask, soft_mask
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.vsrd.config import MaskSettings
@@ -132,6 +133,19 @@ def test_rays_carry_the_soft_masks_of_their_pixels(three):
     np.testing.assert_allclose(rays.soft_masks, expected, atol=1e-7)
     assert (expected.max(axis=-1) > 0).all()  # no ray where nothing is
     assert set(rays.views.unique().tolist()) == {0, 1}
+
+
+def test_no_ray_is_held_against_what_is_unknown(group):
+    maps = group.instance_maps.copy()
+    _, top, right, bottom = (int(side) for side in build(group).mask_boxes[0, 0])
+    crowd = np.s_[0, top - 4 : bottom + 5, right + 1 : right + 9]
+    maps[crowd] = np.where(maps[crowd] % 1000 > 0, maps[crowd], UNKNOWN)
+    drawn = {}
+    for name, one in (("without", group), ("with", with_maps(group, maps, group.views))):
+        rays = draw_rays(build(one), num_steps=20, num_rays=500, generator=np.random.default_rng(0))
+        u, v = rays.pixels.long().unbind(dim=-1)
+        drawn[name] = int((maps[rays.views, v, u] == UNKNOWN).sum())
+    assert drawn["without"] > 20 and drawn["with"] == 0
 
 
 def test_no_pixel_twice_in_a_step(group):

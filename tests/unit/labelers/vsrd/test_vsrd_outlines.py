@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import slow_bodyfit
 
+from vsrd_ray.data.classes import UNKNOWN
 from vsrd_ray.data.masks import without_specks
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.labelers.vsrd.outlines import CLEARANCE_SAMPLES, DepthOrder, directions, trace_outline
@@ -128,6 +129,20 @@ def test_the_border_of_the_image_is_no_side_of_the_object(center, cut, opposite)
 
 def test_what_is_cut_through_its_middle_may_go_on_upwards_and_downwards_too():
     assert trusted(draw((ellipse(0, 40), CAR))) == {"right"}
+
+
+def test_what_is_unknown_may_hide_however_far_away_its_foot_says_that_it_is_and_bounds_nothing():
+    car, beside = ellipse(60, 40), np.s_[20:45, 70:100]
+    for unknown, is_trusted in ((ROAD, True), (UNKNOWN, False)):
+        instance_map = draw((beside, unknown), (car, CAR))
+        assert ("right" in trusted(instance_map)) == is_trusted
+        assert "left" in trusted(instance_map)
+        outline = trace(instance_map)
+        assert (outline.clearances[:, -1] > 0).any()  # beyond the crowd
+        left, top, _, _ = outline.crop_xyxy
+        scale = (outline.crop_xyxy[2:] - outline.crop_xyxy[:2]) / (CLEARANCE_SAMPLES - 1)
+        u, v = np.rint(((85, 30) - np.array([left, top])) / scale).astype(int)
+        assert (outline.clearances[v, u] == 0) == (not is_trusted)
 
 
 def test_a_nearer_instance_hides_and_a_farther_one_does_not():

@@ -117,12 +117,12 @@ def moving_run(run):
 def timed(monkeypatch):
     """Gives drives that are exported ten frames a second."""
 
-    def opened(*arguments):
-        drive = open_drive(*arguments)
+    def opened(*arguments, **options):
+        drive = open_drive(*arguments, **options)
         times = {frame: frame / 10 for frame in drive.T_world_cam}
         return replace(drive, cameras={name: replace(one, times_s=times) for name, one in drive.cameras.items()})
 
-    monkeypatch.setattr("vsrd_ray.labels.boxes.selection.open_drive", opened)
+    monkeypatch.setattr("vsrd_ray.runs.folder.open_drive", opened)
 
 
 @pytest.fixture

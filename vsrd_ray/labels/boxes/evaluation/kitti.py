@@ -11,7 +11,8 @@ the run labelled and whose masks show them. What counts is the protocol's, whate
   are neither true nor false. An object that such a label alone finds is not found: the objects that ought to be are
   counted from the truth alone, as in KITTI's own program.
 - A label that gets no object is false, unless most of its 2D box lies in a don't-care region: where a mask shows the
-  wanted class, or one that is taken for it, but the XML has no upright box of the instance.
+  wanted class, or one that is taken for it, but the XML has no upright box of the instance; and where masks that were
+  given say that what is there is to be ignored.
 
 The objects' 2D boxes, truncation and occlusion are estimated as they are for labels. IoU is that of the boxes as
 KITTI's text has them: upright along the camera's y, turned about it by rotation_y.
@@ -50,6 +51,7 @@ from vsrd_ray.labels.boxes.evaluation.precision import (
 )
 from vsrd_ray.labels.boxes.kitti import DIFFICULTIES, Difficulty
 
+UNKNOWN_NAME = "unknown"  # in the place of a class, of regions that may show anything
 KINDS = ("3d", "bev")
 IOUS = (0.3, 0.5, 0.7)
 # Classes that are easily taken for another, as KITTI has vans for cars.
@@ -103,7 +105,8 @@ def kitti_verdicts(
     Args:
         labels: rows of `LABEL_SCHEMA` of one camera of a sequence; the columns in the world are not read.
         truth: the objects in the same frames, as `true_rows` gives them.
-        regions: rows of `INDEX_SCHEMA` in these frames whose instances have no upright box in the XML.
+        regions: rows of `INDEX_SCHEMA` in these frames whose instances have no upright box in the XML; of the class
+            `UNKNOWN_NAME`, those that may show anything.
         class_name: the wanted class.
         parked_only: moving objects need not be found, and labels that say that theirs moves have no part.
     """
@@ -117,7 +120,7 @@ def kitti_verdicts(
     may_be_wanted = (rows["class_name"].to_numpy() == class_name) & (rows["mask_area"].to_numpy() >= MIN_MASK_AREA)
     if parked_only:
         may_be_wanted &= ~rows["is_moving"].to_numpy()
-    is_excused = _in_regions(found, regions.filter(pc.field("class_name").isin(names)))
+    is_excused = _in_regions(found, regions.filter(pc.field("class_name").isin([*names, UNKNOWN_NAME])))
     label, thing = touching_pairs(found.boxes, objects.boxes)
     ious = pair_ious((label, thing), found.boxes, objects.boxes)
     verdicts = np.empty((len(scores), len(KINDS), len(IOUS), len(DIFFICULTIES)), dtype=np.int8)

@@ -3,25 +3,30 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.truth import BOXES, TruthBoxes
-from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.data.classes import UNKNOWN
+from vsrd_ray.data.drive import MASKS, Drive
+from vsrd_ray.data.index import INDEX_SCHEMA, SIDES
+from vsrd_ray.data.truth import TruthBoxes
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE
-from vsrd_ray.labels.boxes.evaluation.kitti import kitti_verdicts, with_neighbours
+from vsrd_ray.labels.boxes.evaluation.kitti import UNKNOWN_NAME, kitti_verdicts, with_neighbours
 from vsrd_ray.labels.boxes.evaluation.kitti360 import window_verdicts
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, match
 from vsrd_ray.labels.boxes.evaluation.precision import Verdicts
+from vsrd_ray.labels.boxes.identified import true_boxes
 from vsrd_ray.labels.boxes.parquet import FOLDER, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.selection import check_poses
 from vsrd_ray.labels.boxes.truth import true_rows
 from vsrd_ray.labels.boxes.windows import windows
-from vsrd_ray.runs.folder import check_files, group_frames, num_failed_groups, read_index, sequence_labels
+from vsrd_ray.runs.folder import RunFolder, check_files, group_frames, num_failed_groups, read_index, sequence_labels
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location
+
+_BOX = tuple(f"box_{side}" for side in SIDES)
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,13 @@ def _open(output: Location, root: Location, name: str, criteria: Criteria) -> _O
     corrected = set() if criteria.prefer == "auto" else read_reviewed(output).get((name, criteria.camera), set())
     frames = sorted(corrected.union(group_frames(groups, sequence=name)))
     is_in_frames = pc.field("frame").isin(pa.array(frames, pa.int32()))
-    sequence = open_drive(root, name, criteria.camera)
+    sequence = RunFolder(output, root).drive(name)
     check_poses(sequence, frames)
+    index = read_index(output, name)
     return _Opened(
         sequence=sequence,
-        truth=sequence.truth(BOXES),
-        index=read_index(output, name).filter(is_in_frames & pc.field("instance_id").is_valid()),
+        truth=true_boxes(sequence, index),
+        index=index.filter(is_in_frames & pc.field("instance_id").is_valid()),
         labels=labels.filter(is_in_frames),
         frames=frames,
         num_corrected_frames=len(corrected),
@@ -146,7 +152,7 @@ def _match(opened: _Opened, criteria: Criteria) -> Matches:
 def _truth_in_frames(opened: _Opened, classes: Iterable[str]) -> tuple[pa.Table, pa.Table]:
     """What the labelled frames show of the wanted classes and their neighbours.
 
-    Those with a true box as `true_rows`, those without one as rows of the index.
+    Those with a true box as `true_rows`, those without one as rows of the index, and so the regions that are unknown.
     """
     index = opened.index.filter(pc.field("class_name").isin(list(with_neighbours(classes))))
     frames, ids, areas = (index[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id", "area"))
@@ -159,4 +165,26 @@ def _truth_in_frames(opened: _Opened, classes: Iterable[str]) -> tuple[pa.Table,
         mask_areas=areas[has_box],
         sequence=opened.sequence,
     )
-    return true, index.filter(pa.array(~has_box))
+    return true, pa.concat_tables([index.filter(pa.array(~has_box)), unknown_regions(opened.sequence, opened.frames)])
+
+
+def unknown_regions(drive: Drive, frames: Iterable[int]) -> pa.Table:
+    """Rows of `INDEX_SCHEMA` of the class `UNKNOWN_NAME`: the connected regions of frames whose masks do not say more.
+
+    Masks of a dataset's own have none, and are not read.
+    """
+    rows = [
+        {"frame": frame, "class_name": UNKNOWN_NAME, "area": area}
+        | dict(zip(_BOX, (left, top, left + width - 1, top + height - 1), strict=True))
+        for frame in (frames if MASKS in drive.sources else ())
+        if drive.has(MASKS, drive.camera.name, frame)
+        for left, top, width, height, area in _regions(drive.read(MASKS, drive.camera.name, frame) == UNKNOWN)
+    ]
+    return pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
+
+
+def _regions(
+    mask: np.ndarray,  # [H, W] bool
+) -> list[list[int]]:
+    """Left, top, width, height and area, px, of each connected region."""
+    return cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:].tolist()

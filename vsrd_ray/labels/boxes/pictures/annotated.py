@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.data.truth import BOXES, STATIC
-from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
+from vsrd_ray.labels.boxes.identified import true_boxes
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
-from vsrd_ray.runs.folder import read_index, sequence_labels
+from vsrd_ray.runs.folder import open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location, read_bytes
@@ -113,13 +113,13 @@ def open_shown(output: Location, root: Location, *, sequence: str | None = None)
     rows = sequence_labels(labels, sequence=name, camera=inputs.camera)
     index = read_index(output, name)
     large = index.filter(pc.field("area") >= MIN_MASK_AREA)
-    drive = open_drive(root, name, inputs.camera)
+    drive = open_labelled(inputs, root, name)
     return ShownDrive(
         sequence=drive,
         frames=frames,
         labels=_label_boxes(rows),
         best=_best_of_instance(rows),
-        truth=_truth_boxes(drive, classes=inputs.classes),
+        truth=_truth_boxes(drive, index, classes=inputs.classes),
         visible=frozenset(zip(large["instance_id"].to_pylist(), large["frame"].to_pylist(), strict=True)),
     )
 
@@ -187,9 +187,9 @@ def _best_of_instance(rows: pa.Table) -> np.ndarray:
     return best
 
 
-def _truth_boxes(drive: Drive, *, classes: tuple[str, ...]) -> ShownBoxes | None:
+def _truth_boxes(drive: Drive, index: pa.Table, *, classes: tuple[str, ...]) -> ShownBoxes | None:
     if not drive.has_truth(BOXES):
         return None
-    truth = drive.truth(BOXES)
+    truth = true_boxes(drive, index)
     wanted = np.isin(truth.class_names, classes)
     return ShownBoxes(truth.instance_ids[wanted], truth.timestamps[wanted], truth.boxes[wanted])

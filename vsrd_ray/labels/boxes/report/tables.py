@@ -15,13 +15,13 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import SIDES
 from vsrd_ray.data.lookup import instance_keys, positions, split_keys
 from vsrd_ray.data.truth import BOXES, TruthBoxes
-from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.geometry.cameras import box_iou
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_WORLD, boxes_of, numbers
+from vsrd_ray.labels.boxes.identified import true_boxes
 from vsrd_ray.labels.boxes.parquet import FOLDER, Preference
 from vsrd_ray.labels.boxes.pictures.frames import frames_to_show
 from vsrd_ray.labels.boxes.selection import check_poses
-from vsrd_ray.runs.folder import check_files, read_index, sequence_labels
+from vsrd_ray.runs.folder import check_files, open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
@@ -105,13 +105,13 @@ def read_tables(
     frames = np.union1d(np.array(shown, dtype=np.int64), labels["frame"].to_numpy().astype(np.int64))
     if not len(frames):
         return None
-    sequence = open_drive(root, name, inputs.camera)
+    sequence = open_labelled(inputs, root, name)
     check_poses(sequence, frames.tolist())
     index = read_index(output, name)
     wanted = pc.field("class_name").isin(list(inputs.classes)) & pc.field("frame").isin(frames.tolist())
     masks = index.filter(wanted)
     boxes, box_of_label = _different_boxes(labels)
-    truth = _read_truth(sequence)
+    truth = _read_truth(sequence, index)
     ids, rows = _join(masks, labels, frames=frames, box_of_label=box_of_label, truth=truth)
     return SequenceTables(
         sequence=sequence,
@@ -198,8 +198,8 @@ def _truth_overlaps(
     return ious
 
 
-def _read_truth(drive: Drive) -> TruthBoxes | None:
-    return drive.truth(BOXES) if drive.has_truth(BOXES) else None
+def _read_truth(drive: Drive, index: pa.Table) -> TruthBoxes | None:
+    return true_boxes(drive, index) if drive.has_truth(BOXES) else None
 
 
 def _of_instances(truth: TruthBoxes, instance_ids: np.ndarray) -> TruthBoxes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.labels.boxes.convert import labels_to_kitti
 from vsrd_ray.labels.boxes.evaluation import evaluate_run
-from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES, IOUS, KINDS, kitti_ap, kitti_verdicts
+from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES, IOUS, KINDS, UNKNOWN_NAME, kitti_ap, kitti_verdicts
 from vsrd_ray.labels.boxes.evaluation.run import values_of
 from vsrd_ray.labels.boxes.kitti import label_path, read_frame
 from vsrd_ray.labels.boxes.parquet import read_labels
@@ -188,6 +188,7 @@ def test_a_label_in_a_region_without_a_box_does_not_count():
         ([region(x=20)], PERFECT),
         ([region(x=20, class_name="caravan")], PERFECT),
         ([region(x=20, class_name="truck")], HALF),
+        ([region(x=20, class_name=UNKNOWN_NAME)], PERFECT),
         ([region(x=20, frame=1)], HALF),
         ([region(x=20.3)], PERFECT),  # 50 of its 80 columns lie inside
         ([region(x=20.5)], HALF),  # 30 of 80

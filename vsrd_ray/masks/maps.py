@@ -1,0 +1,110 @@
+"""Folders with a file a frame that says of each pixel what it belongs to.
+
+Shapes: H x W pixels.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header
+from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.masks.base import Mask
+from vsrd_ray.masks.rle import Part
+from vsrd_ray.storage import Location, read_bytes
+
+_NUMBER = re.compile(r"([0-9]+)[^0-9]*")
+# Class and number, as `Mask` has them, of a value; None where it is background.
+Meaning = Callable[[int], tuple[str | None, int | None] | None]
+
+
+@dataclass(frozen=True)
+class MapFolder:
+    """See `MaskFile` for what each of these is."""
+
+    location: Location
+    names: Mapping[int, str]  # of files, by frame
+    images: Mapping[str, int]
+    read: Callable[[Location], np.ndarray]  # what a file says of each pixel, [H, W] of whole numbers from 0 on
+    meaning: Meaning
+    has_ids: bool
+    strange: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Those that have a file."""
+        return tuple(sorted(self.names))
+
+    def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
+        """See `MaskFile`."""
+        values = self.read(self.file(frame))
+        try:
+            return values.shape[::-1], list(split(values, self.meaning))
+        except ValueError as error:
+            raise InputError(f"{self.file(frame)}: {error}") from error
+
+    def file(self, frame: int) -> Location:
+        """See `MaskFile`."""
+        return self.location / self.names[frame]
+
+
+def split(
+    values: np.ndarray,  # [H, W] of whole numbers from 0 on
+    meaning: Meaning,
+) -> Iterable[Mask]:
+    """A mask for each value that is not background."""
+    found = np.flatnonzero(np.bincount(values.ravel()))
+    place_of_value = np.zeros(found.max(initial=0) + 1, dtype=np.int32)
+    place_of_value[found] = np.arange(1, len(found) + 1)
+    boxes = ndimage.find_objects(place_of_value[values])
+    for value, box in zip(found.tolist(), boxes, strict=True):
+        if (known := meaning(value)) is not None:
+            yield Mask(*known, Part(box[1].start, box[0].start, values[box] == value))
+
+
+def numbered(names: Iterable[str], location: Location) -> dict[int, str]:
+    """File names by the last number in them.
+
+    Raises:
+        InputError: two have the same number, or one has none.
+    """
+    by_number: dict[int, str] = {}
+    for name in names:
+        number = number_in(name.rpartition(".")[0])
+        if number is None:
+            raise InputError(f"{location / name}: no frame number in its name: rename it, or move it away")
+        if number in by_number:
+            raise InputError(f"{location}: both {by_number[number]} and {name} are of frame {number}: move one away")
+        by_number[number] = name
+    return by_number
+
+
+def number_in(stem: str) -> int | None:
+    """The last number in a file's name without its suffix; None where there is none."""
+    numbers = _NUMBER.findall(stem)
+    return int(numbers[-1]) if numbers else None
+
+
+def read_png16(path: Location) -> np.ndarray:
+    """The pixels [H, W] uint16 of a PNG file of 16 bits in one channel.
+
+    Raises:
+        UnreadableFrameError: it is truncated or corrupt.
+        InputError: it is of another kind, or not there.
+    """
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        raise InputError(f"no mask {path}: restore the file") from None
+    header = parse_header(data, path)
+    check_chunks(data, path)
+    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
+        raise InputError(f"{path}: expected a PNG of 16 bits in one channel, got {header.bit_depth} bits or colours")
+    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
+    return values
