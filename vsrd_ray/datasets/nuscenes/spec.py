@@ -55,7 +55,8 @@ class NuScenes:
                 return f"no {what}{of} in {root / 'samples' / channel}: unpack the file blobs there"
             case "masks":
                 folder = root / "masks" / sensor
-                return f"no masks{of} in {folder}: give --masks, or put instance_<image>.npz and semantic_<image>.npz there"
+                files = "instance_<image>.npz and semantic_<image>.npz"
+                return f"no masks{of} in {folder}: give --masks, or put {files} there"
             case _:
                 return f"nuScenes has no {layer} here: choose a labeler that needs none, or another dataset"
 
