@@ -38,6 +38,7 @@ def test_commands_are_those_of_the_handbook():
         "synthesize",
         "degrade",
         "datasets",
+        "datasets check",
         "labelers",
         "annotate",
         "sample",

@@ -4,17 +4,28 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
+from vsrd_ray.options import PATH
 
-@click.command()
+if TYPE_CHECKING:
+    from vsrd_ray.storage import Location
+
+EXIT_NOTHING_USABLE = 2
+
+
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def datasets(as_json: bool) -> None:
-    """List the datasets that can be read: their cameras, layers and truth."""
+@click.pass_context
+def datasets(ctx: click.Context, as_json: bool) -> None:
+    """List the datasets that can be read: their cameras, layers and truth; or check drives of one."""
     from vsrd_ray import plugins
     from vsrd_ray.datasets.base import dataset_named
 
+    if ctx.invoked_subcommand is not None:
+        return
     found = [dataset_named(name) for name in plugins.installed("datasets")]
     _show(
         {
@@ -28,6 +39,42 @@ def datasets(as_json: bool) -> None:
         },
         as_json=as_json,
     )
+
+
+@datasets.command()
+@click.argument("root", type=PATH)
+@click.option("--sequence", "sequences", multiple=True, help="Drive to look at; may be repeated.  [default: every one]")
+@click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
+@click.option("--camera", help="Which camera.  [default: the dataset's first]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    *,
+    root: Location,
+    sequences: tuple[str, ...],
+    dataset: str | None,
+    camera: str | None,
+    as_json: bool,
+) -> None:
+    """Say what drives under ROOT have, lack and are good for. A few images and masks are read, and nothing is written.
+
+    Exit code 2 if none of the drives can be labelled by anything that is installed, else 0.
+    """
+    from vsrd_ray.datasets.base import dataset_named, dataset_of
+    from vsrd_ray.pipeline.check import check_drives, format_check
+
+    found = dataset_of(root) if dataset is None else dataset_named(dataset)
+    drives = check_drives(found, root, sequences or None, camera=camera)
+    if as_json:
+        values = {one.name: one.values() for one in drives}
+        click.echo(json.dumps({"root": str(root), "dataset": found.name, "drives": values}, indent=2, allow_nan=False))
+    else:
+        usable = sum(one.is_usable for one in drives)
+        click.echo(f"{root}: {found.title}, {usable} of {len(drives)} drives can be labelled\n")
+        click.echo("\n\n".join(map(format_check, drives)))
+    if not any(one.is_usable for one in drives):
+        ctx.exit(EXIT_NOTHING_USABLE)
 
 
 @click.command()

@@ -44,6 +44,11 @@ class JsonLines(logging.Formatter):
 @click.option("--camera", help="Which camera.  [default: the dataset's first, image_00 of KITTI-360]")
 @click.option("--masks", type=PATH, help="File or folder of instance masks, in place of the dataset's.")
 @click.option("--masks-format", metavar="NAME", help="Of --masks: see docs/own_masks.md.  [default: by its content]")
+@click.option(
+    "--poses",
+    metavar="NAME|FILE",
+    help="Poses: given, oxts, oxts-published, or a file, scaled by the dataset's own unless --set poses.scale=none.",
+)
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
@@ -104,6 +109,7 @@ def label(
     dataset: str | None,
     masks: Location | None,
     masks_format: str | None,
+    poses: str | None,
     num_actors: str | None,
     initial_actors: int | None,
     num_gpus: float | None,
@@ -129,6 +135,7 @@ def label(
         overrides = (*overrides, f"grouping.kind={grouping}")
     if masks_format is not None and masks is None:
         raise InputError(f"--masks-format {masks_format}: there are no --masks: give both, or neither")
+    posed, overrides = _poses_given(poses, overrides)
     _check_serial(ctx)
     if log_format == "json":
         for handler in logging.getLogger("vsrd_ray").handlers:
@@ -144,7 +151,7 @@ def label(
         dataset=dataset,
         camera=camera,
         classes=classes,
-        given=Given(masks=masks, masks_format=masks_format),
+        given=Given(masks=masks, masks_format=masks_format, **posed),
         pool=PoolRequest(
             num_actors=parse_num_actors(num_actors) if num_actors else None,
             initial_actors=initial_actors,
@@ -161,6 +168,22 @@ def label(
     click.echo(format_summary(summary))
     if summary.has_failures:
         ctx.exit(EXIT_FAILED_GROUPS)
+
+
+def _poses_given(poses: str | None, overrides: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The fields of `Given` that `--poses` and `--set poses.scale` mean, and all other overrides."""
+    from vsrd_ray.poses.source import NAMES, OWN
+    from vsrd_ray.storage import open_location
+
+    scales = [text.partition("=")[2].strip() for text in overrides if text.startswith("poses.scale=")]
+    others = tuple(text for text in overrides if not text.startswith("poses.scale="))
+    if unknown := [scale for scale in scales if scale not in ("own", "none")]:
+        raise InputError(f"--set poses.scale={unknown[0]}: give own, by the dataset's own poses, or none")
+    if poses is None or poses in NAMES:
+        if scales:
+            raise InputError("--set poses.scale is of a pose file: give one as --poses, or leave it out")
+        return {"poses": None if poses == OWN else poses}, others
+    return {"pose_file": open_location(poses), "pose_scale": "none" if scales[-1:] == ["none"] else None}, others
 
 
 def _check_serial(ctx: click.Context) -> None:

@@ -104,8 +104,8 @@ class Drive:
     cameras: Mapping[str, Camera]  # those that it was opened with, by name
     layers: Mapping[str, Mapping[str, tuple[int, ...]]]  # layer -> sensor -> frames that have it, ascending
     lidars: Mapping[str, Lidar] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
     sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
+    warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
 
     @property
     def camera(self) -> Camera:
@@ -203,6 +203,8 @@ class Drive:
         Raises:
             InputError: there are none, or they cannot be read.
         """
+        if hasattr(self._spec, "truth_in"):  # see `vsrd_ray.datasets.base.TruthInCameras`
+            return self._spec.truth_in(self, kind)
         return self._spec.truth(self.root, self.name, kind)
 
     def part(self, frames: Iterable[int]) -> "Drive":

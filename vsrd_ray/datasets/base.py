@@ -17,7 +17,8 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.given import NOTHING_GIVEN, Given
 from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.masks.given import stamp_of_masks, with_masks
-from vsrd_ray.storage import Location
+from vsrd_ray.poses.source import OWN, PoseSource, file_of
+from vsrd_ray.storage import Location, size_and_stamp
 
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
 
@@ -134,6 +135,33 @@ class MaskWriter(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesPoses(Protocol):
+    """What a dataset has beside `Dataset` if its drives can be opened with other poses."""
+
+    @property
+    def pose_names(self) -> tuple[str, ...]:
+        """Poses that it has by name; the first ones are those of `Dataset.open`."""
+        ...
+
+    def open_with_poses(self, root: Location, name: str, cameras: tuple[str, ...], poses: PoseSource) -> Drive:
+        """`Dataset.open` with other poses, in a world with z up, in metres.
+
+        Raises:
+            InputError: see `Dataset.open`; or poses that cannot be used.
+        """
+        ...
+
+
+@runtime_checkable
+class TruthInCameras(Protocol):
+    """What a dataset has beside `Dataset` if its truth is in cameras' axes, and depends on the poses in the world."""
+
+    def truth_in(self, drive: Drive, kind: str) -> Any:
+        """`Dataset.truth` in the world of an open drive."""
+        ...
+
+
 def dataset_named(name: str) -> Dataset:
     """The dataset of a name.
 
@@ -186,7 +214,10 @@ def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, .
     Raises:
         InputError: see `Dataset.open`; or what is given cannot be used.
     """
-    drive = dataset.open(root, name, cameras)
+    if (poses := _poses_of(given, name)) is None:
+        drive = dataset.open(root, name, cameras)
+    else:
+        drive = _taking_poses(dataset, poses).open_with_poses(root, name, cameras, poses)
     if given.masks is not None:
         drive = with_masks(drive, given.masks, given.masks_format)
     return drive
@@ -202,7 +233,31 @@ def fingerprint_with(dataset: Dataset, root: Location, name: str, cameras: tuple
     if given.masks is not None:
         stamp = stamp_of_masks(given.masks, name)
         digest = hashlib.sha256(json.dumps([digest, given.masks_format, stamp]).encode()).hexdigest()
+    if (poses := _poses_of(given, name)) is not None:
+        stamps = None if poses.file is None else size_and_stamp(poses.file)
+        digest = hashlib.sha256(json.dumps([digest, poses.name, poses.is_scaled, stamps]).encode()).hexdigest()
     return digest
+
+
+def _poses_of(given: Given, name: str) -> PoseSource | None:
+    """The poses that are given for a drive; None where they are the dataset's own.
+
+    Raises:
+        InputError: a folder without a file of the drive.
+    """
+    if given.poses is None and given.pose_file is None:
+        return None
+    file = None if given.pose_file is None else file_of(given.pose_file, name)
+    return PoseSource(given.poses or OWN, file, is_scaled=given.pose_scale != "none")
+
+
+def _taking_poses(dataset: Dataset, poses: PoseSource) -> TakesPoses:
+    if not isinstance(dataset, TakesPoses):
+        raise InputError(f"--poses: drives of {dataset.title} come with poses of their own: leave it out")
+    if poses.file is None and poses.name not in dataset.pose_names:
+        names = ", ".join(dataset.pose_names)
+        raise InputError(f"--poses {poses.name}: {dataset.title} has none of that name: give {names}, or a file")
+    return dataset
 
 
 def check_known(name: str, names: list[str], *, root: Location) -> None:

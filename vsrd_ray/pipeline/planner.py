@@ -110,7 +110,7 @@ class Planner:
         Raises:
             InputError: no camera on a vehicle has them.
         """
-        place = drive.detail("poses") or f"{drive.root}, {drive.name}"
+        place = self.job.request.given.pose_file or drive.detail("poses") or f"{drive.root}, {drive.name}"
         found = (check_placement(camera, place=f"{place}") for camera in drive.cameras.values())
         return tuple(dict.fromkeys([*drive.warnings, *(warning for warnings in found for warning in warnings)]))
 

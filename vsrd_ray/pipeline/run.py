@@ -20,6 +20,7 @@ from vsrd_ray.pipeline.queue import Backend, Engine
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary
 from vsrd_ray.pipeline.state import RunState
 from vsrd_ray.pipeline.work import LabelerFactory, Work
+from vsrd_ray.poses.source import check_poses_of
 from vsrd_ray.runs.lock import TakenOverError, locked
 from vsrd_ray.runs.manifest import check_same_settings, read_manifest
 from vsrd_ray.storage.targets import check_folder
@@ -98,6 +99,8 @@ def _checked(job: LabelJob, names: tuple[str, ...]) -> tuple[str, ...]:
     """The same names, if what is given is of each of them."""
     if job.request.given.masks is not None:
         check_masks_of(job.request.given.masks, names)
+    if job.request.given.pose_file is not None:
+        check_poses_of(job.request.given.pose_file, names)
     return names
 
 

@@ -4,15 +4,20 @@ import hashlib
 import json
 import re
 
+import numpy as np
+
 from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, Camera, Drive
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.calibration import read_calibration
+from vsrd_ray.datasets.kitti360.calibration import Calibration, read_calibration
 from vsrd_ray.datasets.kitti360.poses import read_poses
-from vsrd_ray.datasets.kitti360.times import read_times
+from vsrd_ray.datasets.kitti360.times import all_times, read_times
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
+from vsrd_ray.poses.align import Posed, levelled
+from vsrd_ray.poses.files import read_pose_file
+from vsrd_ray.poses.source import OWN_POSES, PoseSource
 from vsrd_ray.storage import (
     Location,
     absolute,
@@ -48,8 +53,10 @@ def drive_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def open_drive(root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
+def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseSource = OWN_POSES) -> Drive:
     """Calibration, poses, images and masks of some cameras of a drive; no pixel is read.
+
+    Poses of a file are turned and scaled into the world of the dataset's own, where it has any.
 
     Raises:
         InputError: a missing root, an unknown drive or camera, or a calibration or poses file that cannot be used.
@@ -59,28 +66,46 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...]) -> Drive:
         check_known(name, list_drives(root), root=root)
     for camera in cameras:
         check_camera(camera, paths.IMAGE_CAMERAS)
+    opened, warnings = _cameras(root, name, cameras, poses)
     return Drive(
         dataset="kitti360",
         root=absolute(root),  # workers may run elsewhere
         name=name,
-        cameras=_cameras(root, name, cameras),
+        cameras=opened,
         layers={
             MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in cameras},
             IMAGES: {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras},
         },
+        warnings=warnings,
     )
 
 
-def _cameras(root: Location, name: str, cameras: tuple[str, ...]) -> dict[str, Camera]:
+def _cameras(
+    root: Location, name: str, cameras: tuple[str, ...], source: PoseSource
+) -> tuple[dict[str, Camera], tuple[str, ...]]:
+    """The cameras with their poses, and what is odd about these."""
     calibrations = {camera: read_calibration(root, camera) for camera in cameras}
-    T_world_cam0 = read_poses(root, name)
+    posed = _posed(root, name, cameras[0], source, calibrations[cameras[0]])
+    T_world_cam0 = posed.poses
     opened: dict[str, Camera] = {}
     for camera, calibration in calibrations.items():
         T_cam0_cam = inverse(calibration.T_cam_cam0)
         poses = {frame: pose @ T_cam0_cam for frame, pose in T_world_cam0.items()}
         times = read_times(root, name, camera, poses)
         opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses, times)
-    return opened
+    return opened, posed.warnings
+
+
+def _posed(root: Location, name: str, camera: str, source: PoseSource, calibration: Calibration) -> Posed:
+    """`T_world_cam0` of each frame that has one."""
+    if source.file is None:
+        return Posed(read_poses(root, name))
+    read = read_pose_file(source.file, camera=camera, times_s=all_times(root, name, camera))
+    T_cam_cam0 = np.eye(4) if read.is_of_camera_0 else calibration.T_cam_cam0
+    poses = {frame: pose @ T_cam_cam0 for frame, pose in read.poses.items()}
+    own = paths.poses_file(root, name)
+    reference = read_poses(root, name) if own.exists() else {}
+    return levelled(poses, reference, is_scaled=source.is_scaled, place=f"{source.file}", by=own.name)
 
 
 def _frames(folder: Location) -> tuple[int, ...]:
@@ -97,12 +122,12 @@ def fingerprint(root: Location, name: str, camera: str) -> str:
     Images count where there are any, since a damaged one costs its frame.
 
     Raises:
-        FileNotFoundError: there are no poses or no calibration.
+        FileNotFoundError: there is no calibration.
     """
     masks = listing(paths.mask_folder(root, name, camera))
     images = listing(paths.image_folder(root, name, camera))
-    files = (paths.calibration_file(root), paths.poses_file(root, name))
-    times = paths.timestamps_file(root, name, camera)
-    others = [(path.name, *size_and_stamp(path)) for path in (*files, *([times] if times.exists() else []))]
+    poses, times = paths.poses_file(root, name), paths.timestamps_file(root, name, camera)
+    files = [paths.calibration_file(root), *(file for file in (poses, times) if file.exists())]
+    others = [(path.name, *size_and_stamp(path)) for path in files]
     content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()

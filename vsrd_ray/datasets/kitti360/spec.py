@@ -12,6 +12,7 @@ from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import encode_instance_map, read_instance_map
 from vsrd_ray.errors import InputError
+from vsrd_ray.poses.source import OWN, PoseSource
 from vsrd_ray.storage import Location, is_folder
 
 # Numbers of the drives in VSRD's division (paper, experiments).
@@ -29,6 +30,7 @@ class KITTI360:
     cameras = paths.IMAGE_CAMERAS
     layers = (IMAGES, MASKS)
     truths = ("boxes",)
+    pose_names = (OWN,)
 
     def recognises(self, root: Location) -> bool:
         """Where there is a folder of poses or masks as KITTI-360 has them, and its calibration."""
@@ -72,6 +74,10 @@ class KITTI360:
             if (found := downloads.missing_file(root, name)) is not None:
                 raise InputError(found) from None
             raise
+
+    def open_with_poses(self, root: Location, name: str, cameras: tuple[str, ...], poses: PoseSource) -> Drive:
+        """See `TakesPoses`: those of a file are turned and scaled into the world of the dataset's own."""
+        return drives.open_drive(root, name, cameras, poses)
 
     def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
         """Of one camera, the digest that runs have kept since the first version."""

@@ -25,15 +25,8 @@ def read_times(root: Location, sequence: str, camera: str, frames: Iterable[int]
         InputError: the file cannot be read, a line is no date and time, or times do not grow.
     """
     file, wanted = paths.timestamps_file(root, sequence, camera), sorted(frames)
-    if not file.exists():
+    if not (times := all_times(root, sequence, camera)):
         return {}
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(explained(error)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: no text: put the dataset's own file there, or remove it") from error
-    times = {number: _seconds(file, number, line) for number, line in enumerate(lines) if line.strip()}
     missing = [frame for frame in wanted if frame not in times]
     if missing:
         logger.warning("%s has no time of frame %d: velocities will be in metres per frame.", file, missing[0])
@@ -45,6 +38,24 @@ def read_times(root: Location, sequence: str, camera: str, frames: Iterable[int]
                 "put the dataset's own file there, or remove it"
             )
     return {frame: times[frame] for frame in wanted}
+
+
+def all_times(root: Location, sequence: str, camera: str) -> dict[int, float]:
+    """Seconds since 1970 of the frames of all lines that are not blank. Nothing where there is no file.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no date and time.
+    """
+    file = paths.timestamps_file(root, sequence, camera)
+    if not file.exists():
+        return {}
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(explained(error)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: no text: put the dataset's own file there, or remove it") from error
+    return {number: _seconds(file, number, line) for number, line in enumerate(lines) if line.strip()}
 
 
 def _seconds(file: Location, number: int, line: str) -> float:
