@@ -1,0 +1,267 @@
+"""Scenes as drives: opening one without reading a pixel, and what tells that its files have changed.
+
+Shapes: R readings of one sensor.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.spatial.transform import Rotation
+
+from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Camera, Drive, Lidar
+from vsrd_ray.data.index import INDEX_VERSION
+from vsrd_ray.datasets.base import check_camera, check_known
+from vsrd_ray.datasets.nuscenes.cache import cached
+from vsrd_ray.datasets.nuscenes.frames import number_frames
+from vsrd_ray.datasets.nuscenes.readings import READINGS
+from vsrd_ray.datasets.nuscenes.tables import check_root, table_file, versions
+from vsrd_ray.errors import InputError, nearest_name
+from vsrd_ray.storage import Location, absolute, names_in, plain_name, size_and_stamp
+
+logger = logging.getLogger(__name__)
+
+_ROUNDING = 1e-3  # by which the length of a quaternion may be off 1
+
+
+@dataclass(frozen=True)
+class Scene(Drive):
+    """A drive that knows its files and tokens, since nothing but the tables tells them."""
+
+    version: str = ""  # folder of its tables
+    files: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # sensor -> frame -> file below root
+    tokens: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # sensor -> frame -> token of sample_data
+    sample_tokens: Mapping[int, str] = field(default_factory=dict)  # frame -> token of sample; keyframes alone
+
+    def part(self, frames: Iterable[int]) -> "Scene":
+        """See `Drive.part`."""
+        wanted = set(frames)
+        return replace(
+            super().part(wanted),
+            files={sensor: _some(files, wanted) for sensor, files in self.files.items()},
+            tokens={sensor: _some(tokens, wanted) for sensor, tokens in self.tokens.items()},
+            sample_tokens=_some(self.sample_tokens, wanted),
+        )
+
+
+@dataclass(frozen=True)
+class _Sensor:
+    """The readings of one sensor of a scene."""
+
+    rows: pa.RecordBatch  # [R] of readings.SCHEMA that have a frame
+    frames: np.ndarray  # [R]
+    poses: dict[int, np.ndarray]  # frame -> T_world_sensor [4, 4]
+    times_s: dict[int, float]
+
+    def by_frame(self, column: str) -> dict[int, str]:
+        return dict(zip(self.frames.tolist(), self.rows[column].to_pylist(), strict=True))
+
+
+def list_scenes(root: Location) -> list[str]:
+    """Names of the scenes of all versions under `root`, sorted.
+
+    Raises:
+        InputError: `root` is no folder, or its tables cannot be used.
+    """
+    check_root(root)
+    return sorted({name for version in versions(root) for name in cached(root, version, READINGS).scenes})
+
+
+def version_of(root: Location, name: str) -> str:
+    """The folder of tables that a scene is in.
+
+    Raises:
+        InputError: an unknown scene, told with the nearest name; or tables that cannot be used.
+    """
+    check_root(root)
+    plain_name(name, what="sequence")
+    for version in versions(root):
+        if name in cached(root, version, READINGS).scenes:
+            return version
+    names = list_scenes(root)
+    nearest = nearest_name(name, names)
+    if nearest is None or len(names) < 10:
+        check_known(name, names, root=root)
+    raise InputError(f"no scene {name!r} under {root}: did you mean {nearest!r}? There are {len(names)}")
+
+
+def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tuple[str, ...]) -> Scene:
+    """Calibration, poses, images, masks and points of a scene; no pixel is read.
+
+    Args:
+        root: the dataset's root folder.
+        name: of the scene.
+        cameras: channels; where these are all of `rig`, those that the scene has, whatever they are called.
+        rig: cameras of nuScenes' own cars.
+
+    Raises:
+        InputError: an unknown scene or camera, or tables that cannot be used.
+    """
+    version = version_of(root, name)
+    rows = cached(root, version, READINGS).of(name)
+    present = {modality: _channels(rows, modality) for modality in ("camera", "lidar")}
+    if cameras == rig:
+        others = tuple(channel for channel in present["camera"] if channel not in rig)
+        cameras = tuple(channel for channel in rig if channel in present["camera"]) + others
+    for camera in cameras:
+        check_camera(camera, present["camera"])
+    where = table_file(root, version, "sample_data")
+    sensors = {channel: _sensor(rows, channel, where=where) for channel in (*cameras, *present["lidar"])}
+    files = {channel: sensor.by_frame("filename") for channel, sensor in sensors.items()}
+    keys: dict[int, str] = {}
+    for sensor in sensors.values():
+        is_key = sensor.rows["is_key_frame"].to_pylist()
+        keys |= {f: t for (f, t), key in zip(sensor.by_frame("sample_token").items(), is_key, strict=True) if key}
+    return Scene(
+        dataset="nuscenes",
+        root=absolute(root),  # workers may run elsewhere
+        name=name,
+        cameras={channel: _camera(channel, sensors[channel], where=where) for channel in cameras},
+        lidars={
+            channel: Lidar(channel, sensors[channel].poses, sensors[channel].times_s) for channel in present["lidar"]
+        },
+        layers={
+            IMAGES: {channel: _present(root, files[channel]) for channel in cameras},
+            MASKS: {channel: _with_masks(root, channel, files[channel]) for channel in cameras},
+            POINTS: {channel: _present(root, files[channel]) for channel in present["lidar"]},
+        },
+        version=version,
+        files=files,
+        tokens={channel: sensor.by_frame("token") for channel, sensor in sensors.items()},
+        sample_tokens=dict(sorted(keys.items())),
+    )
+
+
+def fingerprint(scene: Scene) -> str:
+    """Hexadecimal digest of all that labels of a scene depend on: its tables, and its files as far as a look tells.
+
+    Of keyframes' files and of masks, sizes and times count too.
+    """
+    digest = hashlib.sha256(json.dumps([INDEX_VERSION, scene.name, list(scene.cameras)]).encode())
+    for camera in scene.cameras.values():
+        digest.update(json.dumps([camera.K.tolist(), camera.image_size]).encode())
+    poses = {name: camera.T_world_cam for name, camera in scene.cameras.items()}
+    poses |= {name: lidar.T_world_lidar for name, lidar in scene.lidars.items()}
+    for name, by_frame in poses.items():
+        digest.update(json.dumps([name, list(scene.files[name].items())]).encode())
+        digest.update(np.array(list(by_frame.values()), dtype="<f8").tobytes())
+    for layer, by_sensor in sorted(scene.layers.items()):
+        for sensor, frames in by_sensor.items():
+            looked = [frame for frame in frames if layer == MASKS or frame in scene.sample_tokens]
+            stamps = [size_and_stamp(scene.file(layer, sensor, frame)) for frame in looked]
+            digest.update(json.dumps([layer, sensor, frames, stamps]).encode())
+    return digest.hexdigest()
+
+
+def mask_files(root: Location, camera: str, image: str) -> tuple[Location, Location]:
+    """The semantic and the instance map of an image, in the published form of PointSAM's: masks/<camera>/…npz."""
+    stem = image.rpartition("/")[2].rpartition(".")[0]
+    folder = root / "masks" / camera
+    return folder / f"semantic_{stem}.npz", folder / f"instance_{stem}.npz"
+
+
+def _some(values: Mapping[int, Any], wanted: set[int]) -> dict[int, Any]:
+    return {frame: value for frame, value in values.items() if frame in wanted}
+
+
+def _channels(rows: pa.RecordBatch, modality: str) -> tuple[str, ...]:
+    chosen = rows.filter(pc.equal(rows["modality"], modality))
+    return tuple(sorted(pc.unique(chosen["channel"]).to_pylist()))
+
+
+def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
+    rows = rows.filter(pc.equal(rows["channel"], channel))
+    keyframes, is_key, times = (rows[name].to_numpy(zero_copy_only=False) for name in _NUMBERED)
+    try:
+        frames = number_frames(keyframes, is_key, times)
+    except ValueError as error:
+        raise InputError(f"{where}: {channel} {error}: download the metadata again") from error
+    if not (frames >= 0).all():
+        count = int((frames < 0).sum())
+        logger.warning("%s: %d sweeps of %s before its first keyframe are left out.", where, count, channel)
+        rows, times, frames = rows.filter(pa.array(frames >= 0)), times[frames >= 0], frames[frames >= 0]
+    poses = _transforms(rows, "T_global_ego", where=where.with_name("ego_pose.json"))
+    poses = poses @ _transforms(rows, "T_ego_sensor", where=where.with_name("calibrated_sensor.json"))
+    numbers = frames.tolist()
+    return _Sensor(
+        rows=rows,
+        frames=frames,
+        poses=dict(zip(numbers, poses, strict=True)),
+        times_s=dict(zip(numbers, (times / 1e6).tolist(), strict=True)),
+    )
+
+
+_NUMBERED = ("sample", "is_key_frame", "timestamp")
+
+
+def _transforms(rows: pa.RecordBatch, column: str, *, where: Location) -> np.ndarray:
+    """`T_a_b` [R, 4, 4] of translations and quaternions w x y z.
+
+    Raises:
+        InputError: a number that is not finite, or a quaternion whose length is not 1.
+    """
+    values = pc.list_flatten(rows[column]).to_numpy().reshape(-1, 7)
+    lengths = np.linalg.norm(values[:, 3:], axis=1)
+    bad = ~(np.isfinite(values).all(axis=1) & (np.abs(lengths - 1) <= _ROUNDING))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"{where}: {rows['filename'][row]} has the translation {values[row, :3].tolist()} and the rotation "
+            f"{values[row, 3:].tolist()}, which are not rigid: expected finite numbers and a quaternion of length 1"
+        )
+    T_a_b = np.tile(np.eye(4), (len(values), 1, 1))
+    T_a_b[:, :3, :3] = Rotation.from_quat(values[:, [4, 5, 6, 3]]).as_matrix()
+    T_a_b[:, :3, 3] = values[:, :3]
+    return T_a_b
+
+
+def _camera(channel: str, sensor: _Sensor, *, where: Location) -> Camera:
+    K = pc.list_flatten(sensor.rows["intrinsic"]).to_numpy().reshape(-1, 3, 3)
+    sizes = np.stack([sensor.rows[side].to_numpy(zero_copy_only=False) for side in ("width", "height")], axis=-1)
+    if (K != K[0]).any() or (sizes != sizes[0]).any():
+        raise InputError(f"{where}: {channel} has images of several sizes or calibrations in one scene: split the scene")
+    if not (K[0, 0, 0] > 0 and K[0, 1, 1] > 0 and np.isfinite(K[0]).all() and K[0, 2].tolist() == [0, 0, 1]):
+        raise InputError(
+            f"{where.with_name('calibrated_sensor.json')}: camera_intrinsic of {channel} is no camera matrix: "
+            f"{K[0].tolist()}"
+        )
+    if not (sizes[0] > 0).all():
+        raise InputError(f"{where}: {channel} has images without a width and a height: download the metadata again")
+    width, height = sizes[0].astype(int).tolist()
+    return Camera(channel, K[0].copy(), (width, height), sensor.poses, sensor.times_s)
+
+
+def _present(root: Location, files: Mapping[int, str]) -> tuple[int, ...]:
+    """Frames, ascending, whose files are there."""
+    places = {frame: file.rpartition("/") for frame, file in files.items()}
+    names = {folder: _names(root / folder) for folder in {folder for folder, _, _ in places.values()}}
+    return tuple(sorted(frame for frame, (folder, _, name) in places.items() if name in names[folder]))
+
+
+def _with_masks(root: Location, camera: str, files: Mapping[int, str]) -> tuple[int, ...]:
+    names = _names(root / "masks" / camera)
+    both = {frame: mask_files(root, camera, file) for frame, file in files.items()} if names else {}
+    return tuple(sorted(frame for frame, maps in both.items() if all(file.name in names for file in maps)))
+
+
+def _names(folder: Location) -> frozenset[str]:
+    """Names of the files in a folder, of which a release has hundred thousands: it is listed again once it changes."""
+    if not isinstance(folder, Path):
+        return _listed(folder, 0)
+    try:
+        return _listed(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=32)
+def _listed(folder: Location, changed_ns: int) -> frozenset[str]:
+    return frozenset(names_in(folder))
