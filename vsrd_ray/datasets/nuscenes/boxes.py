@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.truth import STATIC, TruthBoxes
@@ -43,6 +42,7 @@ SCHEMA = pa.schema(
 _MAX_TILT_DEG = 5.0
 _STILL = 0.5  # metres; what stays within stands, and annotators have placed it anew in every keyframe
 _LEAST_SIDE = 1e-3  # metres
+_ROUNDING = 2e-3  # by which the squared length of a quaternion may be off 1
 
 
 def read_boxes(root: Location, name: str) -> TruthBoxes:
@@ -89,17 +89,16 @@ def read_boxes(root: Location, name: str) -> TruthBoxes:
     )
 
 
-def _why_not(
-    class_numbers: np.ndarray, numbers: np.ndarray, placements: np.ndarray, sizes: np.ndarray
-) -> list[str]:
+def _why_not(class_numbers: np.ndarray, numbers: np.ndarray, placements: np.ndarray, sizes: np.ndarray) -> list[str]:
     """Why each annotation [N] does not count; empty where it does."""
     w, x, y, z = placements[:, 3:].T
+    is_rigid = (np.abs(w * w + x * x + y * y + z * z - 1) < _ROUNDING) & np.isfinite(placements).all(axis=1)
     up = 1 - 2 * (x * x + y * y)  # third entry of the box's z axis
     faults = (
         ("of no class of the challenges", class_numbers == 0),
         (f"of the {IDS_PER_CLASS}th instance or a later one", numbers >= IDS_PER_CLASS),
         ("without a volume", ~(sizes >= _LEAST_SIDE).all(axis=1)),
-        ("that are not rigid", ~(np.abs(w * w + x * x + y * y + z * z - 1) < 2e-3) | ~np.isfinite(placements).all(axis=1)),
+        ("that are not rigid", ~is_rigid),
         (f"tilted by more than {_MAX_TILT_DEG:g} degrees", ~(up >= math.cos(math.radians(_MAX_TILT_DEG)))),
     )
     reasons = np.full(len(numbers), "", dtype=object)
@@ -115,7 +114,7 @@ def _forward(quaternions: np.ndarray) -> np.ndarray:
 
 
 def _array(rows: pa.RecordBatch, column: str, size: int) -> np.ndarray:
-    return pc.list_flatten(rows[column]).to_numpy().reshape(-1, size)
+    return compute.list_flatten(rows[column]).to_numpy().reshape(-1, size)
 
 
 def _make(root: Location, version: str) -> tuple[list[str], Callable[[int], pa.RecordBatch]]:
@@ -126,18 +125,15 @@ def _make(root: Location, version: str) -> tuple[list[str], Callable[[int], pa.R
     files = {name: tables.table_file(root, version, name) for name in ("sample", "instance", "sample_annotation")}
     scene_of_sample = tables.places(samples["scene_token"], scenes["token"], path=files["sample"], what="scene")
     place_of_sample = ranks(scene_of_sample, samples["timestamp"].to_numpy())
-    category = tables.places(
-        instances["category_token"], categories["token"], path=files["instance"], what="category"
-    )
+    category = tables.places(instances["category_token"], categories["token"], path=files["instance"], what="category")
     names = categories["name"].combine_chunks()
     path, parts = files["sample_annotation"], []
     for part in tables.stream(root, version, "sample_annotation"):
-        placement = [tables.numbers(part[name], size, path=path) for name, size in (("translation", 3), ("rotation", 4))]
         parts.append(
             (
                 tables.places(part["sample_token"], samples["token"], path=path, what="sample"),
                 tables.places(part["instance_token"], instances["token"], path=path, what="instance"),
-                np.concatenate(placement, axis=1),
+                tables.placements(part, path=path),
                 tables.numbers(part["size"], 3, path=path),
                 part["num_lidar_pts"].to_numpy(),
             )

@@ -26,7 +26,7 @@ _LAYOUT = "1"  # of the cached files; another one for other columns
 _KEY, _SCENES = b"vsrd_ray.key", b"vsrd_ray.scenes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SceneBatches:
     """A batch of rows for each scene of a version."""
 
@@ -102,7 +102,7 @@ def _keep(path: Path, schema: pa.Schema, batches: list[Callable[[], pa.RecordBat
 
 
 def _write(sink: str | pa.NativeFile, schema: pa.Schema, batches: list[Callable[[], pa.RecordBatch]]) -> None:
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_file(sink, schema, options=options) as writer:
         for batch in batches:
             writer.write_batch(batch())

@@ -9,20 +9,20 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Camera, Drive, Lidar
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
-from vsrd_ray.datasets.nuscenes.cache import cached
+from vsrd_ray.datasets.nuscenes.cache import SceneBatches, cached
 from vsrd_ray.datasets.nuscenes.frames import number_frames
-from vsrd_ray.datasets.nuscenes.readings import READINGS
+from vsrd_ray.datasets.nuscenes.readings import MODALITIES, READINGS
 from vsrd_ray.datasets.nuscenes.tables import check_root, table_file, versions
 from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.storage import Location, absolute, names_in, plain_name, size_and_stamp
@@ -54,15 +54,14 @@ class Scene(Drive):
 
 @dataclass(frozen=True)
 class _Sensor:
-    """The readings of one sensor of a scene."""
+    """The readings of one sensor of a scene, by frame."""
 
-    rows: pa.RecordBatch  # [R] of readings.SCHEMA that have a frame
-    frames: np.ndarray  # [R]
-    poses: dict[int, np.ndarray]  # frame -> T_world_sensor [4, 4]
+    poses: dict[int, np.ndarray]  # T_world_sensor [4, 4]
     times_s: dict[int, float]
-
-    def by_frame(self, column: str) -> dict[int, str]:
-        return dict(zip(self.frames.tolist(), self.rows[column].to_pylist(), strict=True))
+    files: dict[int, str]  # below root
+    tokens: dict[int, str]  # of sample_data
+    sample_tokens: dict[int, str]  # of keyframes alone
+    rows: pa.RecordBatch  # [R] of readings.SCHEMA
 
 
 def list_scenes(root: Location) -> list[str]:
@@ -106,36 +105,30 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
         InputError: an unknown scene or camera, or tables that cannot be used.
     """
     version = version_of(root, name)
-    rows = cached(root, version, READINGS).of(name)
-    present = {modality: _channels(rows, modality) for modality in ("camera", "lidar")}
-    if cameras == rig:
-        others = tuple(channel for channel in present["camera"] if channel not in rig)
-        cameras = tuple(channel for channel in rig if channel in present["camera"]) + others
-    for camera in cameras:
-        check_camera(camera, present["camera"])
     where = table_file(root, version, "sample_data")
-    sensors = {channel: _sensor(rows, channel, where=where) for channel in (*cameras, *present["lidar"])}
-    files = {channel: sensor.by_frame("filename") for channel, sensor in sensors.items()}
-    keys: dict[int, str] = {}
-    for sensor in sensors.values():
-        is_key = sensor.rows["is_key_frame"].to_pylist()
-        keys |= {f: t for (f, t), key in zip(sensor.by_frame("sample_token").items(), is_key, strict=True) if key}
+    present = _sensors(cached(root, version, READINGS), name, where)
+    all_cameras, lidars = (tuple(present[modality]) for modality in MODALITIES)
+    if cameras == rig:
+        cameras = tuple(sorted(all_cameras, key=lambda channel: rig.index(channel) if channel in rig else len(rig)))
+    for camera in cameras:
+        check_camera(camera, all_cameras)
+    sensors = {channel: present["camera"][channel] for channel in cameras} | present["lidar"]
+    files = {channel: sensor.files for channel, sensor in sensors.items()}
+    keys = {frame: token for sensor in sensors.values() for frame, token in sensor.sample_tokens.items()}
     return Scene(
         dataset="nuscenes",
         root=absolute(root),  # workers may run elsewhere
         name=name,
         cameras={channel: _camera(channel, sensors[channel], where=where) for channel in cameras},
-        lidars={
-            channel: Lidar(channel, sensors[channel].poses, sensors[channel].times_s) for channel in present["lidar"]
-        },
+        lidars={channel: Lidar(channel, sensor.poses, sensor.times_s) for channel, sensor in present["lidar"].items()},
         layers={
             IMAGES: {channel: _present(root, files[channel]) for channel in cameras},
             MASKS: {channel: _with_masks(root, channel, files[channel]) for channel in cameras},
-            POINTS: {channel: _present(root, files[channel]) for channel in present["lidar"]},
+            POINTS: {channel: _present(root, files[channel]) for channel in lidars},
         },
         version=version,
         files=files,
-        tokens={channel: sensor.by_frame("token") for channel, sensor in sensors.items()},
+        tokens={channel: sensor.tokens for channel, sensor in sensors.items()},
         sample_tokens=dict(sorted(keys.items())),
     )
 
@@ -172,13 +165,21 @@ def _some(values: Mapping[int, Any], wanted: set[int]) -> dict[int, Any]:
     return {frame: value for frame, value in values.items() if frame in wanted}
 
 
-def _channels(rows: pa.RecordBatch, modality: str) -> tuple[str, ...]:
-    chosen = rows.filter(pc.equal(rows["modality"], modality))
-    return tuple(sorted(pc.unique(chosen["channel"]).to_pylist()))
+@lru_cache(maxsize=4)
+def _sensors(batches: SceneBatches, name: str, where: Location) -> dict[str, dict[str, _Sensor]]:
+    """The sensors of a scene by modality and channel, sorted."""
+    rows = batches.of(name)
+    found: dict[str, dict[str, _Sensor]] = {modality: {} for modality in MODALITIES}
+    channels = np.array(rows["channel"].to_pylist(), dtype=object)
+    starts = [0, *(np.flatnonzero(channels[1:] != channels[:-1]) + 1).tolist(), len(channels)]
+    for start, end in pairwise(starts):
+        if end > start:
+            part = rows.slice(start, end - start)
+            found[part["modality"][0].as_py()][channels[start]] = _sensor(part, channels[start], where=where)
+    return found
 
 
 def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
-    rows = rows.filter(pc.equal(rows["channel"], channel))
     keyframes, is_key, times = (rows[name].to_numpy(zero_copy_only=False) for name in _NUMBERED)
     try:
         frames = number_frames(keyframes, is_key, times)
@@ -187,15 +188,19 @@ def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
     if not (frames >= 0).all():
         count = int((frames < 0).sum())
         logger.warning("%s: %d sweeps of %s before its first keyframe are left out.", where, count, channel)
-        rows, times, frames = rows.filter(pa.array(frames >= 0)), times[frames >= 0], frames[frames >= 0]
+        rows, times, is_key = rows.filter(pa.array(frames >= 0)), times[frames >= 0], is_key[frames >= 0]
+        frames = frames[frames >= 0]
     poses = _transforms(rows, "T_global_ego", where=where.with_name("ego_pose.json"))
     poses = poses @ _transforms(rows, "T_ego_sensor", where=where.with_name("calibrated_sensor.json"))
     numbers = frames.tolist()
+    samples = zip(numbers, rows["sample_token"].to_pylist(), is_key.tolist(), strict=True)
     return _Sensor(
-        rows=rows,
-        frames=frames,
         poses=dict(zip(numbers, poses, strict=True)),
         times_s=dict(zip(numbers, (times / 1e6).tolist(), strict=True)),
+        files=dict(zip(numbers, rows["filename"].to_pylist(), strict=True)),
+        tokens=dict(zip(numbers, rows["token"].to_pylist(), strict=True)),
+        sample_tokens={frame: token for frame, token, key in samples if key},
+        rows=rows,
     )
 
 
@@ -208,7 +213,7 @@ def _transforms(rows: pa.RecordBatch, column: str, *, where: Location) -> np.nda
     Raises:
         InputError: a number that is not finite, or a quaternion whose length is not 1.
     """
-    values = pc.list_flatten(rows[column]).to_numpy().reshape(-1, 7)
+    values = compute.list_flatten(rows[column]).to_numpy().reshape(-1, 7)
     lengths = np.linalg.norm(values[:, 3:], axis=1)
     bad = ~(np.isfinite(values).all(axis=1) & (np.abs(lengths - 1) <= _ROUNDING))
     if bad.any():
@@ -224,10 +229,10 @@ def _transforms(rows: pa.RecordBatch, column: str, *, where: Location) -> np.nda
 
 
 def _camera(channel: str, sensor: _Sensor, *, where: Location) -> Camera:
-    K = pc.list_flatten(sensor.rows["intrinsic"]).to_numpy().reshape(-1, 3, 3)
+    K = compute.list_flatten(sensor.rows["intrinsic"]).to_numpy().reshape(-1, 3, 3)
     sizes = np.stack([sensor.rows[side].to_numpy(zero_copy_only=False) for side in ("width", "height")], axis=-1)
-    if (K != K[0]).any() or (sizes != sizes[0]).any():
-        raise InputError(f"{where}: {channel} has images of several sizes or calibrations in one scene: split the scene")
+    if np.ptp(K, axis=0).any() or np.ptp(sizes, axis=0).any():
+        raise InputError(f"{where}: {channel} has several image sizes or calibrations in one scene: split the scene")
     if not (K[0, 0, 0] > 0 and K[0, 1, 1] > 0 and np.isfinite(K[0]).all() and K[0, 2].tolist() == [0, 0, 1]):
         raise InputError(
             f"{where.with_name('calibrated_sensor.json')}: camera_intrinsic of {channel} is no camera matrix: "

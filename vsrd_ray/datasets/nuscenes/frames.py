@@ -31,11 +31,14 @@ def number_frames(
     frames[is_key] = key_frames
     rates = np.diff(key_frames) / np.diff(key_times) if len(key_times) > 1 else np.array([KEYFRAME_STEP / _KEYFRAME_US])
     before = np.searchsorted(np.flatnonzero(is_key), np.arange(len(times)), side="right") - 1
-    for place in np.flatnonzero(~is_key & (before >= 0)).tolist():
-        key = before[place]
-        passed = (times[place] - key_times[key]) * rates[min(key, len(rates) - 1)]
-        frame = max(key_frames[key] + round(passed), frames[place - 1] + 1)
-        frames[place] = frame + (frame % KEYFRAME_STEP == 0)  # only keyframes have these
+    sweeps = np.flatnonzero(~is_key & (before >= 0))
+    key = before[sweeps]
+    passed = np.rint((times[sweeps] - key_times[key]) * rates[np.minimum(key, len(rates) - 1)]).astype(np.int64)
+    frames[sweeps] = key_frames[key] + passed
+    if (frames[sweeps] % KEYFRAME_STEP == 0).any() or (np.diff(frames[frames >= 0]) <= 0).any():
+        for place in sweeps.tolist():  # some are close to each other, or to a keyframe, whose numbers they may not have
+            frame = max(frames[place], frames[place - 1] + 1)
+            frames[place] = frame + (frame % KEYFRAME_STEP == 0)
     numbered = frames[frames >= 0]
     if (np.diff(numbered) <= 0).any():
         raise ValueError(f"has more than {KEYFRAME_STEP - 1} sweeps from one keyframe to the next")

@@ -58,12 +58,14 @@ def read_masks(scene: Scene, camera: str, frame: int) -> np.ndarray:
         UnreadableFrameError: a file is truncated or corrupt; only this frame is lost.
         InputError: no file, or one of another size or with numbers that are none.
     """
-    semantic, instance = (_map(path, scene, camera) for path in mask_files(scene.root, camera, _file(scene, camera, frame)))
-    path = mask_file(scene, camera, frame)
-    if semantic.min() < 0 or semantic.max() > NO_DETECTOR_CLASS:
-        raise InputError(f"{path}: classes {semantic.min()} to {semantic.max()} beside it: expected 0 to {NO_DETECTOR_CLASS}")
-    if instance.min() < -1 or instance.max() > IDS_PER_CLASS - 2:
-        raise InputError(f"{path}: ids {instance.min()} to {instance.max()}: expected -1 to {IDS_PER_CLASS - 2}")
+    files = mask_files(scene.root, camera, _file(scene, camera, frame))
+    semantic, instance = (_map(path, scene, camera) for path in files)
+    for path, values, low, high in (
+        (files[0], semantic, 0, NO_DETECTOR_CLASS),
+        (files[1], instance, -1, IDS_PER_CLASS - 2),
+    ):
+        if values.min() < low or values.max() > high:
+            raise InputError(f"{path}: numbers from {values.min()} to {values.max()}: expected {low} to {high}")
     is_object = semantic < NO_DETECTOR_CLASS
     numbers = np.where(is_object, instance + 1, 0).astype(np.uint16)
     return CLASS_OF_DETECTOR[semantic] * np.uint16(IDS_PER_CLASS) + numbers

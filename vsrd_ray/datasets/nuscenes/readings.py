@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vsrd_ray.datasets.nuscenes import tables
 from vsrd_ray.datasets.nuscenes.cache import Recipe
@@ -36,6 +35,7 @@ SCHEMA = pa.schema(
         ("intrinsic", _NUMBERS),  # 3 x 3 by rows, px; none of a LiDAR
     ]
 )
+_CALIBRATED = "calibrated_sensor"
 _MANY = 4  # parts of ego_pose that are joined at once
 
 
@@ -91,12 +91,12 @@ class _Readings:
         is_wanted = np.isin(np.array(self.modalities.to_pylist(), dtype=object), MODALITIES)
         parts = []
         for part in tables.stream(self._root, self._version, "sample_data"):
-            calibrated = self._places("sample_data", part, "calibrated_sensor_token", "calibrated_sensor", self.calibrated)
+            calibrated = self._places("sample_data", part, f"{_CALIBRATED}_token", _CALIBRATED, self.calibrated)
             sample = self._places("sample_data", part, "sample_token", "sample", self.samples)
-            part = part.drop_columns(["calibrated_sensor_token", "sample_token"])  # noqa: PLW2901
-            part = part.append_column("calibrated", pa.array(calibrated.astype(np.int32)))
-            part = part.append_column("sample", pa.array(sample.astype(np.int32)))
-            parts.append(part.filter(pa.array(is_wanted[calibrated])).combine_chunks())
+            small = part.drop_columns(["calibrated_sensor_token", "sample_token"])
+            small = small.append_column("calibrated", pa.array(calibrated.astype(np.int32)))
+            small = small.append_column("sample", pa.array(sample.astype(np.int32)))
+            parts.append(small.filter(pa.array(is_wanted[calibrated])).combine_chunks())
         if not parts:
             raise InputError(f"{self._file('sample_data')}: a table without rows: download the metadata again")
         rows = pa.concat_tables(parts).combine_chunks()
@@ -109,12 +109,12 @@ class _Readings:
         poses = np.empty((len(wanted), 7))
         for part in _several(tables.stream(self._root, self._version, "ego_pose")):
             tables.check_tokens(part["token"], path)
-            places = pc.index_in(wanted, value_set=part["token"])
-            here = pc.is_valid(places).to_numpy()
+            places = compute.index_in(wanted, value_set=part["token"])
+            here = compute.is_valid(places).to_numpy()
             if (found & here).any():
                 token = wanted[int(np.flatnonzero(found & here)[0])]
                 raise InputError(f"{path}: the token {token} names two rows: download the metadata again")
-            poses[here] = _placement(part, path)[places.drop_null().to_numpy()]
+            poses[here] = tables.placements(part, path=path)[places.drop_null().to_numpy()]
             found |= here
         if not found.all():
             token = wanted[int(np.flatnonzero(~found)[0])]
@@ -126,19 +126,19 @@ class _Readings:
 
     def _place_sensors(self) -> None:
         path = self._file("calibrated_sensor")
-        self._T_ego_sensor = _placement(self.calibrated, path)
+        self._T_ego_sensor = tables.placements(self.calibrated, path=path)
         rows = self.calibrated["camera_intrinsic"].combine_chunks()
         flat = pa.array([[value for row in matrix for value in row] for matrix in rows.to_pylist()], _NUMBERS)
-        lengths = pc.list_value_length(flat).to_numpy()
+        lengths = compute.list_value_length(flat).to_numpy()
         is_camera = np.array([modality == "camera" for modality in self.modalities.to_pylist()], dtype=bool)
         if (lengths[is_camera] != 9).any():
             token = self.calibrated["token"][int(np.flatnonzero(is_camera & (lengths != 9))[0])]
-            raise InputError(f"{path}: {token} is a camera without a camera_intrinsic of 3 x 3: download the metadata again")
+            raise InputError(f"{path}: {token} is a camera, without a camera_intrinsic of 3 x 3 numbers")
         self._intrinsics = flat
 
     def _sort(self) -> None:
         scene = self.scene_of_sample[self.rows["sample"].to_numpy()]
-        channel = pc.rank(self.channels, tiebreaker="dense").to_numpy()[self.rows["calibrated"].to_numpy()]
+        channel = compute.rank(self.channels, tiebreaker="dense").to_numpy()[self.rows["calibrated"].to_numpy()]
         self._order = np.lexsort((self.rows["timestamp"].to_numpy(), channel, scene))
         self._starts = np.searchsorted(scene[self._order], np.arange(len(self.scenes) + 1))
 
@@ -163,12 +163,6 @@ def ranks(groups: np.ndarray, times: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(groups), dtype=np.int32)
     ranks[order] = np.arange(len(groups)) - starts
     return ranks
-
-
-def _placement(rows: pa.Table, path: Location) -> np.ndarray:
-    """Translation and quaternion [B, 7] of rows."""
-    parts = (tables.numbers(rows[name], size, path=path) for name, size in (("translation", 3), ("rotation", 4)))
-    return np.concatenate(list(parts), axis=1)
 
 
 def _several(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:

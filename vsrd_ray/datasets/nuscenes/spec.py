@@ -52,10 +52,10 @@ class NuScenes:
         match layer:
             case "images" | "points":
                 channel, what = (sensor, "images") if layer == IMAGES else ("LIDAR_TOP", "points")
-                return f"no {what}{of} in {root / 'samples' / channel}: unpack the file blobs of its part of the release"
+                return f"no {what}{of} in {root / 'samples' / channel}: unpack the file blobs there"
             case "masks":
-                example = root / "masks" / sensor / "instance_<image>.npz"
-                return f"no masks{of}: nuScenes has none; expected such as {example}, and semantic_<image>.npz beside it"
+                folder = root / "masks" / sensor
+                return f"no masks{of} in {folder}: put instance_<image>.npz and semantic_<image>.npz there"
             case _:
                 return f"nuScenes has no {layer} here: choose a labeler that needs none, or another dataset"
 
@@ -104,7 +104,7 @@ class NuScenes:
         return None
 
     def detail(self, drive: Drive, name: str) -> Any:
-        """`sample_tokens` (frame -> token, of keyframes), `tokens` of sample_data (sensor -> frame -> token), `poses`."""
+        """`sample_tokens` of keyframes by frame, `tokens` of sample_data by sensor and frame, file of `poses`."""
         scene = _scene(drive)
         match name:
             case "sample_tokens":

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pyarrow.json as pj
 
 from vsrd_ray.errors import InputError, explained, one_line
 from vsrd_ray.storage import Location, folders_in, is_folder
+
+compute: Any = pc  # whose functions are made when it is imported
 
 _PREFIX = "v1.0-"
 _BLOCK = 1 << 24  # bytes that are parsed at a time
@@ -73,7 +76,7 @@ def check_root(root: Location) -> None:
     if not is_folder(root):
         raise InputError(f"no dataset folder {root}: give --root")
     if not versions(root):
-        raise InputError(f"no tables in {root}: expected a folder such as {root / 'v1.0-trainval'}; unpack the metadata")
+        raise InputError(f"no tables in {root}: unpack the metadata there, such as {root / 'v1.0-trainval'}")
 
 
 def table_file(root: Location, version: str, name: str) -> Location:
@@ -109,7 +112,7 @@ def stream(root: Location, version: str, name: str) -> Iterator[pa.Table]:
             raise _broken(path, one_line(error)) from error
         for column in schema.names:
             if column not in _OPTIONAL and table[column].null_count:
-                raise InputError(f"{path}: rows without {column!r}: expected nuScenes v1.0; download the metadata again")
+                raise InputError(f"{path}: rows without {column!r}: download the metadata of nuScenes v1.0 again")
         yield table
 
 
@@ -119,9 +122,9 @@ def check_tokens(tokens: pa.ChunkedArray, path: Location) -> None:
     Raises:
         InputError: it has.
     """
-    if pc.count_distinct(tokens).as_py() != len(tokens):
-        counts = pc.value_counts(tokens)
-        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
+    if compute.count_distinct(tokens).as_py() != len(tokens):
+        counts = compute.value_counts(tokens)
+        twice = counts.filter(compute.greater(counts.field("counts"), 1)).field("values")[0]
         raise InputError(f"{path}: the token {twice} names two rows: download the metadata again")
 
 
@@ -137,9 +140,9 @@ def places(tokens: pa.ChunkedArray, known: pa.ChunkedArray, *, path: Location, w
     Raises:
         InputError: one names none.
     """
-    found = pc.index_in(tokens, value_set=known)
+    found = compute.index_in(tokens, value_set=known)
     if found.null_count:
-        token = tokens.filter(pc.is_null(found))[0]
+        token = tokens.filter(compute.is_null(found))[0]
         raise InputError(f"{path}: {what} {token} is in no row of {what}.json: take all tables from one release")
     return found.to_numpy().astype(np.int64)
 
@@ -150,11 +153,21 @@ def numbers(column: pa.ChunkedArray, size: int, *, path: Location) -> np.ndarray
     Raises:
         InputError: one is longer or shorter, or has a gap.
     """
-    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
-    flat = pc.list_flatten(column)
+    lengths = compute.unique(compute.list_value_length(column)).to_pylist()
+    flat = compute.list_flatten(column)
     if lengths not in ([], [size]) or flat.null_count:
         raise InputError(f"{path}: expected lists of {size} numbers: download the metadata again")
     return flat.to_numpy().reshape(-1, size)
+
+
+def placements(rows: pa.Table, *, path: Location) -> np.ndarray:
+    """Translation and quaternion w x y z of rows, [R, 7] float64.
+
+    Raises:
+        InputError: one has more or fewer numbers.
+    """
+    parts = (numbers(rows[name], size, path=path) for name, size in (("translation", 3), ("rotation", 4)))
+    return np.concatenate(list(parts), axis=1)
 
 
 def _lines(path: Location) -> Iterator[bytes]:
