@@ -21,6 +21,7 @@ from vsrd_ray.datasets.nuscenes.classes import CLASSES, number_of_category
 from vsrd_ray.datasets.nuscenes.drives import version_of
 from vsrd_ray.datasets.nuscenes.frames import KEYFRAME_STEP
 from vsrd_ray.datasets.nuscenes.readings import ranks
+from vsrd_ray.datasets.nuscenes.tables import compute
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.storage import Location

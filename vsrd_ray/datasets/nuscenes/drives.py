@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.nuscenes.cache import SceneBatches, cached
 from vsrd_ray.datasets.nuscenes.frames import number_frames
 from vsrd_ray.datasets.nuscenes.readings import MODALITIES, READINGS
-from vsrd_ray.datasets.nuscenes.tables import check_root, table_file, versions
+from vsrd_ray.datasets.nuscenes.tables import check_root, compute, table_file, versions
 from vsrd_ray.errors import InputError, nearest_name
 from vsrd_ray.storage import Location, absolute, names_in, plain_name, size_and_stamp
 
@@ -45,7 +45,7 @@ class Scene(Drive):
         """See `Drive.part`."""
         wanted = set(frames)
         return replace(
-            super().part(wanted),
+            cast(Scene, super().part(wanted)),
             files={sensor: _some(files, wanted) for sensor, files in self.files.items()},
             tokens={sensor: _some(tokens, wanted) for sensor, tokens in self.tokens.items()},
             sample_tokens=_some(self.sample_tokens, wanted),

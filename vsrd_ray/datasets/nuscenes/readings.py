@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vsrd_ray.datasets.nuscenes import tables
 from vsrd_ray.datasets.nuscenes.cache import Recipe
+from vsrd_ray.datasets.nuscenes.tables import compute
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location
 
