@@ -4,6 +4,7 @@ Two million rows and more are made small while they are read: radars are left ou
 Shapes: R readings, B rows of a part of a table.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ from vsrd_ray.datasets.nuscenes import tables
 from vsrd_ray.datasets.nuscenes.cache import Recipe
 from vsrd_ray.datasets.nuscenes.tables import compute
 from vsrd_ray.errors import InputError
-from vsrd_ray.storage import Location
+from vsrd_ray.storage import Location, plain_name
 
 MODALITIES = ("camera", "lidar")
 _NUMBERS = pa.list_(pa.float64())
@@ -146,7 +147,12 @@ class _Readings:
 
 def _make(root: Location, version: str) -> tuple[list[str], Callable[[int], pa.RecordBatch]]:
     readings = _Readings(root, version)
-    return readings.scenes["name"].to_pylist(), readings.batch
+    names, path = readings.scenes["name"].to_pylist(), tables.table_file(root, version, "scene")
+    for name in names:
+        plain_name(name, what=f"{path}: the scene")
+    if twins := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{path}: two scenes are called {twins[0]!r}: download the metadata again")
+    return names, readings.batch
 
 
 READINGS = Recipe(

@@ -98,7 +98,7 @@ def read(root: Location, version: str, name: str) -> pa.Table:
 def stream(root: Location, version: str, name: str) -> Iterator[pa.Table]:
     """A table with the columns of `SCHEMAS` in parts, in its order; some megabytes at a time.
 
-    Rows hold numbers, texts and lists, as all of nuScenes' do, and no rows of their own.
+    Rows hold numbers, texts without "},{" and lists, as all of nuScenes' do, and no rows of their own.
 
     Raises:
         InputError: it is missing, broken, or lacks a column.
