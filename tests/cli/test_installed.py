@@ -6,20 +6,22 @@ import json
 def test_datasets(command):
     result = command("datasets")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines() == [
+    assert result.stdout.splitlines()[:4] == [
         "kitti360: KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
         "  cameras  image_00, image_01",
         "  layers   images, masks",
         "  truth    boxes",
     ]
-    assert json.loads(command("datasets", "--json").stdout) == {
-        "kitti360": {
-            "summary": "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
-            "cameras": ["image_00", "image_01"],
-            "layers": ["images", "masks"],
-            "truth": ["boxes"],
-        }
+    found = json.loads(command("datasets", "--json").stdout)
+    assert found["kitti360"] == {
+        "summary": "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
+        "cameras": ["image_00", "image_01"],
+        "layers": ["images", "masks"],
+        "truth": ["boxes"],
     }
+    assert len(found["nuscenes"]["cameras"]) == 6
+    assert found["nuscenes"]["layers"] == ["images", "masks", "points"]
+    assert found["nuscenes"]["truth"] == ["boxes", "points"]
 
 
 def test_labelers(command):

@@ -35,33 +35,33 @@ SPEC = "from types import SimpleNamespace\nSPEC = SimpleNamespace(name={name!r})
 
 
 def test_what_ships_is_there_and_found_once() -> None:
-    assert plugins.installed("labelers") == ("vsrd",)
-    assert plugins.installed("datasets") == ("kitti360",)
-    assert plugins.installed("labels") == ("boxes",)
+    assert "vsrd" in plugins.installed("labelers")
+    assert {"kitti360", "nuscenes"} <= set(plugins.installed("datasets"))
+    assert "boxes" in plugins.installed("labels")
     for floor in ("labelers", "datasets", "labels"):
-        (name,) = plugins.installed(floor)
-        assert plugins.load(floor, name).name == name
-        assert plugins.load(floor, name) is plugins.load(floor, name)
+        for name in plugins.installed(floor):
+            assert plugins.load(floor, name).name == name
+            assert plugins.load(floor, name) is plugins.load(floor, name)
 
 
 def test_what_is_installed_outside_is_found_by_its_entry_point(install) -> None:
     install("toy", SPEC.format(name="toy"))
-    assert plugins.installed("labelers") == ("toy", "vsrd")
+    assert {"toy", "vsrd"} <= set(plugins.installed("labelers"))
     assert plugins.load("labelers", "toy").name == "toy"
-    assert plugins.installed("datasets") == ("kitti360",)
+    assert "toy" not in plugins.installed("datasets")
 
 
 def test_what_ships_comes_before_an_entry_point_of_its_name(install) -> None:
     install("vsrd", "raise AssertionError('not asked for')")
-    assert plugins.installed("labelers") == ("vsrd",)
+    assert plugins.installed("labelers").count("vsrd") == 1
     assert plugins.load("labelers", "vsrd").summary.startswith("3D boxes from 2D instance masks")
 
 
 @pytest.mark.parametrize(
     ("floor", "name", "message"),
     [
-        ("labelers", "vrsd", "no labeler 'vrsd' is installed; did you mean 'vsrd'? There are toy, vsrd"),
-        ("datasets", "kitti", "no dataset 'kitti' is installed; did you mean 'kitti360'? There are kitti360"),
+        ("labelers", "vrsd", "no labeler 'vrsd' is installed; did you mean 'vsrd'? There are "),
+        ("datasets", "kitti", "no dataset 'kitti' is installed; did you mean 'kitti360'? There are "),
         ("labels", "box", "no kind of label 'box' is installed; did you mean 'boxes'? There are boxes"),
         ("labels", "../boxes", "no kind of label '../boxes' is installed; did you mean 'boxes'? There are boxes"),
     ],
@@ -70,7 +70,7 @@ def test_an_unknown_name_is_told_with_the_nearest(install, floor, name: str, mes
     install("toy", SPEC.format(name="toy"))
     with pytest.raises(InputError) as raised:
         plugins.load(floor, name)
-    assert str(raised.value) == message
+    assert str(raised.value).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ import pytest
 from vsrd_ray.datasets.nuscenes import cache
 from vsrd_ray.synthetic import StreetSettings, layers, synthesize
 
-SCENE = "scene-0000"
-
 
 @pytest.fixture(scope="session")
 def written_street(tmp_path_factory: pytest.TempPathFactory) -> Path:

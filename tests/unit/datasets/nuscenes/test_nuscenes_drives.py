@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCENE
 from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.drive import IMAGES, MASKS, POINTS
@@ -16,6 +15,8 @@ from vsrd_ray.datasets.nuscenes import cache, drives, tables
 from vsrd_ray.datasets.nuscenes.readings import READINGS
 from vsrd_ray.datasets.nuscenes.spec import SPEC
 from vsrd_ray.errors import InputError
+
+SCENE = "scene-0000"
 
 FRAMES = (0, 33, 67, 100, 133, 167)
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import SCENE
 
 from vsrd_ray.data.drive import IMAGES, MASKS, POINTS
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.nuscenes.spec import SPEC
 from vsrd_ray.errors import InputError, UnreadableFrameError
+
+SCENE = "scene-0000"
 
 
 def test_points_are_those_of_the_file(written_street: Path) -> None:

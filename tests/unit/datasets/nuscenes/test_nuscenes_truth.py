@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCENE
 
 from vsrd_ray.data.drive import POINTS
 from vsrd_ray.data.truth import STATIC
@@ -13,6 +12,8 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.nuscenes.spec import SPEC
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.geometry import rigid
+
+SCENE = "scene-0000"
 
 
 def outside(drive, truth, boxes, frame: int, *, slack: float) -> int:
