@@ -91,17 +91,21 @@ class _Readings:
     def _read_rows(self) -> pa.Table:
         """sample_data of cameras and LiDARs, with row numbers in place of tokens."""
         is_wanted = np.isin(np.array(self.modalities.to_pylist(), dtype=object), MODALITIES)
-        parts = []
+        parts: dict[str, list[pa.Array]] = {}
         for part in tables.stream(self._root, self._version, "sample_data"):
             calibrated = self._places("sample_data", part, f"{_CALIBRATED}_token", _CALIBRATED, self.calibrated)
             sample = self._places("sample_data", part, "sample_token", "sample", self.samples)
             small = part.drop_columns(["calibrated_sensor_token", "sample_token"])
             small = small.append_column("calibrated", pa.array(calibrated.astype(np.int32)))
             small = small.append_column("sample", pa.array(sample.astype(np.int32)))
-            parts.append(small.filter(pa.array(is_wanted[calibrated])).combine_chunks())
+            small = small.filter(pa.array(is_wanted[calibrated]))
+            for name in small.column_names:
+                parts.setdefault(name, []).append(small[name].combine_chunks())
         if not parts:
             raise InputError(f"{self._file('sample_data')}: a table without rows: download the metadata again")
-        rows = pa.concat_tables(parts).combine_chunks()
+        # One column after the other, so that no two are there twice.
+        rows = pa.table({name: pa.concat_arrays(parts.pop(name)) for name in list(parts)})
+        pa.default_memory_pool().release_unused()
         tables.check_tokens(rows["token"], self._file("sample_data"))
         return rows
 

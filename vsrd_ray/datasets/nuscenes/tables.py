@@ -15,7 +15,7 @@ from vsrd_ray.storage import Location, folders_in, is_folder
 compute: Any = pc  # whose functions are made when it is imported
 
 _PREFIX = "v1.0-"
-_BLOCK = 1 << 24  # bytes that are parsed at a time
+_BLOCK = 1 << 23  # bytes that are parsed at a time
 _BETWEEN_ROWS = re.compile(rb"\}[ \t]*,[ \t]*\{")
 _SPACE = b" \t\r\n"
 
@@ -170,7 +170,7 @@ def placements(rows: pa.Table, *, path: Location) -> np.ndarray:
     return np.concatenate(list(parts), axis=1)
 
 
-def _lines(path: Location) -> Iterator[bytes]:
+def _lines(path: Location) -> Iterator[bytes | memoryview]:
     """The rows of a JSON list, a line each, many at a time."""
     rest, is_begun = b"", False
     for block in _blocks(path):
@@ -181,10 +181,10 @@ def _lines(path: Location) -> Iterator[bytes]:
             if rest[:1] != b"[":
                 raise _broken(path, f"it begins with {rest[:20]!r} in place of a list")
             rest, is_begun = rest[1:], True
-        rows, between, last = _BETWEEN_ROWS.sub(b"}\n{", rest).rpartition(b"}\n{")
-        if between:
-            yield rows + b"}\n"
-            rest = b"{" + last
+        rest = _BETWEEN_ROWS.sub(b"}\n{", rest)
+        if end := rest.rfind(b"\n") + 1:
+            yield memoryview(rest)[:end]
+            rest = rest[end:]
     if not is_begun:
         raise _broken(path, "it is empty")
     rest = rest.rstrip(_SPACE)
