@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _LAYOUT = "1"  # of the cached files; another one for other columns
 _KEY, _SCENES = b"vsrd_ray.key", b"vsrd_ray.scenes"
+_READING = pa.ipc.IpcReadOptions(use_threads=False)  # a batch is small
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def _opened(root: Location, version: str, recipe: Recipe, key: str) -> SceneBatc
         return found
     sink = pa.BufferOutputStream()
     _write(sink, schema, batches)
-    return _batches(pa.ipc.open_file(sink.getvalue()))
+    return _batches(pa.ipc.open_file(sink.getvalue(), options=_READING))
 
 
 def _keep(path: Path, schema: pa.Schema, batches: list[Callable[[], pa.RecordBatch]], key: str) -> SceneBatches | None:
@@ -111,7 +112,7 @@ def _write(sink: str | pa.NativeFile, schema: pa.Schema, batches: list[Callable[
 def _kept(path: Path, key: str) -> SceneBatches | None:
     """The batches in a file; None where there is none, or one of other tables, or a torn one."""
     try:
-        found = pa.ipc.open_file(pa.memory_map(str(path)))
+        found = pa.ipc.open_file(pa.memory_map(str(path)), options=_READING)
     except (OSError, pa.ArrowException):
         return None
     metadata = found.schema.metadata or {}

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -56,12 +56,32 @@ class Scene(Drive):
 class _Sensor:
     """The readings of one sensor of a scene, by frame."""
 
+    channel: str
+    where: Location  # the table, for messages
     poses: dict[int, np.ndarray]  # T_world_sensor [4, 4]
     times_s: dict[int, float]
     files: dict[int, str]  # below root
     tokens: dict[int, str]  # of sample_data
     sample_tokens: dict[int, str]  # of keyframes alone
     rows: pa.RecordBatch  # [R] of readings.SCHEMA
+
+    @cached_property
+    def camera(self) -> Camera:
+        """The camera that it is.
+
+        Raises:
+            InputError: it has no usable calibration or image size, or several.
+        """
+        return _camera(self)
+
+    @cached_property
+    def frames_in(self) -> dict[str, dict[str, int]]:
+        """Frames by folder below root and name of the file."""
+        found: dict[str, dict[str, int]] = {}
+        for frame, file in self.files.items():
+            folder, _, name = file.rpartition("/")
+            found.setdefault(folder, {})[name] = frame
+        return found
 
 
 def list_scenes(root: Location) -> list[str]:
@@ -119,12 +139,12 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
         dataset="nuscenes",
         root=absolute(root),  # workers may run elsewhere
         name=name,
-        cameras={channel: _camera(channel, sensors[channel], where=where) for channel in cameras},
+        cameras={channel: sensors[channel].camera for channel in cameras},
         lidars={channel: Lidar(channel, sensor.poses, sensor.times_s) for channel, sensor in present["lidar"].items()},
         layers={
-            IMAGES: {channel: _present(root, files[channel]) for channel in cameras},
+            IMAGES: {channel: _present(root, sensors[channel]) for channel in cameras},
             MASKS: {channel: _with_masks(root, channel, files[channel]) for channel in cameras},
-            POINTS: {channel: _present(root, files[channel]) for channel in lidars},
+            POINTS: {channel: _present(root, sensors[channel]) for channel in lidars},
         },
         version=version,
         files=files,
@@ -144,7 +164,7 @@ def fingerprint(scene: Scene) -> str:
     poses = {name: camera.T_world_cam for name, camera in scene.cameras.items()}
     poses |= {name: lidar.T_world_lidar for name, lidar in scene.lidars.items()}
     for name, by_frame in poses.items():
-        digest.update(json.dumps([name, list(scene.files[name].items())]).encode())
+        digest.update("\n".join([name, *map(str, scene.files[name]), *scene.files[name].values()]).encode())
         digest.update(np.array(list(by_frame.values()), dtype="<f8").tobytes())
     for layer, by_sensor in sorted(scene.layers.items()):
         for sensor, frames in by_sensor.items():
@@ -195,6 +215,8 @@ def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
     numbers = frames.tolist()
     samples = zip(numbers, rows["sample_token"].to_pylist(), is_key.tolist(), strict=True)
     return _Sensor(
+        channel=channel,
+        where=where,
         poses=dict(zip(numbers, poses, strict=True)),
         times_s=dict(zip(numbers, (times / 1e6).tolist(), strict=True)),
         files=dict(zip(numbers, rows["filename"].to_pylist(), strict=True)),
@@ -228,7 +250,8 @@ def _transforms(rows: pa.RecordBatch, column: str, *, where: Location) -> np.nda
     return T_a_b
 
 
-def _camera(channel: str, sensor: _Sensor, *, where: Location) -> Camera:
+def _camera(sensor: _Sensor) -> Camera:
+    channel, where = sensor.channel, sensor.where
     K = compute.list_flatten(sensor.rows["intrinsic"]).to_numpy().reshape(-1, 3, 3)
     sizes = np.stack([sensor.rows[side].to_numpy(zero_copy_only=False) for side in ("width", "height")], axis=-1)
     if np.ptp(K, axis=0).any() or np.ptp(sizes, axis=0).any():
@@ -244,11 +267,13 @@ def _camera(channel: str, sensor: _Sensor, *, where: Location) -> Camera:
     return Camera(channel, K[0].copy(), (width, height), sensor.poses, sensor.times_s)
 
 
-def _present(root: Location, files: Mapping[int, str]) -> tuple[int, ...]:
+def _present(root: Location, sensor: _Sensor) -> tuple[int, ...]:
     """Frames, ascending, whose files are there."""
-    places = {frame: file.rpartition("/") for frame, file in files.items()}
-    names = {folder: _names(root / folder) for folder in {folder for folder, _, _ in places.values()}}
-    return tuple(sorted(frame for frame, (folder, _, name) in places.items() if name in names[folder]))
+    found: list[int] = []
+    for folder, frames in sensor.frames_in.items():
+        names = _names(root / folder)
+        found += (frame for name, frame in frames.items() if name in names)
+    return tuple(sorted(found))
 
 
 def _with_masks(root: Location, camera: str, files: Mapping[int, str]) -> tuple[int, ...]:
