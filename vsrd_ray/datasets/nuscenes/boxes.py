@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.truth import STATIC, TruthBoxes
@@ -22,7 +23,7 @@ from vsrd_ray.datasets.nuscenes.drives import version_of
 from vsrd_ray.datasets.nuscenes.frames import KEYFRAME_STEP
 from vsrd_ray.datasets.nuscenes.readings import ranks
 from vsrd_ray.datasets.nuscenes.tables import compute
-from vsrd_ray.errors import InputError
+from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
 from vsrd_ray.storage import Location
 
@@ -177,12 +178,25 @@ ANNOTATIONS = Recipe(
 )
 
 
-def has_boxes(root: Location, name: str) -> bool:
-    """Whether a scene has any annotation; those of the test split have none."""
-    try:
-        version = version_of(root, name)
-        return tables.table_file(root, version, "sample_annotation").exists() and bool(
-            cached(root, version, ANNOTATIONS).of(name).num_rows
-        )
-    except InputError:
-        return False
+def annotations_of(root: Location, version: str, name: str) -> pa.RecordBatch | None:
+    """The annotations of a scene, rows of `SCHEMA`; None where it has none, as scenes of the test split.
+
+    Raises:
+        InputError: a table cannot be used.
+    """
+    if not tables.table_file(root, version, "sample_annotation").exists():
+        return None
+    rows = cached(root, version, ANNOTATIONS).of(name)
+    return rows if rows.num_rows else None
+
+
+def boxes_of(rows: pa.RecordBatch, frame: int) -> tuple[list[str], list[int], np.ndarray, np.ndarray]:
+    """The annotations of a keyframe: categories, numbers, `T_box_world` [N, 4, 4] and half extents [N, 3] (l, w, h)."""
+    rows = rows.filter(pa.array(rows["sample"].to_numpy() * KEYFRAME_STEP == frame))
+    placements = _array(rows, "T_global_box", 7)
+    T_world_box = np.tile(np.eye(4), (rows.num_rows, 1, 1))
+    if rows.num_rows:
+        T_world_box[:, :3, :3] = Rotation.from_quat(placements[:, [4, 5, 6, 3]]).as_matrix()
+    T_world_box[:, :3, 3] = placements[:, :3]
+    half = _array(rows, "size_wlh", 3)[:, [1, 0, 2]] / 2
+    return rows["category"].to_pylist(), rows["number"].to_pylist(), rigid.inverse(T_world_box), half

@@ -1,6 +1,8 @@
 """What the LiDAR points of keyframes truly are: the files of nuScenes-panoptic and nuScenes-lidarseg. Evaluation alone.
 
-Shapes: P points of a sweep, C categories.
+Where there is lidarseg without panoptic, labels are made of it and of the annotated boxes, by nuScenes-panoptic's rule.
+A point has the instance of the one box of its own category that it lies in; it is void where it lies in none or in two.
+Shapes: P points of a sweep, N annotations of a keyframe, C categories.
 """
 
 from collections.abc import Mapping
@@ -9,30 +11,39 @@ from io import BytesIO
 from zipfile import BadZipFile
 
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.datasets.nuscenes import tables
-from vsrd_ray.datasets.nuscenes.classes import number_of_category
+from vsrd_ray.datasets.nuscenes.boxes import annotations_of, boxes_of
+from vsrd_ray.datasets.nuscenes.classes import CLASSES, number_of_category
 from vsrd_ray.datasets.nuscenes.drives import Scene
+from vsrd_ray.datasets.nuscenes.layers import read_points
 from vsrd_ray.errors import InputError, UnreadableFrameError, one_line
+from vsrd_ray.geometry import rigid
 from vsrd_ray.storage import Location, names_in, read_bytes
 
 POINTS_KIND = "points"  # the kind of label that it is the truth of
+_THINGS = [one.number for one in CLASSES if one.is_thing]
 
 
 @dataclass(frozen=True)
 class TruthPoints:
     """True labels of the points of some frames, read when they are asked for."""
 
+    scene: Scene
     sensor: str  # the LiDAR
-    files: Mapping[int, Location]  # frame -> panoptic file; these frames have truth
+    files: Mapping[int, Location]  # frame -> panoptic file
     semantic_files: Mapping[int, Location]  # frame -> lidarseg file
-    class_of: np.ndarray  # [C] class number of each category
+    categories: Mapping[str, int]  # index of each category
+    class_of: np.ndarray  # [C] class number of each index
+    annotations: pa.RecordBatch | None  # of the scene; None where none are needed
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frames, ascending, that have labels."""
-        return tuple(sorted(self.files))
+        """Frames, ascending, that have labels: of a panoptic file or, with annotations, of a lidarseg file."""
+        made = self.semantic_files if self.annotations is not None else ()
+        return tuple(sorted({*self.files, *made}))
 
     def labels(self, frame: int) -> np.ndarray:
         """Class number * 1000 + instance [P] uint16, in the order of the points.
@@ -44,6 +55,8 @@ class TruthPoints:
             UnreadableFrameError: the file is truncated or corrupt.
             InputError: no such file, or one of other numbers.
         """
+        if frame not in self.files:
+            return self._made(frame)
         path = self.files[frame]
         try:
             with np.load(BytesIO(_bytes(path)), allow_pickle=False) as arrays:
@@ -63,8 +76,30 @@ class TruthPoints:
         Raises:
             InputError: no such file, or one of other numbers.
         """
-        path = self.semantic_files[frame]
-        return self._classes(np.frombuffer(_bytes(path), dtype=np.uint8), path).astype(np.uint8)
+        return self._classes(self._semantic(frame), self.semantic_files[frame]).astype(np.uint8)
+
+    def _semantic(self, frame: int) -> np.ndarray:
+        return np.frombuffer(_bytes(self.semantic_files[frame]), dtype=np.uint8)
+
+    def _made(self, frame: int) -> np.ndarray:
+        """Labels [P] uint16 of lidarseg and boxes."""
+        categories, points = self._semantic(frame), read_points(self.scene, self.sensor, frame)
+        if len(categories) != len(points):
+            path = self.semantic_files[frame]
+            raise InputError(f"{path}: {len(categories)} labels for {len(points)} points: restore the file")
+        classes = self._classes(categories, self.semantic_files[frame])
+        T_world_lidar = self.scene.lidars[self.sensor].T_world_lidar[frame]
+        points_world = rigid.apply(T_world_lidar, points[:, :3].astype(np.float64))
+        number, num_boxes = np.zeros(len(points), dtype=np.uint16), np.zeros(len(points), dtype=np.int64)
+        rows = boxes_of(self.annotations, frame)
+        for name, own, T_box_world, half in zip(*rows, strict=True):
+            chosen = np.flatnonzero(categories == self.categories.get(name, -1))
+            inside = chosen[(np.abs(rigid.apply(T_box_world, points_world[chosen])) <= half).all(axis=1)]
+            number[inside] = own
+            num_boxes[inside] += 1
+        is_thing = np.isin(classes, _THINGS)
+        labels = np.where(is_thing, classes * IDS_PER_CLASS + number, classes * IDS_PER_CLASS)
+        return np.where(is_thing & (num_boxes != 1), 0, labels).astype(np.uint16)
 
     def _classes(self, categories: np.ndarray, path: Location) -> np.ndarray:
         if categories.max(initial=0) >= len(self.class_of):
@@ -76,7 +111,7 @@ class TruthPoints:
 
 
 def open_points(scene: Scene) -> TruthPoints | None:
-    """The true labels of a scene's points; None where it has no panoptic file.
+    """The true labels of a scene's points; None where it has neither panoptic files nor lidarseg files and boxes.
 
     Raises:
         InputError: category.json cannot be used.
@@ -93,21 +128,24 @@ def open_points(scene: Scene) -> TruthPoints | None:
             }
             for kind, suffix in (("panoptic", ".npz"), ("lidarseg", ".bin"))
         )
-        if files:
-            return TruthPoints(sensor, files, semantic_files, _class_of_category(scene.root, scene.version))
+        rows = None if semantic_files.keys() <= files.keys() else annotations_of(scene.root, scene.version, scene.name)
+        if files or rows is not None:
+            categories, class_of = _categories(scene.root, scene.version)
+            return TruthPoints(scene, sensor, files, semantic_files, categories, class_of, rows)
     return None
 
 
-def _class_of_category(root: Location, version: str) -> np.ndarray:
-    """Class number [C] uint16 of each index of a category."""
+def _categories(root: Location, version: str) -> tuple[dict[str, int], np.ndarray]:
+    """The index of each category, and the class number [C] uint16 of each index."""
     rows = tables.read(root, version, "category")
     if rows["index"].null_count:
         path = tables.table_file(root, version, "category")
         raise InputError(f"{path}: categories without an index: take the tables that come with lidarseg")
     indices = rows["index"].to_numpy()
     class_of = np.zeros(int(indices.max(initial=0)) + 1, dtype=np.uint16)
-    class_of[indices] = [number_of_category(name) for name in rows["name"].to_pylist()]
-    return class_of
+    names = rows["name"].to_pylist()
+    class_of[indices] = [number_of_category(name) for name in names]
+    return dict(zip(names, indices.tolist(), strict=True)), class_of
 
 
 def _bytes(path: Location) -> bytes:

@@ -86,14 +86,14 @@ class NuScenes:
         scene = _scene(self.open(root, name, self.cameras))
         if (found := panoptic.open_points(scene)) is None:
             folder = root / "panoptic" / scene.version
-            raise InputError(f"no labels of points of {name} in {folder}: unpack nuScenes-panoptic there")
+            raise InputError(f"no labels of points of {name} in {folder}: unpack nuScenes-panoptic or -lidarseg")
         return found
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
         """Whether a scene has annotations, or panoptic files."""
         match kind:
             case "boxes":
-                return boxes.has_boxes(root, name)
+                return boxes.annotations_of(root, drives.version_of(root, name), name) is not None
             case "points":
                 return panoptic.open_points(_scene(self.open(root, name, self.cameras))) is not None
             case _:

@@ -15,6 +15,7 @@ from vsrd_ray.datasets.nuscenes import cache, drives, tables
 from vsrd_ray.datasets.nuscenes.readings import READINGS
 from vsrd_ray.datasets.nuscenes.spec import SPEC
 from vsrd_ray.errors import InputError
+from vsrd_ray.storage import open_location
 
 SCENE = "scene-0000"
 
@@ -270,6 +271,17 @@ def test_tables_that_contradict_themselves_are_told_in_one_line(table: str, chan
     with pytest.raises(InputError, match=message) as raised:
         open_drive(spoilt, SCENE)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_a_scene_is_read_from_an_object_store(written_street: Path, s3: str) -> None:
+    root = open_location(f"{s3}/nuscenes")
+    root.fs.put(str(written_street), root.path, recursive=True)
+    local, remote = (SPEC.open(place, SCENE, ("CAM_BACK",)) for place in (written_street, root))
+    assert remote.layers == local.layers and SPEC.drives(root) == [SCENE]
+    np.testing.assert_array_equal(remote.read(POINTS, "LIDAR_TOP", 33), local.read(POINTS, "LIDAR_TOP", 33))
+    np.testing.assert_array_equal(remote.truth("points").labels(100), local.truth("points").labels(100))
+    assert len(SPEC.fingerprint(root, SCENE, ("CAM_BACK",))) == 64
 
 
 def test_a_root_without_tables(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Annotated boxes and labels of points: against the street's own truth, golden arrays and real files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_labels_of_points_lie_in_the_boxes_of_their_ids(scene: str, shared: Path
     assert truth.frames == drive.frames_with(POINTS, "LIDAR_TOP")
     # A few points of DDAD's moving cars stick out, by up to half a metre.
     assert sum(outside(drive, truth, boxes, frame, slack=0.3) for frame in truth.frames) <= 7
+
+
+@pytest.mark.parametrize("scene", ["nuscenes_keyframe scene-0061", "ddad_nuscenes_layout scene-0103"])
+def test_labels_made_of_lidarseg_and_boxes_are_those_of_panoptic(scene: str, shared: Path, tmp_path: Path) -> None:
+    """The panoptic files there are the devkit's own generator's."""
+    folder, name = scene.split()
+    root = shared / "data" / folder
+    for part in ("samples", "lidarseg", "v1.0-mini"):
+        (tmp_path / part).symlink_to(root / part)
+    expected, found = (SPEC.open(place, name, SPEC.cameras).truth("points") for place in (root, tmp_path))
+    assert expected.frames == found.frames and not found.files
+    for frame in found.frames:
+        np.testing.assert_array_equal(found.labels(frame), expected.labels(frame))
 
 
 def test_labels_are_classes_of_the_challenge(shared: Path) -> None:
@@ -116,6 +130,12 @@ def test_a_scene_without_annotations_has_no_true_boxes(spoilt: Path, edit) -> No
 def test_a_scene_without_panoptic_files_has_no_true_points(spoilt: Path, tmp_path: Path) -> None:
     for path in (spoilt / "panoptic").rglob("*.npz"):
         path.unlink()
+    assert SPEC.has_truth(spoilt, SCENE, "points")  # made of lidarseg
+    (short,) = list((spoilt / "lidarseg").rglob(f"{open_drive(spoilt, SCENE).tokens['LIDAR_TOP'][100]}*"))
+    short.write_bytes(b"0")
+    with pytest.raises(InputError, match=r"1 labels for [0-9]+ points: restore the file"):
+        open_drive(spoilt, SCENE).truth("points").labels(100)
+    shutil.rmtree(spoilt / "lidarseg")
     assert not SPEC.has_truth(spoilt, SCENE, "points") and not SPEC.has_truth(spoilt, SCENE, "voxels")
     with pytest.raises(
         InputError, match=rf"no labels of points of {SCENE} in .*panoptic/v1.0-mini: unpack nuScenes-pan"
