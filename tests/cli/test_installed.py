@@ -20,12 +20,16 @@ def test_datasets(command):
         "  layers   images, masks",
         "  truth    boxes",
     ]
-    assert json.loads(command("datasets", "--json").stdout)["kitti360"] == {
+    found = json.loads(command("datasets", "--json").stdout)
+    assert found["kitti360"] == {
         "summary": "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
         "cameras": ["image_00", "image_01"],
         "layers": ["images", "masks"],
         "truth": ["boxes"],
     }
+    assert len(found["nuscenes"]["cameras"]) == 6
+    assert found["nuscenes"]["layers"] == ["images", "masks", "points"]
+    assert found["nuscenes"]["truth"] == ["boxes", "points"]
 
 
 def test_labelers(command):

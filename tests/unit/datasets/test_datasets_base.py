@@ -53,8 +53,8 @@ def test_a_drive_is_opened_with_the_first_camera_unless_another_is_named(write_s
         drive = open_drive(root, SEQUENCE, camera, dataset=dataset)
         assert (drive.dataset, list(drive.cameras), drive.camera.name) == ("kitti360", ["image_00"], "image_00")
     assert list(open_drive(root, SEQUENCE, "image_01").cameras) == ["image_01"]
-    with pytest.raises(InputError, match="no dataset 'nuscenes' is installed"):
-        open_drive(root, SEQUENCE, dataset="nuscenes")
+    with pytest.raises(InputError, match="no dataset 'waymo' is installed"):
+        open_drive(root, SEQUENCE, dataset="waymo")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ _VEHICLE = ("vehicle.parked", "vehicle.moving")
 _NOT_JUDGED = ""  # nuScenes' word for no attribute
 _CYCLE = (_NOT_JUDGED, _NOT_JUDGED)
 _PERSON = (_NOT_JUDGED, "pedestrian.moving")
+_STANDING = (_NOT_JUDGED, _NOT_JUDGED)
 _VIEWS_THAT_JUDGE = 2  # at least; in one view everything stands
 _CLASSES = {
     "car": ("car", _VEHICLE),
@@ -29,12 +30,20 @@ _CLASSES = {
     "motorcycle": ("motorcycle", _CYCLE),
     "bicycle": ("bicycle", _CYCLE),
     "person": ("pedestrian", _PERSON),
+    # as nuScenes itself has them
+    "pedestrian": ("pedestrian", _PERSON),
+    "construction vehicle": ("construction_vehicle", _VEHICLE),
+    "traffic cone": ("traffic_cone", _STANDING),
+    "barrier": ("barrier", _STANDING),
 }
+_OF_A_SWEEP = "of sweeps, which are no samples of nuScenes"
 _META = {"use_camera": True, "use_lidar": False, "use_radar": False, "use_map": False, "use_external": False}
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> dict[str, int]:
     """Write results.json: every labelled frame is a sample, one without boxes has an empty list.
+
+    Where the dataset has tokens of samples, these are the keyframes, and boxes of other frames are left out.
 
     Args:
         sequences: what to write.
@@ -46,23 +55,30 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     """
     results: dict[str, list[dict[str, Any]]] = {}
     without_class: Counter[str] = Counter()
+    of_sweeps = 0
     for labelled in sequences:
         drive = labelled.sequence
+        tokens: dict[int, str] | None = drive.detail("sample_tokens")
         for view, rows in labelled.by_frame():
-            token = sample_token(drive.name, drive.camera.name, view.frame)
+            done()
+            if tokens is not None and view.frame not in tokens:
+                of_sweeps += rows.num_rows
+                continue
+            made = sample_token(drive.name, drive.camera.name, view.frame)
+            token = made if tokens is None else tokens[view.frame]
             velocities = velocities_of(rows, has_times=bool(drive.camera.times_s)).tolist()
             boxes = list(zip(rows.to_pylist(), velocities, strict=True))
             without_class.update(row["class_name"] for row, _ in boxes if row["class_name"] not in _CLASSES)
             results[token] = [_box(row, token, velocity) for row, velocity in boxes if row["class_name"] in _CLASSES]
-            done()
     for name, count in sorted(without_class.items()):
         logger.warning("%d boxes of the class %s are left out: nuScenes has no such class.", count, name)
     (folder / "results.json").write_text(json.dumps({"meta": _META, "results": results}) + "\n")
-    return {f"of the class {name}, which nuScenes does not have": count for name, count in without_class.items()}
+    left_out = {f"of the class {name}, which nuScenes does not have": count for name, count in without_class.items()}
+    return left_out | ({_OF_A_SWEEP: of_sweeps} if of_sweeps else {})
 
 
 def sample_token(sequence: str, camera: str, frame: int) -> str:
-    """What stands for nuScenes' token of a sample."""
+    """What stands for nuScenes' token of a sample, of drives of other datasets."""
     return f"{sequence}-{camera}-{frame:010d}"
 
 
