@@ -94,6 +94,24 @@ def test_real_steps_are_those_of_visual_odometry_once_packets_are_moved_back(raw
 
 
 @pytest.mark.parametrize("drive", ["0009", "0059"])
+def test_real_courses_stay_those_of_visual_odometry_once_positions_are_steadied(raw_root, drive):
+    """The spread of the course in the camera's axes against ORB-SLAM3's, over ten frames, degrees."""
+    name = name_of(drive)
+    odometry = raw_root / "orb_slam3" / "2011_09_26" / f"{name}.txt"
+    spread = {}
+    for key, given in {"oxts": Given(), "published": PUBLISHED}.items():
+        moves = []
+        for one in (given, Given(pose_file=odometry)):
+            poses = open_drive(raw_root, name, given=one).T_world_cam
+            moves.append([(np.linalg.inv(poses[frame]) @ poses[frame + 10])[:3, 3] for frame in range(len(poses) - 10)])
+        own, orb = np.array(moves)
+        fast = own[:, 2] > 3
+        courses = [np.degrees(np.arctan2(move[fast, :2], move[fast, 2:])) for move in (own, orb)]
+        spread[key] = np.std(courses[0] - courses[1], axis=0)
+    assert (spread["oxts"] < 0.6 * spread["published"]).all(), spread
+
+
+@pytest.mark.parametrize("drive", ["0009", "0059"])
 def test_jitter_of_real_poses(raw_root, drive):
     name = name_of(drive)
     assert jitter(open_drive(raw_root, name, given=PUBLISHED).T_world_cam) > 0.05

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-DATE = "2011_09_26"
-NAME = f"{DATE}_drive_0009_sync"  # sequence 0001 of the tracking benchmark
+DATE = "2011_09_29"
+NAME = f"{DATE}_drive_0004_sync"  # sequence 0018 of the tracking benchmark
 CAMERAS = """calib_time: 09-Jan-2012 13:57:47
 S_rect_02: 120 40
 R_rect_00: 1 0 0 0 1 0 0 0 1

@@ -15,7 +15,7 @@ from vsrd_ray.datasets.kitti_raw import paths
 from vsrd_ray.datasets.kitti_raw.spec import SPEC
 from vsrd_ray.errors import InputError, UnreadableFrameError
 
-NAME = "2011_09_26_drive_0009_sync"
+NAME = "2011_09_29_drive_0004_sync"
 
 
 def steps(drive):
@@ -73,14 +73,14 @@ def test_without_timestamps_steps_tell_the_lag(tmp_path, write_raw):
 
 
 def test_blank_lines_in_timestamps_are_frames_without_a_time(raw):
-    file = raw / "2011_09_26" / NAME / "oxts" / "timestamps.txt"
+    file = raw / "2011_09_29" / NAME / "oxts" / "timestamps.txt"
     lines = file.read_text().splitlines()
     lines[5] = ""
     file.write_text("\n".join(lines))
     spaced = steps(open_drive(raw, NAME))
     np.testing.assert_allclose(np.delete(spaced, [4, 5]), 1.0, atol=1e-5)
     np.testing.assert_allclose(spaced[[4, 5]], 1.0, atol=0.06)  # the median of the other lags stands in
-    images = raw / "2011_09_26" / NAME / "image_02" / "timestamps.txt"
+    images = raw / "2011_09_29" / NAME / "image_02" / "timestamps.txt"
     lines = images.read_text().splitlines()
     lines[7] = " "
     images.write_text("\n".join(lines))
@@ -100,7 +100,7 @@ def test_frames_without_a_packet_have_no_pose_and_are_counted(raw):
 
 
 def test_masks_of_kitti_mots_become_instances_and_what_is_ignored_is_unknown(raw):
-    folder = raw / "mots" / "instances" / "0001"
+    folder = raw / "mots" / "instances" / "0018"
     folder.mkdir(parents=True)
     ids = np.zeros((40, 120), np.uint16)
     ids[:5], ids[5:10], ids[10:15] = 1000, 2007, 10000
@@ -184,8 +184,8 @@ def test_unsynchronised_drives_are_refused_by_name(tmp_path):
 
 
 def test_the_folder_of_a_day_is_no_root(raw):
-    with pytest.raises(InputError, match=r"2011_09_26 is the folder of one day: give the folder around it, .*raw$"):
-        open_drive(raw / "2011_09_26", NAME)
+    with pytest.raises(InputError, match=r"2011_09_29 is the folder of one day: give the folder around it, .*raw$"):
+        open_drive(raw / "2011_09_29", NAME)
 
 
 def test_unknown_drives_and_cameras_are_told_with_the_known_ones(raw):
@@ -217,3 +217,13 @@ def test_drives_of_the_tracking_benchmark_are_its_sequences():
     assert paths.tracking_sequence("2011_09_26_drive_0091_sync") == 13
     assert paths.tracking_sequence("2011_09_28_drive_0001_sync") == 14
     assert paths.tracking_sequence("2011_09_26_drive_0001_sync") is None
+
+
+def test_cameras_of_a_day_that_looked_beside_their_calibration_are_turned(tmp_path, write_raw):
+    name = "2011_09_26_drive_0005_sync"
+    root = write_raw(tmp_path / "turned", name=name)
+    turned, as_calibrated = (
+        open_drive(root, name, given=given).T_world_cam[4][:3, 2] for given in (Given(), Given(poses="oxts-published"))
+    )
+    np.testing.assert_allclose(as_calibrated, [1, 0, 0], atol=1e-12)  # east
+    np.testing.assert_allclose(np.degrees(turned[1:]), [-0.3, 0.15], atol=1e-3)  # to the right, and up

@@ -9,7 +9,7 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti_raw import paths
 from vsrd_ray.errors import InputError
 
-NAME = "2011_09_26_drive_0009_sync"
+NAME = "2011_09_29_drive_0004_sync"
 CAR_LWH = (4.0, 1.8, 1.5)
 
 
@@ -99,7 +99,7 @@ def test_bad_tracklets_are_named(raw, text, message):
 
 def test_bad_labels_are_named_with_the_line(raw):
     write_labels(raw, line(0, 0, "Car", 0, 9) + "0 1 Car 0\n")
-    with pytest.raises(InputError, match=r"0001\.txt, line 2: expected 17 columns"):
+    with pytest.raises(InputError, match=r"0018\.txt, line 2: expected 17 columns"):
         open_drive(raw, NAME).truth("boxes")
 
 
