@@ -1,6 +1,7 @@
 """A command that fails for want of room leaves nothing half written, and what people edited is never written over."""
 
 import errno
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,8 @@ from vsrd_ray.storage.staging import staging
 SEQUENCE = "2013_05_28_drive_0000_sync"
 OF_SEQUENCE = f"--root root --sequence {SEQUENCE}"
 WRITERS = {
-    "synthesize": "synthesize a/street --frames 3 --cars 2 --image-size 128x64 --jobs 1 --layers depth,lidar",
-    "another sequence": "synthesize root --frames 3 --cars 2 --image-size 704x188 --jobs 1 --sequence 2013_05_28_drive_0009_sync",
+    "synthesize": "synthesize a/street --frames 2 --cars 1 --image-size 128x64 --jobs 1 --layers depth,lidar",
+    "another sequence": f"synthesize root --frames 2 --cars 1 --image-size 704x188 --jobs 1 --sequence {SEQUENCE.replace('0_', '9_')}",
     "degrade": "degrade root a/bad --preset mild",
     "convert": "convert out --to a/texts",
     "convert --truth": f"convert --truth {OF_SEQUENCE} --to a/texts",
@@ -47,9 +48,9 @@ def room() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("limit", [0, 300, 2000])
+@pytest.mark.parametrize("limit", [0, 2000])
 @pytest.mark.parametrize("writer", WRITERS)
-def test_files_that_may_not_grow_leave_nothing(here, command, refused, room, writer, limit):
+def test_files_that_may_not_grow_leave_nothing(here, command, refused, room, *, writer, limit):
     before = tree(here)
     room(limit)
     result = command(*WRITERS[writer].split())
@@ -61,9 +62,9 @@ def test_files_that_may_not_grow_leave_nothing(here, command, refused, room, wri
         assert limit, "nothing was written"
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
+@pytest.mark.parametrize("number", [0, 2])
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "train-prior"])
-def test_files_that_cannot_be_placed_leave_nothing(monkeypatch, here, command, refused, writer, number):
+def test_files_that_cannot_be_placed_leave_nothing(monkeypatch, here, command, refused, *, writer, number):
     """Names take room as well."""
     before, count, replace = tree(here), 0, Path.replace
 
@@ -122,8 +123,6 @@ CONVERSIONS = [name for name in WRITERS if name.startswith("convert")]
 def test_texts_that_were_edited_are_not_written_over(
     here: Path, command: Callable[..., Result], refused: Callable[..., str], *, writer: str, age: int | None
 ) -> None:
-    import os
-
     words = WRITERS[writer].split()
     assert command(*words).exit_code == 0
     assert command(*words).exit_code == 0, "the same texts again are no edits"

@@ -18,7 +18,8 @@ def atomic_write(path: Location) -> Iterator[Path]:
 
     Locally it lies beside `path` and is renamed onto it; missing parent folders are made. To an object store it is
     uploaded, and the object appears when all of it is there. After an error the temporary file is removed, with the
-    folders that were made for it, and `path` is as it was. The temporary name has a suffix of its own, so that no reader of a folder takes it for one of its files.
+    folders that were made for it, and `path` is as it was. The temporary name has a suffix of its own, so that no
+    reader of a folder takes it for one of its files.
 
     Raises:
         OSError: it cannot be written; the error names `path`.
