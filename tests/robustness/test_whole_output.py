@@ -12,11 +12,11 @@ from click.testing import Result
 from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.storage.staging import staging
 
-SEQUENCE = "2013_05_28_drive_0000_sync"
+SEQUENCE, OTHER = "2013_05_28_drive_0000_sync", "2013_05_28_drive_0009_sync"
 OF_SEQUENCE = f"--root root --sequence {SEQUENCE}"
 WRITERS = {
     "synthesize": "synthesize a/street --frames 2 --cars 1 --image-size 128x64 --jobs 1 --layers depth,lidar",
-    "another sequence": f"synthesize root --frames 2 --cars 1 --image-size 704x188 --jobs 1 --sequence {SEQUENCE.replace('0_', '9_')}",
+    "another sequence": f"synthesize root --frames 2 --cars 1 --image-size 704x188 --jobs 1 --sequence {OTHER}",
     "degrade": "degrade root a/bad --preset mild",
     "convert": "convert out --to a/texts",
     "convert --truth": f"convert --truth {OF_SEQUENCE} --to a/texts",

@@ -188,7 +188,7 @@ class RunState:
             if status is None:
                 storage.remove([RunPaths(self._request.output).attempts])
             self._sink.fill_empty_folders(self._manifest.inputs["frames"])
-            recorded = self._sink.recorded(self._manifest.inputs["frames"])
+            recorded = self._sink.recorded(self._manifest.inputs["frames"], self._job.cameras[0])
             for name, why in recorded.unreadable.items():
                 self._manifest.unusable_sequences.setdefault(name, why)
             failures = tuple(

@@ -8,7 +8,7 @@ import json
 import logging
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,11 +23,11 @@ from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import load_index, stored_fingerprint, write_index
 from vsrd_ray.errors import OutputError
 from vsrd_ray.runs.coverage import Coverage
-from vsrd_ray.runs.paths import RunPaths, is_brought_in, is_temporary
+from vsrd_ray.runs.paths import RunPaths, drive_of, is_brought_in, is_temporary
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import dataset_of
 from vsrd_ray.runs.reading import unreadable as unreadable_files
-from vsrd_ray.runs.records import DOUBTFUL, SUSPICIOUS_LABELS, SUSPICIOUS_SHARE
+from vsrd_ray.runs.records import DOUBTFUL, is_suspicious
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.store import EMPTY, GroupStore, is_record_of
@@ -172,7 +172,10 @@ class Sink:
         target = self._paths.superseded / f"{name}-{number}"
         reviewed = self._paths.corrections / f"{name}.parquet"
         labels = [self.output / file for file in store.files()]
-        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed]
+        texts = [
+            text for kind in self._texts() for text in storage.files_below(self._paths.texts(kind.folder) / name)
+        ]  # which people may have edited in place
+        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed, *texts]
         for file in files:
             if file.exists():
                 moved = target / self._paths.relative(file)
@@ -272,11 +275,12 @@ class Sink:
             if not self._files(folder):
                 write_parquet(schema.empty_table(), folder / EMPTY)
 
-    def recorded(self, drives: Iterable[str]) -> "Recorded":
+    def recorded(self, drives: Collection[str], camera: str) -> "Recorded":
         """What the folder holds, of all runs into it.
 
         Args:
             drives: all that were labelled into it: files of theirs that cannot be read are told of.
+            camera: that gives their files its name.
 
         Raises:
             OutputError: another file in it cannot be read.
@@ -286,7 +290,7 @@ class Sink:
             groups = self._recorded_groups(files)
         except OutputError:
             for file, error in unreadable_files(files, GROUP_SCHEMA).items():
-                if drive := _drive_of(file.name, drives):
+                if drive := drive_of(file.name, drives, camera):
                     unreadable.setdefault(drive, error)
                     files.remove(file)
             groups = self._recorded_groups(files)
@@ -305,7 +309,7 @@ class Sink:
                 if table.confidence is None:
                     continue
                 doubtful[table.name] = doubtful.get(table.name, 0) + num_doubtful
-                if num_rows >= SUSPICIOUS_LABELS and num_doubtful >= SUSPICIOUS_SHARE * num_rows:
+                if is_suspicious(num_doubtful, num_rows):
                     suspicious[drive] = num_doubtful / num_rows
         num_texts = sum(map(self._num_texts_of, self._texts()))
         recorded = Recorded(rows=rows, doubtful=doubtful, suspicious=suspicious, unreadable=unreadable, **groups)
@@ -432,11 +436,6 @@ def _counted_rows(files: Sequence[Location], table: LabelTable) -> tuple[int, in
         if table.confidence is None:
             return dataset.count_rows(), 0
         return dataset.count_rows(), dataset.count_rows(filter=pc.field(table.confidence) < DOUBTFUL)
-
-
-def _drive_of(name: str, drives: Iterable[str]) -> str | None:
-    """The drive that a file in groups/ is of, by its name; one drive's name may begin like another's."""
-    return max((drive for drive in drives if name.startswith(f"{drive}-")), key=len, default=None)
 
 
 def _labelled_frames(groups: pa.Table) -> int:

@@ -99,3 +99,5 @@ def _write(texts: Mapping[Location, pa.Table], destination: Location) -> None:
         for path, rows in texts.items():
             write_frame(staged.folder / relative(path, destination), rows)
         staged.place()
+    if not any(rows.num_rows for rows in texts.values()):
+        logger.warning("No box is left to write: every file is empty.")
