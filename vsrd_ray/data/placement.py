@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Camera
+from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
 
@@ -137,9 +137,8 @@ def check_horizon(camera: Camera, index: pa.Table, classes: Collection[str], *, 
         classes: of objects that stand on the ground.
         place: where the masks are from, for messages.
     """
-    frames = pa.array(list(camera.T_world_cam), pa.int32())
-    rows = index.filter(pc.is_in(index["class_name"], pa.array(classes, pa.string())))
-    rows = rows.filter(pc.is_in(rows["frame"], frames))
+    rows = index.filter(is_any_of(index["class_name"], classes))
+    rows = rows.filter(is_any_of(rows["frame"], camera.T_world_cam))
     if rows.num_rows < _MANY_MASKS:
         return []
     left, right, bottom = (rows[f"box_{side}"].to_numpy() for side in ("left", "right", "bottom"))

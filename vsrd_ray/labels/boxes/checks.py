@@ -110,7 +110,7 @@ def _checks(
             yield ~good, f"{name} {{{name}}}: expected {one.expected}"
     x, y = (rows[name] for name in VELOCITY_WORLD)
     moves = np.hypot(x.fill_null(0.0).to_numpy(), y.fill_null(0.0).to_numpy()) > 0
-    stands = pc.equal(rows["is_moving"], False).fill_null(False).to_numpy()
+    stands = is_any_of(rows["is_moving"], [False]).to_numpy()
     yield stands & moves, "a velocity, and is_moving says that it stands: expected one of both"
     if classes is not None:
         yield ~is_any_of(rows["class_name"], classes.by_name).to_numpy(), "the class {class_name!r}, which is unknown"
