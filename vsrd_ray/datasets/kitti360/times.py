@@ -30,8 +30,9 @@ def read_times(root: Location, sequence: str, camera: str, frames: Iterable[int]
             at such intervals.
     """
     file, wanted = paths.timestamps_file(root, sequence, camera), sorted(frames)
-    if not (times := all_times(root, sequence, camera)):
+    if not file.exists():
         return {}
+    times = all_times(root, sequence, camera)
     missing = [frame for frame in wanted if frame not in times]
     if missing:
         logger.warning("%s has no time of frame %d: velocities will be in metres per frame.", file, missing[0])
