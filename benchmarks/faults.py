@@ -291,7 +291,8 @@ def _last_line(text: str) -> str:
 
 def _named(text: str, output: Path) -> Path | None:
     """What an error names of the output folder, and is there; of several, the one that is no file."""
-    words = (word.strip("'\":;,()") for word in _last_line(text).split())
+    lines = [line for line in text.splitlines() if line.startswith("Left out")] or [_last_line(text)]
+    words = (word.strip("'\":;,()") for word in " ".join(lines).split())
     there = [Path(word) for word in words if word.startswith(f"{output}/") and Path(word).exists()]
     return max(there, key=Path.is_dir, default=None)
 

@@ -285,7 +285,7 @@ def _committed(shown: np.ndarray, folder: Path) -> Work:
         for group, table in zip(groups, tables, strict=True):
             sink.commit(group, GroupResult(group.group_id, tables={"boxes": table}), attempts=1)
         sink.close(SEQUENCE)
-        sink.recorded()
+        sink.recorded([], CAMERA)
 
     return work
 

@@ -24,7 +24,7 @@ def refuse(command, quick, tmp_path):
         result = command("label", *arguments, "--sequence", sequence, "--output", output, *options)
         assert result.exit_code == 2
         assert result.stdout == ""
-        (line,) = [line for line in result.stderr.splitlines() if not re.match(r"Indexing|\[", line)]
+        (line,) = [line for line in result.stderr.splitlines() if not re.match(r"Configuration|Indexing|\[", line)]
         assert line.startswith("Error: ")
         assert output.exists() == existed
         assert not list((tmp_path / "here").iterdir())

@@ -39,8 +39,8 @@ def test_it_writes_what_it_says(labelled, street):
         f"Next      vsrd-ray evaluate {output} --root {street}",
         f"          vsrd-ray visualize labels {output} --root {street} --sheet {output / 'sheet.png'}",
     ]
-    first, last = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
-    assert first == "Indexing 24 frames"
+    first, second, *_, last = result.stderr.splitlines()
+    assert first.startswith("Configuration ") and second == "Indexing 24 frames"
     assert last.startswith("6/6 groups, ")
     assert last.endswith(" 0 s left, 0 failed")
 

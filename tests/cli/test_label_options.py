@@ -88,8 +88,8 @@ def test_serial_run_makes_the_same_bytes_without_ray_and_logs_json(labelled, str
     assert done.stdout.splitlines()[-1] == "False", "a serial run needs no Ray"
     assert "Groups    6 of 6 labelled, 0 failed" in done.stdout
     assert files_in(tmp_path / "output", *LABELS) == files_in(labelled[1], *LABELS)
-    first, *_, last = json_lines(done.stderr)
-    assert (first["level"], first["message"]) == ("INFO", "Indexing 24 frames")
+    _, indexing, *_, last = json_lines(done.stderr)
+    assert (indexing["level"], indexing["message"]) == ("INFO", "Indexing 24 frames")
     assert last["message"].startswith("6/6 groups, ")
 
 
@@ -97,8 +97,8 @@ def test_serial_run_makes_the_same_bytes_without_ray_and_logs_json(labelled, str
 def test_run_on_ray_logs_json(label_street, local_ray, tmp_path):
     result = label_street(tmp_path / "output", "--log-format", "json", "--limit", "1")
     assert result.exit_code == 0, result.output
-    first, config, last = json_lines(result.stderr)
-    assert (first["message"], last["message"].partition(",")[0]) == ("Indexing 24 frames", "1/1 groups")
+    config, indexing, last = json_lines(result.stderr)
+    assert (indexing["message"], last["message"].partition(",")[0]) == ("Indexing 24 frames", "1/1 groups")
     assert config["message"].startswith("Configuration demo --set ")
 
 

@@ -155,8 +155,8 @@ def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, 
     assert started.process.returncode == 130
     assert said == ""
     done = read_groups(started.output).num_rows
-    first, config, *between, last = told.splitlines()
-    assert first == "Indexing 24 frames"
+    config, indexing, *between, last = told.splitlines()
+    assert indexing == "Indexing 24 frames"
     assert config.startswith("Configuration demo --set ")
     assert last == f"Interrupted with {done} of 6 groups done; the same command goes on from there."
     assert all(re.fullmatch(r"\d/6 groups, .* left, 0 failed", line) for line in between)  # one every 15 s
@@ -170,7 +170,7 @@ def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):
     said, told = started.process.communicate(timeout=600)
     assert started.process.returncode == 0, told
     assert [line.split()[0] for line in said.splitlines()][:5] == ["Frames", "Groups", "Boxes", "Time", "Output"]
-    indexing, config, progress = told.splitlines()
+    config, indexing, progress = told.splitlines()
     assert indexing == "Indexing 24 frames"
     assert config.startswith("Configuration demo --set ")
     assert progress.startswith("1/1 groups, ")

@@ -540,3 +540,19 @@ def test_a_torn_note_of_what_can_be_undone_is_named(kitti, take, command, refuse
     take()
     Path("out/.before-import/import.json").write_text("{")
     refused(command("import", "out", "--undo"), "import.json", "cannot be undone")
+
+
+def test_texts_of_a_run_that_were_edited_in_place_are_set_aside_with_it(here, command):
+    edited = sorted((here / "out" / "kitti").rglob("*.txt"))[2]
+    edited.write_text("Car 0 0 0 1 1 2 2 1 1 1 0 1 9 0 1\n")
+    poses = next((here / "root" / "data_poses").rglob("cam0_to_world.txt"))
+    poses.write_text("\n".join(poses.read_text().splitlines()[:-1]))
+    result = command("label", "--root", "root", "--sequence", SEQUENCE, "--output", "out", "--serial")
+    assert result.exit_code == 0, result.output
+    kept = here / "out" / "superseded" / f"{SEQUENCE}-1" / edited.relative_to(here / "out")
+    assert kept.read_text().startswith("Car 0 0 0 1 1 2 2") and not edited.read_text().startswith("Car 0 0 0 1 1 2 2")
+
+
+def test_a_dry_run_needs_not_write(kitti, take, monkeypatch):
+    monkeypatch.setattr("vsrd_ray.runs.lock.locked", lambda output: pytest.fail("locked"))
+    assert take("kitti", "--dry-run").exit_code == 0

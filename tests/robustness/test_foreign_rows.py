@@ -74,6 +74,8 @@ def as_type(column: str, values: Callable[[Any], Any]) -> Callable[[pa.Table], p
         ("mean_iou_2d", 1.5, "mean_iou_2d 1.5"),
         ("velocity_x_world", math.nan, "velocity_x_world nan: expected a finite number or null"),
         ("velocity_y_world", -math.inf, "velocity_y_world -inf"),
+        ("velocity_x_world", 1e6, "velocity_x_world 1000000.0: expected a finite number or null, up to 1000"),
+        ("velocity_x_world", 5.0, "a velocity, and is_moving says that it stands"),
         ("frame", -1, "frame -1"),
         ("frame", 4000, "a frame that the run does not know"),
         ("instance_id", 0, "instance_id 0"),

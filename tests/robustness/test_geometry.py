@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from vsrd_ray.datasets.kitti360.calibration import read_calibration
 from vsrd_ray.datasets.kitti360.poses import read_poses
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse, is_rigid, why_not_rigid
+from vsrd_ray.runs.records import is_suspicious
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 CAMERA_OF_VEHICLE = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # T_vehicle_cam
@@ -60,7 +62,7 @@ def scaled(poses: np.ndarray, factor: float) -> np.ndarray:
     turn=st.floats(-5, 5),
     roll=st.floats(-20, 20),
     pitch=st.floats(-25, 25),
-    step=st.floats(0, 4),
+    step=st.floats(0.05, 4),
 )
 @settings(max_examples=60, deadline=None)
 def test_vehicles_of_all_headings_are_taken(heading, turn, roll, pitch, step):
@@ -98,6 +100,38 @@ def test_jump_is_told_with_its_frames():
     poses[9] = poses[9] @ rotation(1, 180)
     (warning,) = check(poses)
     assert "turns by" in warning and "frames 8 and 9, and 1 times more" in warning
+
+
+def test_a_camera_that_stays_or_does_not_drive_ahead_is_told():
+    poses = drive(turn=0.0)
+    for still in (
+        np.repeat(poses[:1], 40, axis=0),
+        scaled(poses - poses[:1], 0.01) + poses[:1] * [[[1], [1], [1], [0]]],
+    ):
+        still[:, :3, :3], still[:, 3] = poses[:, :3, :3], (0, 0, 0, 1)
+        (warning,) = check(still)
+        assert "stays within" in warning and "positions are in metres" in warning
+    assert ["moves backwards: " in warning for warning in check(poses[::-1])] == [True]
+    assert ["moves sideways: " in warning for warning in check(poses @ rotation(1, 90))] == [True]
+    assert check(poses[:4]) == check(poses[:1]) == []
+
+
+def test_one_frame_upside_down_is_told():
+    poses = drive()
+    poses[9] = poses[9] @ rotation(2, 180)
+    (warning,) = check(poses)
+    assert "turns by" in warning and "frames 8 and 9, and 1 times more" in warning
+
+
+@pytest.mark.parametrize("point", [(10, 119), (690, 119), (341, 5), (341, 180)])
+def test_principal_point_near_the_edge_is_told(here, label, point):
+    path = paths.calibration_file(here / "root")
+    lines = path.read_text().splitlines()
+    other = f"P_rect_00: 276.277130 0 {point[0]} 0 0 276.277130 {point[1]} 0 0 0 1 0"
+    path.write_text("".join(f"{other}\n" if line.startswith("P_rect_00") else f"{line}\n" for line in lines))
+    result = label()
+    assert result.exit_code == 0
+    assert f"the principal point ({point[0]}, {point[1]}) of image_00 is far from the middle" in result.stdout
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=16, max_size=16))
@@ -265,3 +299,27 @@ def test_inputs_that_do_not_belong_together_end_with_a_warning(here, label, comm
 
 def test_sound_run_has_no_warning(sound):
     assert json.loads((sound / "out" / "manifest.json").read_text())["warnings"] == {}
+
+
+def change_masks(root, change):
+    folder = paths.mask_folder(root, SEQUENCE, "image_00")
+    for path in folder.iterdir():
+        path.write_bytes(cv2.imencode(".png", change(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))[1].tobytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [np.flipud, lambda mask: np.concatenate([mask[40:], np.zeros_like(mask[:40])])],
+    ids=["flipped", "shifted"],
+)
+def test_masks_that_hover_are_told(here, label, change):
+    """Silhouettes alone fit: all that is seen of a street may as well hang from the sky."""
+    change_masks(here / "root", change)
+    result = label()
+    assert result.exit_code == 0, result.output
+    assert "of the masks of car lie above the horizon" in result.stdout and "upside down" in result.stdout
+
+
+def test_few_labels_that_are_all_doubtful_are_enough():
+    assert [is_suspicious(n, n) for n in (0, 3, 4, 9, 10)] == [False, False, True, True, True]
+    assert [is_suspicious(n, 10) for n in (5, 6)] == [False, True] and not is_suspicious(8, 9)

@@ -18,7 +18,7 @@ from vsrd_ray.data.groups import check_plans
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.parquet import read_labels
-from vsrd_ray.runs.paths import is_temporary
+from vsrd_ray.runs.paths import drive_of, is_temporary
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import open_location, plain_name
 from vsrd_ray.storage.atomic import atomic_write, write_parquet
@@ -294,3 +294,26 @@ def test_a_store_of_objects_keeps_odd_names(s3: str) -> None:
         store.write(plan, {"boxes": make_labels(make_label(1, 26001))}, make_mark(plan.group_id, (1,), sequence=name))
         store.compact(0)
         assert read_labels(output, sequence=name)["sequence"].to_pylist() == [name]
+
+
+def test_a_file_is_of_the_drive_that_named_it() -> None:
+    drives = ["a", "a-image_00", "a-image_00-part00000", "b"]
+    for drive in drives:
+        for rest in ("part00000.parquet", "26001.parquet"):
+            assert drive_of(f"{drive}-image_00-{rest}", drives, "image_00") == drive
+    assert drive_of("b-from-3.parquet", drives, "image_00") == "b"
+    assert drive_of("empty.parquet", drives, "image_00") is None
+
+
+def test_drives_whose_names_begin_alike_are_read_back(here: Path, command: Callable[..., Result]) -> None:
+    names = ("a", "a-image_00", "a-image_00-part00000")
+    for name in names:
+        for folder in (paths.poses_root(here / "root"), paths.masks_root(here / "root")):
+            shutil.copytree(folder / SEQUENCE, folder / name, copy_function=shutil.copy2)
+    words = ["label", "--root", "root", "--output", "new", "--serial"]
+    for name in names:
+        words += ["--sequence", name]
+    assert command(*words).exit_code == 0
+    result = command("export", "new", "--root", "root", "--format", "csv", "--output", "table")
+    assert result.exit_code == 0, result.output
+    assert "Nothing was left to do" in command(*words).stdout

@@ -206,12 +206,32 @@ def test_index_of_a_run_that_cannot_be_read_costs_no_labels(here, label, refused
     assert {path: path.read_bytes() for path in Path("out/labels").rglob("*.parquet")} == before
 
 
-def test_files_of_one_sequence_in_a_run_that_are_torn_do_not_stop_the_others(root, label_all, command):
+def test_files_of_one_sequence_in_a_run_that_are_torn_do_not_stop_the_others(root, label_all):
     assert label_all("--limit", "1").exit_code == 0
     torn = next(path for path in Path("new/groups").iterdir() if path.name.startswith(FIRST))
     torn.write_bytes(b"torn")
     Path(f"new/index/.{FIRST}.finished.json").unlink()
     result = label_all()
-    assert result.exit_code == 2 and "Traceback" not in result.output
-    assert f"{torn.name}: cannot be read as Parquet" in result.stderr.splitlines()[-1]
+    assert result.exit_code == 3 and "Traceback" not in result.output
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("Left out")]
+    assert f"{FIRST}: new/groups/{torn.name}: cannot be read as Parquet" in line
+    assert "remove it, and label again" in line
     assert Path(f"new/labels/sequence={LAST}").is_dir()
+    torn.unlink()
+    assert label_all().exit_code == 0
+
+
+@pytest.mark.parametrize("place", ["groups", f"labels/sequence={BROKEN}"])
+@pytest.mark.parametrize("how", ["torn", "as long as before"])
+def test_bad_file_of_a_finished_sequence_is_named_and_the_rest_counted(root, label_all, label, place, how):
+    assert label_all().exit_code == 0
+    bad = next(path for path in sorted(Path("new", place).iterdir()) if path.name.startswith(BROKEN))
+    bad.write_bytes(b"PAR1" if how == "torn" else bytes(bad.stat().st_size))
+    for sequence in (BROKEN, LAST, "all"):  # whichever sequence is asked for
+        result = label(sequence=sequence)
+        assert result.exit_code == 3, result.output
+        (line,) = [line for line in result.stdout.splitlines() if line.startswith("Left out")]
+        assert f"{BROKEN}: new/{place}/{bad.name}: cannot be read" in line
+    assert "Traceback" not in result.output
+    bad.unlink()
+    assert label_all().exit_code == 0

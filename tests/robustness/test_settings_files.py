@@ -100,7 +100,8 @@ def test_the_first_line_of_a_run_says_what_is_at_work(label, here):
     (here / "mine.yaml").write_text("start: {contour_steps: 1}\n")
     result = label("--config", "mine.yaml", "--set", "start.headings=2", "--limit", "1")
     assert result.exit_code == 0, result.output
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Configuration")]
+    line, *others = result.stderr.splitlines()
+    assert not [other for other in others if other.startswith("Configuration")]
     config_hash = json.loads((here / "new" / "manifest.json").read_text())["config_hash"]
     assert line == (
         f"Configuration mine.yaml over fast --set start.headings=2 ({config_hash}): "

@@ -3,12 +3,15 @@
 Labels stand upright along the world's z axis. With poses of another convention they would be wrong without a word.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import pyarrow as pa
 
 from vsrd_ray.data.drive import Camera
+from vsrd_ray.data.index import is_any_of
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
 
@@ -18,6 +21,12 @@ MAX_STEP = 60.0  # metres per frame, of the median move
 JUMP = 20.0  # median moves
 JUMP_METRES = 10.0  # per frame
 JUMP_DEGREES = 60.0  # between neighbouring frames
+MAX_OFF_CENTRE = 0.35  # of the image's width and height, of the principal point
+LEAST_WAY = 0.5  # metres, over a drive of some poses
+LEAST_AHEAD = 0.5  # cosine between moves and the optical axis, in the median over a drive
+_MANY_POSES, _MANY_MASKS = 5, 10
+_ABOVE = 0.0175  # in focal lengths, above the horizon: a hill may hide a degree
+_HOVERING = 0.25  # of the masks of a drive; sound drives have none
 _MOVE = 0.2  # metres; from here on a move has a direction
 _UPRIGHT = 20.0  # degrees; poses that the right explanation has mended are as close
 
@@ -77,7 +86,7 @@ def check_placement(camera: Camera, *, place: str) -> list[str]:
         place: where these are from, for messages.
 
     Returns:
-        Sentences about jumps.
+        Sentences about jumps, and about a camera that stays where it is or does not drive ahead.
 
     Raises:
         InputError: the camera is rolled, looks up or down, moves up or down, or in strides that no vehicle makes; the
@@ -98,12 +107,69 @@ def check_placement(camera: Camera, *, place: str) -> list[str]:
         raise InputError(
             f"{place}: the camera moves by {usual:,.0f} m per frame: give positions in metres, and every frame its own"
         )
-    cosines = np.einsum("ni,ni->n", T_world_cam[1:, :3, 2], T_world_cam[:-1, :3, 2])
-    turns = np.degrees(np.arccos(np.clip(cosines, -1, 1))) / gaps
+    traces = np.einsum("nij,nij->n", T_world_cam[1:, :3, :3], T_world_cam[:-1, :3, :3])
+    turns = np.degrees(np.arccos(np.clip((traces - 1) / 2, -1, 1))) / gaps
     return [
+        *_odd_ways(T_world_cam, look, place),
         *_jumps(frames, steps, max(JUMP * usual, JUMP_METRES), "m", place),
         *_jumps(frames, turns, JUMP_DEGREES, "degrees", place),
     ]
+
+
+def check_projection(camera: Camera, *, place: str) -> list[str]:
+    """Sentences on a principal point that is far from the middle of the images, as those of other images are."""
+    shares = camera.K[:2, 2] / camera.image_size
+    if (np.abs(shares - 0.5) <= MAX_OFF_CENTRE).all():
+        return []
+    (x, y), (width, height) = camera.K[:2, 2].tolist(), camera.image_size
+    return [
+        f"{place}: the principal point ({x:.0f}, {y:.0f}) of {camera.name} is far from the middle of images of "
+        f"{width} x {height} px: check that the calibration is of these images, cropped and resized as they are."
+    ]
+
+
+def check_horizon(camera: Camera, index: pa.Table, classes: Collection[str], *, place: str) -> list[str]:
+    """Sentences on masks of objects that would hover: most of them lie above the horizon as a whole.
+
+    Args:
+        camera: with its poses.
+        index: of its masks, in `INDEX_SCHEMA`.
+        classes: of objects that stand on the ground.
+        place: where the masks are from, for messages.
+    """
+    rows = index.filter(is_any_of(index["class_name"], classes))
+    rows = rows.filter(is_any_of(rows["frame"], camera.T_world_cam))
+    if rows.num_rows < _MANY_MASKS:
+        return []
+    left, right, bottom = (rows[f"box_{side}"].to_numpy() for side in ("left", "right", "bottom"))
+    up = np.stack([camera.T_world_cam[frame][2, :3] for frame in rows["frame"].to_pylist()])  # in the camera's axes
+    (fx, _, cx), (_, fy, cy), _ = camera.K
+    horizon = cy - fy * (up[:, 2] + up[:, 0] * ((left + right) / 2 - cx) / fx) / np.minimum(up[:, 1], -0.1)
+    share = np.mean(bottom < horizon - _ABOVE * fy)
+    if share < _HOVERING:
+        return []
+    return [
+        f"{place}: {share:.0%} of the masks of {', '.join(classes)} lie above the horizon, as nothing does that stands "
+        "on the ground: look for images or masks that are upside down, cropped or shifted."
+    ]
+
+
+def _odd_ways(T_world_cam: np.ndarray, look: _Look, place: str) -> list[str]:
+    """What is odd about the way as a whole; T_world_cam: [N, 4, 4]."""
+    positions = T_world_cam[:, :3, 3]
+    way = float(np.linalg.norm(np.ptp(positions, axis=0)))
+    if len(positions) >= _MANY_POSES and way < LEAST_WAY:
+        return [
+            f"{place}: the camera stays within {way:.2g} m over {len(positions)} frames, so that depths rest on usual "
+            "sizes alone: check that positions are in metres, and those of a drive."
+        ]
+    if look.ahead < LEAST_AHEAD:
+        way = "backwards" if look.ahead < -LEAST_AHEAD else "sideways"
+        return [
+            f"{place}: the camera moves {way}: unless it looks to the side or back, check that the poses are this "
+            "camera's, and in the order of the frames."
+        ]
+    return []
 
 
 def _look(T_world_cam: np.ndarray) -> _Look:

@@ -1,10 +1,8 @@
 """Writes a copy of a dataset with degraded masks."""
 
 import json
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,11 @@ from vsrd_ray.degradation.frames import Degrader, Ledger
 from vsrd_ray.degradation.scan import scan
 from vsrd_ray.degradation.settings import DegradeSettings
 from vsrd_ray.errors import InputError
-from vsrd_ray.storage import Location, bring, is_folder, listing, make_folder, naming, relative, take_over
+from vsrd_ray.storage import Location, is_folder, listing, relative, take_over
+from vsrd_ray.storage.staging import staging
 from vsrd_ray.storage.targets import check_folder
 
 RECORD = "degraded.json"
-_STAGED = ".degrade-"  # begins the name of the folder that the copy is put together in
 _EDITED = (".txt", ".json", ".xml", ".yaml", ".yml", ".csv")  # files that people change in place
 _FIX = "choose another OUTPUT"
 
@@ -71,12 +69,13 @@ def degrade(
         progress(done, 2 * sum(frames))  # each is read to find its masks, and again to degrade them
 
     ledgers: dict[str, Ledger] = {}
-    with _staging(output) as staged:
+    with staging(output) as staged:
         for drive in drives:
-            ledgers[drive.name] = _write_masks(drive, staged, settings, step)
-            _take_over_others(drive, staged)
-        record = _record(drives, settings, ledgers)
-        (staged / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+            ledgers[drive.name] = _write_masks(drive, staged.folder, settings, step)
+            _take_over_others(drive, staged.folder)
+        staged.place()
+        (staged.folder / RECORD).write_text(json.dumps(_record(drives, settings, ledgers), indent=2) + "\n")
+        staged.place(RECORD)
     return {name: dict(ledger.counts) for name, ledger in ledgers.items()}
 
 
@@ -114,24 +113,6 @@ def _check_output(output: Location, root: Location) -> None:
         raise InputError(f"{output} lies within ROOT {root}: {_FIX}")
     if listing(output):
         raise InputError(f"{output} is not empty: nothing is overwritten; remove it, or {_FIX}")
-
-
-@contextmanager
-def _staging(output: Location) -> Iterator[Path]:
-    """A local folder whose content becomes that of OUTPUT if all goes well; else nothing is left."""
-    is_new = not is_folder(output)
-    make_folder(output)
-    place = output if isinstance(output, Path) else None
-    try:
-        with naming(output, parts=output / _STAGED), tempfile.TemporaryDirectory(prefix=_STAGED, dir=place) as folder:
-            staged = Path(folder)
-            yield staged
-            for entry in sorted(staged.iterdir(), key=lambda entry: (entry.name == RECORD, entry.name)):
-                bring(entry, output / entry.name)
-    finally:
-        if is_new and isinstance(output, Path):
-            with suppress(OSError):  # it holds the copy
-                output.rmdir()
 
 
 def _write_masks(drive: Drive, staged: Path, settings: DegradeSettings, step: Callable[[], None]) -> Ledger:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.identity import identity_of
-from vsrd_ray.data.placement import check_placement
+from vsrd_ray.data.placement import check_horizon, check_placement, check_projection
 from vsrd_ray.datasets.base import fingerprint_with, open_with
 from vsrd_ray.errors import InputError, VSRDRayError, explained, one_line
 from vsrd_ray.pipeline.job import LabelJob
@@ -102,13 +102,14 @@ class Planner:
         return drive
 
     def _warnings(self, drive: Drive) -> tuple[str, ...]:
-        """What is odd about a drive: its files, its poses, and what was given.
+        """What is odd about a drive: its files, its poses and calibration, and what was given.
 
         Raises:
             InputError: no camera on a vehicle has them.
         """
         place = self.job.request.given.pose_file or drive.detail("poses") or f"{drive.root}, {drive.name}"
-        found = (check_placement(camera, place=f"{place}") for camera in drive.cameras.values())
+        found = [check_placement(camera, place=f"{place}") for camera in drive.cameras.values()]
+        found += [check_projection(camera, place=f"{drive.root}") for camera in drive.cameras.values()]
         return tuple(dict.fromkeys([*drive.warnings, *(warning for warnings in found for warning in warnings)]))
 
     def _plan(
@@ -116,7 +117,9 @@ class Planner:
     ) -> DrivePlan | UnusableDrive:
         try:
             plan = plan_drive(drive, index(), fingerprint=digest, config=self.job.config, wanted=self.job.wanted)
-            return replace(plan, identity=_identity(drive, self.job.needs.layers), warnings=warnings)
+            place = f"{drive.root}, {drive.name}"
+            hovering = check_horizon(drive.camera, plan.index, self.job.wanted.classes, place=place)
+            return replace(plan, identity=_identity(drive, self.job.needs.layers), warnings=(*warnings, *hovering))
         except Exception as error:
             return UnusableDrive(drive.name, because(error, drive.name))
 

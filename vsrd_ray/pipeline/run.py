@@ -17,7 +17,7 @@ from vsrd_ray.masks.given import check_masks_of, has_masks_of
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.pool import resolve_pool
 from vsrd_ray.pipeline.queue import Backend, Engine
-from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary
+from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary, format_beginning
 from vsrd_ray.pipeline.state import RunState
 from vsrd_ray.pipeline.work import LabelerFactory, Work
 from vsrd_ray.poses.source import check_poses_of
@@ -58,7 +58,9 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
         work = Work(request.config, labeler_factory, pool.device, request.trace, pool.num_cpus, job.spec.writes)
 
         @cache
-        def engine() -> Engine:
+        def engine() -> Engine:  # asked for where there is something to do
+            if request.config_title:
+                logger.info("%s", format_beginning(request))
             return backend.engine(work, pool, job)
 
         batch_size = 1 if request.serial else pool.batch_size

@@ -15,7 +15,7 @@ from vsrd_ray.pipeline.plan import why_no_group
 from vsrd_ray.pipeline.planner import FinishedDrive, Planned, Planner, UnusableDrive
 from vsrd_ray.pipeline.progress import GroupProgress
 from vsrd_ray.pipeline.queue import Engine
-from vsrd_ray.pipeline.request import Summary, format_beginning
+from vsrd_ray.pipeline.request import Summary
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
@@ -121,8 +121,6 @@ class RunState:
         """Plan until there is something to do."""
         while not self._is_planned and not self._pending:
             self._advance()
-        if not self.finished and self._request.config_title:
-            logger.info("%s", format_beginning(self._request))
 
     @property
     def finished(self) -> bool:
@@ -190,7 +188,9 @@ class RunState:
             if status is None:
                 storage.remove([RunPaths(self._request.output).attempts])
             self._sink.fill_empty_folders(self._manifest.inputs["frames"])
-            recorded = self._sink.recorded()
+            recorded = self._sink.recorded(self._manifest.inputs["frames"], self._job.cameras[0])
+            for name, why in recorded.unreadable.items():
+                self._manifest.unusable_sequences.setdefault(name, why)
             failures = tuple(
                 Failure(row["group_id"], row["sequence"], row["target_frame"], row["attempts"], row["error"])
                 for row in recorded.failed

@@ -15,7 +15,7 @@ from vsrd_ray.data.index import INDEX_SCHEMA
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.errors import InputError, UnreadableFrameError, fix_of
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
-from vsrd_ray.runs.paths import RunPaths, is_brought_in
+from vsrd_ray.runs.paths import RunPaths, drive_of, is_brought_in
 from vsrd_ray.runs.reading import LABEL_AGAIN, read_rows, reason_of
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location, names_in, read_table
@@ -157,7 +157,8 @@ def check_files(output: Location, groups: pa.Table, *, sequence: str, folder: st
         return
     failed = groups.filter((pc.field("sequence") == sequence) & (pc.field("status") != "ok"))["group_id"].to_pylist()
     labels, marks = (
-        {name for name in names if name.startswith(f"{sequence}-")} for names in (there, names_in(paths.groups))
+        {name for name in names if drive_of(name, inputs.sequences, inputs.camera) == sequence}
+        for names in (there, names_in(paths.groups))
     )
     without = {f"{group_id}.parquet" for group_id in failed}
     _refuse_lost(marks - labels - without, labels_folder, beside=paths.groups)

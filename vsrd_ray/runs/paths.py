@@ -11,6 +11,7 @@ trace/, corrections/, .before-import/, pictures/, evaluation.json, report.html, 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vsrd_ray.storage import Location, relative
@@ -122,6 +123,13 @@ def is_brought_in(name: str, sequence: str = "") -> bool:
     """Whether a file of labels, of a drive if it is given, is what a human gave, and not what a run wrote."""
     is_of_run = bool(sequence) and name.startswith(f"{sequence}-")
     return name.startswith(_BROUGHT_IN) and name.endswith(".parquet") and not is_of_run
+
+
+def drive_of(name: str, drives: Iterable[str], camera: str) -> str | None:
+    """The drive that a file in groups/ or of labels is of, by its name; a drive's name may begin like another's."""
+    found = [drive for drive in drives if name.startswith(f"{drive}-")]
+    with_camera = [drive for drive in found if name.startswith(f"{drive}-{camera}-")]
+    return max(with_camera or found, key=len, default=None)
 
 
 def is_temporary(name: str) -> bool:

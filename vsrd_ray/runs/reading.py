@@ -1,6 +1,6 @@
 """Reading the tables of an output folder, and naming the file that cannot be read."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -109,6 +109,18 @@ def dataset_of(files: Sequence[Location], schema: pa.Schema) -> Iterator[ds.Data
         file, reason = first_bad_file(dataset, ()) or (files[0], reason_of(error))
         mend = fix_of(error, otherwise=LABEL_AGAIN)
         raise OutputError(f"{file}: cannot be read as Parquet ({reason}); {mend}") from error
+
+
+def unreadable(files: Iterable[Location], schema: pa.Schema) -> dict[Location, str]:
+    """Those of some files of labels or groups that cannot be read, each with an error that names it and the fix."""
+    found: dict[Location, str] = {}
+    for file in files:
+        try:
+            with dataset_of([file], schema) as dataset:
+                dataset.to_table()
+        except OutputError as error:
+            found[file] = str(error)
+    return found
 
 
 def first_bad_file(dataset: ds.Dataset, needed: Collection[str]) -> tuple[str, str] | None:

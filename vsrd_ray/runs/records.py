@@ -3,8 +3,15 @@
 from dataclasses import dataclass, field
 
 DOUBTFUL = 0.2  # confidence below which a label is more likely wrong than right
-SUSPICIOUS_SHARE = 0.6  # of doubtful labels in a drive; sound drives have up to 0.3
-SUSPICIOUS_LABELS = 10  # in a drive, at least
+_SUSPICIOUS_SHARE = 0.6  # of doubtful labels in a drive; sound drives have up to 0.3
+_MANY, _SOME = 10, 4  # labels in a drive, from which on that share tells, or all of them
+
+
+def is_suspicious(num_doubtful: int, num_labels: int) -> bool:
+    """Whether so many labels of a drive are doubtful that its inputs may not belong together."""
+    if num_labels < _MANY:
+        return num_doubtful == num_labels >= _SOME
+    return num_doubtful >= _SUSPICIOUS_SHARE * num_labels
 
 
 @dataclass(frozen=True)

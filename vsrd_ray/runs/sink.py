@@ -8,9 +8,9 @@ import json
 import logging
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,11 +21,13 @@ import pyarrow.compute as pc
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import load_index, stored_fingerprint, write_index
+from vsrd_ray.errors import OutputError
 from vsrd_ray.runs.coverage import Coverage
-from vsrd_ray.runs.paths import RunPaths, is_brought_in, is_temporary
+from vsrd_ray.runs.paths import RunPaths, drive_of, is_brought_in, is_temporary
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import dataset_of
-from vsrd_ray.runs.records import DOUBTFUL, SUSPICIOUS_LABELS, SUSPICIOUS_SHARE
+from vsrd_ray.runs.reading import unreadable as unreadable_files
+from vsrd_ray.runs.records import DOUBTFUL, is_suspicious
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.store import EMPTY, GroupStore, is_record_of
@@ -170,7 +172,10 @@ class Sink:
         target = self._paths.superseded / f"{name}-{number}"
         reviewed = self._paths.corrections / f"{name}.parquet"
         labels = [self.output / file for file in store.files()]
-        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed]
+        texts = [
+            text for kind in self._texts() for text in storage.files_below(self._paths.texts(kind.folder) / name)
+        ]  # which people may have edited in place
+        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed, *texts]
         for file in files:
             if file.exists():
                 moved = target / self._paths.relative(file)
@@ -270,37 +275,56 @@ class Sink:
             if not self._files(folder):
                 write_parquet(schema.empty_table(), folder / EMPTY)
 
-    def recorded(self) -> "Recorded":
-        """What the folder holds, of all runs into it."""
-        with dataset_of(self._files(self._paths.groups), GROUP_SCHEMA) as groups:
-            num_groups = groups.count_rows()
-            failed = groups.to_table(filter=pc.field("status") != "ok").sort_by("group_id").to_pylist()
-            seconds = [batch["seconds"].to_numpy().sum() for batch in groups.to_batches(columns=["seconds"])]
-            num_frames = 0 if any(table.texts for table in self._tables) else _labelled_frames(groups.to_table())
+    def recorded(self, drives: Collection[str], camera: str) -> "Recorded":
+        """What the folder holds, of all runs into it.
+
+        Args:
+            drives: all that were labelled into it: files of theirs that cannot be read are told of.
+            camera: that gives their files its name.
+
+        Raises:
+            OutputError: another file in it cannot be read.
+        """
+        files, unreadable = self._files(self._paths.groups), dict[str, str]()
+        try:
+            groups = self._recorded_groups(files)
+        except OutputError:
+            for file, error in unreadable_files(files, GROUP_SCHEMA).items():
+                if drive := drive_of(file.name, drives, camera):
+                    unreadable.setdefault(drive, error)
+                    files.remove(file)
+            groups = self._recorded_groups(files)
         rows: dict[str, int] = {}
         doubtful: dict[str, int] = {}
         suspicious: dict[str, float] = {}
         for table in self._tables:
             rows[table.name] = 0
             for drive, files in self._auto_files(table):
-                with dataset_of(files, table.schema) as dataset:
-                    num_rows = dataset.count_rows()
-                    rows[table.name] += num_rows
-                    if table.confidence is None:
-                        continue
-                    num_doubtful = dataset.count_rows(filter=pc.field(table.confidence) < DOUBTFUL)
+                try:
+                    num_rows, num_doubtful = _counted_rows(files, table)
+                except OutputError as error:
+                    unreadable.setdefault(drive, str(error))
+                    continue
+                rows[table.name] += num_rows
+                if table.confidence is None:
+                    continue
                 doubtful[table.name] = doubtful.get(table.name, 0) + num_doubtful
-                if num_rows >= SUSPICIOUS_LABELS and num_doubtful >= SUSPICIOUS_SHARE * num_rows:
+                if is_suspicious(num_doubtful, num_rows):
                     suspicious[drive] = num_doubtful / num_rows
-        return Recorded(
-            groups=num_groups,
-            failed=failed,
-            seconds=float(sum(seconds)),
-            rows=rows,
-            doubtful=doubtful,
-            suspicious=suspicious,
-            frames=num_frames + sum(map(self._num_texts_of, self._texts())),
-        )
+        num_texts = sum(map(self._num_texts_of, self._texts()))
+        recorded = Recorded(rows=rows, doubtful=doubtful, suspicious=suspicious, unreadable=unreadable, **groups)
+        return replace(recorded, frames=recorded.frames + num_texts)
+
+    def _recorded_groups(self, files: Sequence[Location]) -> dict[str, Any]:
+        """What `Recorded` has of the groups in some files; the frames alone that no label texts tell."""
+        with dataset_of(files, GROUP_SCHEMA) as groups:
+            seconds = [batch["seconds"].to_numpy().sum() for batch in groups.to_batches(columns=["seconds"])]
+            return {
+                "groups": groups.count_rows(),
+                "failed": groups.to_table(filter=pc.field("status") != "ok").sort_by("group_id").to_pylist(),
+                "seconds": float(sum(seconds)),
+                "frames": 0 if self._texts() else _labelled_frames(groups.to_table()),
+            }
 
     def _texts(self) -> list[LabelTexts]:
         return [table.texts for table in self._tables if table.texts is not None]
@@ -390,6 +414,7 @@ class Recorded:
     doubtful: dict[str, int]  # of these with a confidence below `DOUBTFUL`, of the kinds that have one
     suspicious: dict[str, float]  # share of doubtful labels in the drives in which nearly all are
     frames: int  # whose labels are all there
+    unreadable: dict[str, str]  # drives with files that cannot be read, and what to do about the first of these
 
 
 def rows_by_frame(rows: pa.Table, frames: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
@@ -403,6 +428,14 @@ def rows_by_frame(rows: pa.Table, frames: Sequence[int]) -> Iterator[tuple[int, 
     starts, ends = (np.searchsorted(numbers, frames, side=side).tolist() for side in ("left", "right"))
     for frame, start, end in zip(frames, starts, ends, strict=True):
         yield frame, rows.slice(start, end - start)
+
+
+def _counted_rows(files: Sequence[Location], table: LabelTable) -> tuple[int, int]:
+    """Rows in some files of labels, and those of them that are doubtful."""
+    with dataset_of(files, table.schema) as dataset:
+        if table.confidence is None:
+            return dataset.count_rows(), 0
+        return dataset.count_rows(), dataset.count_rows(filter=pc.field(table.confidence) < DOUBTFUL)
 
 
 def _labelled_frames(groups: pa.Table) -> int:

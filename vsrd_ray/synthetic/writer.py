@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,8 +15,8 @@ import numpy as np
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError, WorkerError
 from vsrd_ray.geometry import rigid
-from vsrd_ray.storage import Location, bring, listing, make_folder, naming
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage import Location, listing, relative
+from vsrd_ray.storage.staging import staging
 from vsrd_ray.storage.targets import check_folder
 from vsrd_ray.synthetic import layers, nuscenes, rig
 from vsrd_ray.synthetic.clock import timestamps_text
@@ -27,7 +26,6 @@ from vsrd_ray.synthetic.street import camera_matrix
 from vsrd_ray.synthetic.truth import boxes_xml
 from vsrd_ray.synthetic.views import LEFT
 
-_STAGED = ".street-"  # begins the name of the folder that a sequence is put together in
 _ONE_THREAD: dict[str, str] = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -69,19 +67,15 @@ def synthesize(
     calibration = _calibration_files(settings)
     _refuse_what_is_there(output, settings, calibration)
     studio = Studio(settings)
-    make_folder(output)
-    place = output if isinstance(output, Path) else None
-    staging = tempfile.TemporaryDirectory(prefix=_STAGED, dir=place)
-    with naming(output, parts=output / _STAGED), staging as folder:
-        staged = Path(folder)
-        facts = _write_frames(staged, studio, progress, jobs)
-        _write_drive(staged, studio, facts)
+    with staging(output) as staged:
+        facts = _write_frames(staged.folder, studio, progress, jobs)
+        _write_drive(staged.folder, studio, facts)
         for place, text in calibration.items():
-            with atomic_write(place.path(output)) as temporary:
-                temporary.write_text(text)
+            if not place.path(output).exists():
+                _write_text(place.path(staged.folder), text)
+                staged.place(relative(place.path(staged.folder), staged.folder))
         for place in _places(settings):
-            make_folder(place.path(output).parent)
-            bring(place.path(staged), place.path(output))
+            staged.place(relative(place.path(staged.folder), staged.folder))
     return [(place.name, place.path(output)) for place in (*calibration, *_places(settings))]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.staging import staging
 from vsrd_ray.storage.targets import check_file, check_folder
 
 _GIF_WIDTH = 800  # pixels; films in this format grow large
@@ -69,10 +70,11 @@ def write_pictures(
 
 def _write_folder(pictures: Iterable[tuple[int, np.ndarray]], folder: Location) -> int:
     count = 0
-    for frame, picture in pictures:
-        with atomic_write(folder / f"{frame:010d}.png") as temporary:
-            temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-        count += 1
+    with staging(folder) as staged:
+        for frame, picture in pictures:
+            (staged.folder / f"{frame:010d}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            count += 1
+        staged.place()
     return count
 
 

@@ -27,6 +27,7 @@ from vsrd_ray.labels.boxes.columns import (
 MAX_EXTENT = 200.0  # metres
 MAX_ANGLE = math.pi + 0.02  # radians; angles lie in [-pi, pi], and tools that round to two decimals leave it
 _FARTHEST = 1e9  # metres; beyond it a coordinate is none
+_FASTEST = 1000.0  # metres a second; beyond it a velocity is none
 _KEY = ("sequence", "camera", "frame", "instance_id")
 
 
@@ -54,7 +55,7 @@ _RANGES = (
     _Range((YAW_WORLD, ROTATION_Y, ALPHA), -MAX_ANGLE, MAX_ANGLE, "radians from -pi to pi"),
     _Range(("confidence", "truncation"), 0, 1, "a number from 0 to 1"),
     _Range(("mean_iou_2d",), 0, 1, "a number from 0 to 1", may_be_null=True, may_be_nan=True),
-    _Range(VELOCITY_WORLD, -_FARTHEST, _FARTHEST, "a finite number or null", may_be_null=True),
+    _Range(VELOCITY_WORLD, -_FASTEST, _FASTEST, f"a finite number or null, up to {_FASTEST:g}", may_be_null=True),
     _Range(("occlusion",), 0, 3, "0, 1, 2 or 3"),
 )
 
@@ -107,6 +108,10 @@ def _checks(
             if one.may_be_nan:
                 good |= np.isnan(values) & ~is_null
             yield ~good, f"{name} {{{name}}}: expected {one.expected}"
+    x, y = (rows[name] for name in VELOCITY_WORLD)
+    moves = np.hypot(x.fill_null(0.0).to_numpy(), y.fill_null(0.0).to_numpy()) > 0
+    stands = is_any_of(rows["is_moving"], [False]).to_numpy()
+    yield stands & moves, "a velocity, and is_moving says that it stands: expected one of both"
     if classes is not None:
         yield ~is_any_of(rows["class_name"], classes.by_name).to_numpy(), "the class {class_name!r}, which is unknown"
     sequences, of_rows = rows["sequence"].to_numpy(), rows["frame"].to_numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -219,7 +220,7 @@ def import_(
     if source is None or root is None or format is None:
         raise click.UsageError("give OUTPUT, SOURCE, --root and --format, or OUTPUT and --undo")
     read_inputs(output)
-    with locked(output):
+    with nullcontext() if dry_run else locked(output):
         summary = import_labels(
             output,
             root,

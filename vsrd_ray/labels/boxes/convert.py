@@ -1,7 +1,7 @@
 """Label datasets and ground truth as KITTI text."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,8 @@ from vsrd_ray.runs.folder import sequence_labels
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.runs.sink import rows_by_frame
-from vsrd_ray.storage import Location
+from vsrd_ray.storage import Location, relative
+from vsrd_ray.storage.staging import staging
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,7 @@ def labels_to_kitti(output: Location, destination: Location) -> int:
         for frame, rows_of_frame in rows_by_frame(rows, frames):
             texts[label_path(destination, sequence=sequence, camera=inputs.camera, frame=frame)] = rows_of_frame
         num_failed += len(failed_frames(groups, sequence=sequence, labelled=frames))
-    check_unedited(texts)
-    for path, rows_of_frame in texts.items():
-        write_frame(path, rows_of_frame)
+    _write(texts, destination)
     warn_of_failures(num_failed)
     return len(texts)
 
@@ -61,6 +60,7 @@ def truth_to_kitti(
 
     Raises:
         InputError: no such sequence or class, or no boxes or masks for it.
+        OutputError: a file is there with other boxes, such as corrected ones; then nothing is written.
     """
     opened = open_drive(root, sequence, camera)
     opened.check_classes(classes)
@@ -82,7 +82,22 @@ def truth_to_kitti(
         raise InputError(dataset_named(opened.dataset).missing(root, sequence, MASKS, camera))
     if not shown:
         raise InputError(f"{sequence} in {root}: no frame has a pose and a readable mask, so there is nothing to write")
-    for frame, (boxes, areas) in shown.items():
-        rows = true_rows(truth, boxes, frames=np.full(len(boxes), frame), mask_areas=areas, sequence=opened)
-        write_frame(label_path(destination, sequence=sequence, camera=camera, frame=frame), rows)
-    return len(shown)
+    texts = {
+        label_path(destination, sequence=sequence, camera=camera, frame=frame): true_rows(
+            truth, boxes, frames=np.full(len(boxes), frame), mask_areas=areas, sequence=opened
+        )
+        for frame, (boxes, areas) in shown.items()
+    }
+    _write(texts, destination)
+    return len(texts)
+
+
+def _write(texts: Mapping[Location, pa.Table], destination: Location) -> None:
+    """Write the rows of each file, or none of the files."""
+    check_unedited(texts)
+    with staging(destination) as staged:
+        for path, rows in texts.items():
+            write_frame(staged.folder / relative(path, destination), rows)
+        staged.place()
+    if not any(rows.num_rows for rows in texts.values()):
+        logger.warning("No box is left to write: every file is empty.")

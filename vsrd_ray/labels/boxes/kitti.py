@@ -105,8 +105,8 @@ def check_unedited(texts: Mapping[Location, pa.Table]) -> None:
     for path, rows in texts.items():
         if path.name in there[path.parent] and read_lines(path) != label_lines(rows):
             raise OutputError(
-                f"{path} holds other labels than the run, and they would be lost: import what was corrected, and give "
-                "another --to"
+                f"{path} holds other labels than would be written, and they would be lost: import what was corrected, "
+                "and give another --to"
             )
 
 

@@ -23,7 +23,7 @@ from vsrd_ray.datasets.kitti360.spec import SPEC
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.storage import Location
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.staging import staging
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,13 @@ def annotate(
     boxes = _boxes_by_id(root, sequence)
     index_file = paths.annotation_index_file(root, sequence, camera)
     frames = readable_frames(cached_index(opened, index_file, fingerprint(root, sequence, camera)))
-    for done, frame in enumerate(frames, start=1):
-        annotation = _annotation(opened, frame, K=K, boxes=boxes)
-        with atomic_write(paths.annotation_file(root, sequence, camera, frame)) as temporary:
-            temporary.write_text(json.dumps(annotation, indent=4))
-        if progress is not None:
-            progress(done, len(frames))
+    with staging(paths.annotation_folder(root, sequence, camera)) as staged:
+        for done, frame in enumerate(frames, start=1):
+            name = paths.annotation_file(root, sequence, camera, frame).name
+            (staged.folder / name).write_text(json.dumps(_annotation(opened, frame, K=K, boxes=boxes), indent=4))
+            if progress is not None:
+                progress(done, len(frames))
+        staged.place()
     return len(frames)
 
 

@@ -11,7 +11,7 @@ from vsrd_ray.labelers.vsrd.config import GroupingSettings
 from vsrd_ray.labelers.vsrd.grouping import InstanceGroup, instance_groups
 from vsrd_ray.labelers.vsrd.published.annotations import open_with_masks
 from vsrd_ray.storage import Location
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.staging import staging
 
 GROUPED = "grouped_image_filenames.txt"
 SAMPLED = "sampled_image_filenames.txt"
@@ -41,10 +41,10 @@ def sample(
     index_file = paths.annotation_index_file(root, sequence, camera)
     index = cached_index(opened, index_file, fingerprint(root, sequence, camera))
     groups = instance_groups(index, settings, classes)
-    folder = paths.filenames_folder(root, sequence, settings.name)
-    for name, line in ((GROUPED, _grouped_line), (SAMPLED, _sampled_line)):
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text("".join(line(group, sequence, camera) for group in groups))
+    with staging(paths.filenames_folder(root, sequence, settings.name)) as staged:
+        for name, line in ((GROUPED, _grouped_line), (SAMPLED, _sampled_line)):
+            (staged.folder / name).write_text("".join(line(group, sequence, camera) for group in groups))
+        staged.place()
     return groups
 
 

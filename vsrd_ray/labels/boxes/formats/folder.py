@@ -16,7 +16,7 @@ from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
 from vsrd_ray.storage import Location, bring, is_folder, naming
-from vsrd_ray.storage.atomic import atomic_write
+from vsrd_ray.storage.atomic import atomic_write, make_folders, remove_empty
 from vsrd_ray.storage.targets import check_folder
 
 NOTE = "export.json"  # says what wrote the folder, and marks it as whole: it is written last
@@ -48,15 +48,18 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
             destination = destination.resolve()  # the link stays, and the folder that it leads to is replaced
         folder = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
         shutil.rmtree(folder, ignore_errors=True)
-        _make(folder, destination)
+        made: list[Path] = []
         try:
+            _make(folder, destination, made)
             with naming(destination, parts=folder):
                 yield folder
                 _write_note(folder, note)
                 check_free(destination)  # somebody may have edited it meanwhile
                 _put_in_place(folder, destination)
-        finally:
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            remove_empty(made)
+            raise
     else:
         with tempfile.TemporaryDirectory(prefix="vsrd-ray-") as temporary:
             folder = Path(temporary)
@@ -180,9 +183,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
-def _make(folder: Path, destination: Path) -> None:
+def _make(folder: Path, destination: Path, made: list[Path]) -> None:
     try:
-        folder.mkdir(parents=True)
+        make_folders(folder, made)
     except OSError as error:
         raise OutputError(f"{destination} cannot be made ({one_line(error)}): give another --output") from error
 
