@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-_RANGE_SHARE = 0.04  # of the distance from the sensor within which points are linked
+RANGE_SHARE = 0.04  # of the distance from the sensor within which points are linked
 _CHUNK = 400_000  # pairs of points that are tested at once
 _SLACK = 1e-9  # m and shares, for what floats round away
 
@@ -102,7 +102,7 @@ class _Voxels:
         center, half = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
         # A link is shorter than .04 of the farther end's distance, which is at most the nearer end's and the link.
         farthest = np.maximum.reduceat(self.distance, self.start)
-        reach = np.maximum(_RANGE_SHARE / (1 - _RANGE_SHARE) * farthest, self.points.margin[self.start])
+        reach = np.maximum(RANGE_SHARE / (1 - RANGE_SHARE) * farthest, self.points.margin[self.start])
         radius = reach + half + half.max() + _SLACK
         found = cKDTree(center).query_ball_point(center, radius, return_sorted=False)
         lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
@@ -135,4 +135,4 @@ class _Voxels:
     def _linked(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         xyz, margin, distance = self.points.xyz, self.points.margin, self.distance
         apart = np.linalg.norm(xyz[a] - xyz[b], axis=1)
-        return apart < np.maximum(_RANGE_SHARE * np.maximum(distance[a], distance[b]), np.minimum(margin[a], margin[b]))
+        return apart < np.maximum(RANGE_SHARE * np.maximum(distance[a], distance[b]), np.minimum(margin[a], margin[b]))
