@@ -12,9 +12,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 _NEAR, _FAR = 40.0, 88.0  # m from the sensor, along x and y: nodes are close together, and end
-_AXIS = np.concatenate(
-    [np.arange(-_FAR, -_NEAR, 8.0), np.arange(-_NEAR, _NEAR, 4.0), np.arange(_NEAR, _FAR + 1, 8.0)]
-)
+_AXIS = np.concatenate([np.arange(-_FAR, -_NEAR, 8.0), np.arange(-_NEAR, _NEAR, 4.0), np.arange(_NEAR, _FAR + 1, 8.0)])
 _NUM = len(_AXIS)  # G
 _CELL = 1.0  # m
 _LOW = 0.1  # share of a cell's points that lie below its low point
@@ -99,7 +97,9 @@ def _bending() -> np.ndarray:
 
 def _solve(index: np.ndarray, weight: np.ndarray, z: np.ndarray, importance: np.ndarray) -> np.ndarray:
     bands, size = _bending(), _NUM * _NUM
-    right = np.bincount(index.ravel(), weights=(importance * z)[:, None].repeat(4, 1).ravel() * weight.ravel(), minlength=size)
+    right = np.bincount(
+        index.ravel(), weights=(importance * z)[:, None].repeat(4, 1).ravel() * weight.ravel(), minlength=size
+    )
     places, values = [], []
     for i in range(4):
         for j in range(i + 1):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.labels.points.classes import CHALLENGE
 
 MIN_POINTS = 15  # of an unmatched segment that counts
 _MIN_IOU = 0.5
+CLASS_STEP = 2**20  # labels are class * CLASS_STEP + instance
 _SHIFT = 2**32
 
 
@@ -35,29 +35,32 @@ class Panoptic:
         """Count one sweep.
 
         Args:
-            predicted: [N] class * 1000 + instance; 0 is no segment.
+            predicted: [N] class * 2^20 + instance; 0 is no segment.
             true: [N] likewise; points of class 0 are left out.
 
         Returns:
             Matched segments: predicted and true label, and their IoU.
         """
         predicted, true = predicted.astype(np.int64), true.astype(np.int64)
-        np.add.at(self.confusion, (predicted // IDS_PER_CLASS, true // IDS_PER_CLASS), 1)
-        known = true >= IDS_PER_CLASS
+        np.add.at(self.confusion, (predicted // CLASS_STEP, true // CLASS_STEP), 1)
+        known = true >= CLASS_STEP
         predicted, true = predicted[known], true[known]
         predicted_ids, predicted_sizes = np.unique(predicted, return_counts=True)
         true_ids, true_sizes = np.unique(true, return_counts=True)
         pairs, shared = np.unique(predicted * _SHIFT + true, return_counts=True)
         p, t = np.searchsorted(predicted_ids, pairs // _SHIFT), np.searchsorted(true_ids, pairs % _SHIFT)
         iou = shared / (predicted_sizes[p] + true_sizes[t] - shared)
-        same = predicted_ids[p] // IDS_PER_CLASS == true_ids[t] // IDS_PER_CLASS
+        same = predicted_ids[p] // CLASS_STEP == true_ids[t] // CLASS_STEP
         p, t, iou = (values[same & (iou > _MIN_IOU)] for values in (p, t, iou))
-        np.add.at(self.tp, true_ids[t] // IDS_PER_CLASS, 1)
-        np.add.at(self.iou_sum, true_ids[t] // IDS_PER_CLASS, iou)
-        for tally, ids, sizes, matched in ((self.fp, predicted_ids, predicted_sizes, p), (self.fn, true_ids, true_sizes, t)):
-            left = (sizes >= MIN_POINTS) & (ids >= IDS_PER_CLASS)
+        np.add.at(self.tp, true_ids[t] // CLASS_STEP, 1)
+        np.add.at(self.iou_sum, true_ids[t] // CLASS_STEP, iou)
+        for tally, ids, sizes, matched in (
+            (self.fp, predicted_ids, predicted_sizes, p),
+            (self.fn, true_ids, true_sizes, t),
+        ):
+            left = (sizes >= MIN_POINTS) & (ids >= CLASS_STEP)
             left[matched] = False
-            np.add.at(tally, ids[left] // IDS_PER_CLASS, 1)
+            np.add.at(tally, ids[left] // CLASS_STEP, 1)
         return list(zip(predicted_ids[p].tolist(), true_ids[t].tolist(), iou.tolist(), strict=True))
 
     @property
