@@ -1,8 +1,8 @@
 """Connected components of labelled points: the first half of MixSup's separability-aware refinement (SAR).
 
 Points i and j are linked iff |pi - pj| < max(.04 max(|pi|, |pj|), min(m_i, m_j)), if nothing forbids it. Testing all
-pairs is quadratic. Here points of one kind that share a voxel no wider than m along its diagonal are linked at once, and
-voxel pairs that a KD-tree finds are tested until they are joined: the same components.
+pairs is quadratic. Here points of one kind that share a voxel whose diagonal is m are linked at once, and voxel pairs
+that a KD-tree finds are tested until they are joined: the same components.
 
 Shapes: N points, V voxels, E pairs of voxels.
 """

@@ -49,7 +49,7 @@ def clusters_of(xyz: np.ndarray, labels: Labels) -> Clusters:
 
 
 def confidences(labels: Labels, views: Sequence[Seen], counts: np.ndarray) -> np.ndarray:
-    """Confidence [K] in [0, 1]: IoU of cluster and mask among the points that a camera shows, less where points are few.
+    """Confidence [K] in [0, 1]: IoU of cluster and mask among the points in view, less where points are few.
 
     Of several cameras, the mean by the points that each shows. A cluster may miss points of its mask on the ground, so
     that 1 is never reached; what counts is the order.

@@ -65,9 +65,9 @@ def surfaces_of(
 ) -> list[Surface]:
     """The objects of a camera, at most one for each mask.
 
-    A mask's points are taken apart where they are not linked. Parts so deep that the mask would be taller there than any
-    of its class are background. Of the others the largest is the object, or a nearer one that has `front_share` of its
-    points; and so are parts that fit into the length of the class with it, as of a car behind a pole.
+    A mask's points are taken apart where they are not linked. Parts so deep that the mask would be taller there than
+    any of its class are background. Of the others the largest is the object, or a nearer one that has `front_share` of
+    its points; and so are parts that fit into the length of the class with it, as of a car behind a pole.
     """
     parts = _parts(xyz, is_ground, view)
     surfaces = []
