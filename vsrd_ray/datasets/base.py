@@ -20,6 +20,7 @@ from vsrd_ray.masks.given import stamp_of_masks, with_masks, with_tracks
 from vsrd_ray.poses.source import OWN, PoseSource, file_of
 from vsrd_ray.storage import Location, size_and_stamp
 
+ALL_CAMERAS = "*"  # no camera is called so
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
 
 
@@ -197,7 +198,7 @@ def open_drive(
     Args:
         root: the dataset's root folder.
         name: of the drive.
-        camera: by default the dataset's first.
+        camera: by default the dataset's first; or `ALL_CAMERAS`.
         dataset: its name, where the layout does not tell.
         given: what comes in place of the dataset's own.
 
@@ -205,7 +206,8 @@ def open_drive(
         InputError: a missing root, an unknown drive or camera, or files that cannot be used.
     """
     found = dataset_of(root) if dataset is None else dataset_named(dataset)
-    return open_with(found, root, name, (found.cameras[0] if camera is None else camera,), given)
+    cameras = found.cameras if camera == ALL_CAMERAS else (found.cameras[0] if camera is None else camera,)
+    return open_with(found, root, name, cameras, given)
 
 
 def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> Drive:

@@ -86,4 +86,5 @@ class LabelJob:
             classes=self.classes,
             kinds=self.spec.writes,
             given=self.request.given.record(self.request.root),
+            all_cameras=self.needs.all_cameras,
         )

@@ -6,7 +6,6 @@ Shapes: N points of a sweep, C classes of the challenge.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -91,7 +90,6 @@ def _challenge(labels: np.ndarray, challenge_of: np.ndarray) -> np.ndarray:
     return np.where((classes == 0) | (is_thing & (instances == 0)), 0, classes * CLASS_STEP + instances)
 
 
-@cache
 def _challenge_of_number(classes: ClassTable) -> np.ndarray:
     """Challenge class [66] of each class number of a dataset; things that the challenge does not have are void."""
     found = np.zeros(np.iinfo(np.uint16).max // IDS_PER_CLASS + 1, dtype=np.int64)
