@@ -68,7 +68,7 @@ def _from_above(drive: Drive, sweep: LabelledSweep, points: np.ndarray) -> np.nd
 
 def _dots(plan: Plan, xy: np.ndarray, sweep: LabelledSweep, is_labelled: bool) -> None:
     some = np.flatnonzero((sweep.instances != NO_INSTANCE) == is_labelled)
-    _paint(plan.image, plan.to_pixels(xy[some]), sweep.tracks[some], size=2 if is_labelled else 1)
+    _paint(plan.image, plan.to_pixels(xy[some]), sweep.tracks[some], size=3 if is_labelled else 1)
 
 
 def _in_image(drive: Drive, sweep: LabelledSweep, points: np.ndarray) -> np.ndarray:

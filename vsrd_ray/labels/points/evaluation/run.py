@@ -53,11 +53,11 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
     """Count the sweeps of a drive."""
     truth = drive.truth("points")
     names = _challenge_of_number(drive.classes)
-    wanted, seen = set(truth.frames), set[int]()
+    wanted, labelled = set(truth.frames), set[int]()
     for sweep in sweeps_of(run, drive):
         if sweep.sensor != truth.sensor or sweep.frame not in wanted:
             continue
-        seen.add(sweep.frame)
+        labelled.add(sweep.frame)
         true = _challenge(truth.labels(sweep.frame).astype(np.int64), names)
         if len(true) != len(sweep.classes):
             raise InputError(
@@ -66,10 +66,11 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
             )
         predicted = labels_of(sweep, sweep.instances)
         tally.all_round.add(predicted, true)
-        tally.in_view.add(predicted, np.where(sweep.in_view, true, 0))
-        tally.tubes.add(drive.name, labels_of(sweep, sweep.tracks), true)
+        seen_truth = np.where(sweep.in_view, true, 0)
+        tally.in_view.add(predicted, seen_truth)
+        tally.tubes.add(drive.name, labels_of(sweep, sweep.tracks), seen_truth)
         tally.sweeps += 1
-    if unlabelled := wanted - seen:
+    if unlabelled := wanted - labelled:
         tally.missing.append(f"{drive.name}: {len(unlabelled)} frames with truth are not labelled, and do not count.")
 
 
@@ -150,6 +151,6 @@ def _text(tally: _Tally) -> str:
     ids = tally.tubes.values()
     lines += [
         "",
-        f"Ids over time: LSTQ {ids['lstq']:.3f} (association {ids['association']:.3f}, classes {ids['classes']:.3f})",
+        f"Ids over time, in view: LSTQ {ids['lstq']:.3f} (association {ids['association']:.3f}, classes {ids['classes']:.3f})",
     ]
     return "\n".join(lines)
