@@ -19,6 +19,7 @@ _LOW = 0.1  # share of a cell's points that lie below its low point
 _STIFFNESS = 2.0  # price of bending by 1 m in 4 m, in squares of the misfit of low points
 _SOFT_ABOVE, _SOFT_BELOW = 0.08, 0.4  # m of misfit at which a low point counts a quarter
 _ROUNDS = 8
+_DEEP = 1e6  # m below a sweep without points
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Ground:
 def fit_ground(
     xyz: np.ndarray,  # [N, 3] metres, axes of the world (z up), the sensor at the origin
 ) -> Ground:
-    """The ground below a sweep; of a sweep without points, nowhere."""
+    """The ground below a sweep; of a sweep without points, far below."""
     low = _low_points(xyz)
     if not len(low):
-        return Ground(np.full((_NUM, _NUM), -np.inf))
+        return Ground(np.full((_NUM, _NUM), -_DEEP))
     index, weight = _corners(low[:, :2])
     heights = np.full(_NUM * _NUM, np.quantile(low[:, 2], 0.2))
     # What counts as above narrows from round to round: a street on a slope is no object.
