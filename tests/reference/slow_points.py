@@ -1,4 +1,4 @@
-"""Connected components of labelled points, pair by pair: the slow and obvious twin of `labelers/points/clustering.py`."""
+"""Connected components of labelled points, pair by pair: the twin of `labelers/points/clustering.py`."""
 
 import numpy as np
 

@@ -57,7 +57,9 @@ def test_points_fall_on_the_pixels_of_the_published_chain(golden):
     T_world_lidar = transform(golden, "ego_lidar") @ transform(golden, "lidar")
     T_world_cam = transform(golden, "ego_cam") @ transform(golden, "cam")
     height, width = golden["proj/image_size_hw"].tolist()
-    found = project(golden["proj/points"], between(T_world_cam, T_world_lidar), golden["proj/intrinsic"], (width, height))
+    found = project(
+        golden["proj/points"], between(T_world_cam, T_world_lidar), golden["proj/intrinsic"], (width, height)
+    )
     np.testing.assert_array_equal(found.index, np.flatnonzero(golden["proj/visible"]))
     np.testing.assert_allclose(found.uv, golden["proj/uv"][found.index], rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(found.depth, golden["proj/points_cam"][found.index, 2], rtol=0, atol=1e-3)

@@ -66,7 +66,7 @@ class RunFolder:
 
 
 def open_labelled(inputs: RunInputs, root: Location, name: str) -> Drive:
-    """A drive of a run, as it was labelled: with that camera or all of them, and what was given in place of the dataset's own.
+    """A drive of a run, as it was labelled: with its camera or cameras, and what was given in the dataset's stead.
 
     Args:
         inputs: of the run.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 RANGE_SHARE = 0.04  # of the distance from the sensor within which points are linked
 _CHUNK = 400_000  # pairs of points that are tested at once
@@ -104,7 +104,7 @@ class _Voxels:
         farthest = np.maximum.reduceat(self.distance, self.start)
         reach = np.maximum(RANGE_SHARE / (1 - RANGE_SHARE) * farthest, self.points.margin[self.start])
         radius = reach + half + half.max() + _SLACK
-        found = cKDTree(center).query_ball_point(center, radius, return_sorted=False)
+        found = KDTree(center).query_ball_point(center, radius, return_sorted=False)
         lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
         first = np.repeat(np.arange(len(found)), lengths)
         second = np.concatenate([np.asarray(one, dtype=np.int64) for one in found])

@@ -7,7 +7,7 @@ is cut by the borders of both images. Shapes: N points, S surfaces, V cameras.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from vsrd_ray.labelers.points.clustering import RANGE_SHARE
 from vsrd_ray.labelers.points.ground import fit_ground
@@ -94,7 +94,7 @@ def _cut_by_borders(xyz: np.ndarray, surfaces: Sequence[Surface], views: Sequenc
     """Pairs of surfaces that are linked beside the borders of two images which do not both show them; nearest first."""
     in_view = _in_view(surfaces, views, len(xyz))
     edges = [_beside_border(surface, views[surface.camera]) for surface in surfaces]
-    trees = [cKDTree(xyz[edge]) if len(edge) else None for edge in edges]
+    trees = [KDTree(xyz[edge]) if len(edge) else None for edge in edges]
     found = []
     for b, edge in enumerate(edges):
         for a in range(b):
@@ -135,7 +135,7 @@ def _extended(xyz: np.ndarray, labels: Labels, is_free: np.ndarray, reach: float
     if not len(own):
         return labels
     free = np.flatnonzero(is_free & (labels.instances == NO_INSTANCE))
-    gap, nearest = cKDTree(xyz[own]).query(xyz[free], distance_upper_bound=max(reach, 1e-9))
+    gap, nearest = KDTree(xyz[own]).query(xyz[free], distance_upper_bound=max(reach, 1e-9))
     taken = np.isfinite(gap)
     classes, instances = labels.classes.copy(), labels.instances.copy()
     source = own[nearest[taken]]

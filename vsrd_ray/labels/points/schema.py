@@ -1,7 +1,10 @@
-"""Rows of the kinds `points` and what is packed into them: a row for each sweep.
+"""Rows of the kind `points` and what is packed into them: a row for each sweep.
 
 Shapes: N points of a sweep.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +37,7 @@ def packed(
     classes: np.ndarray,  # [N] places in `NAMES`, or `NONE`
     instances: np.ndarray,  # [N] from 0, or `NO_INSTANCE`
     in_view: np.ndarray,  # [N] bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The columns of `SCHEMA` that hold what points are.
 
     Raises:
@@ -50,7 +53,7 @@ def packed(
     }
 
 
-def unpacked(row: dict[str, object]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unpacked(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Classes [N] int64, instances [N] int64 and whether points are in view [N] bool, of a row as a dictionary.
 
     Raises:

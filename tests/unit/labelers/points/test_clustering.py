@@ -20,7 +20,12 @@ def points_of(seed, num, spread, kinds):
     )
 
 
-@given(seed=st.integers(0, 2**20), num=st.integers(1, 90), spread=st.sampled_from([2.0, 8.0, 60.0]), kinds=st.integers(1, 3))
+@given(
+    seed=st.integers(0, 2**20),
+    num=st.integers(1, 90),
+    spread=st.sampled_from([2.0, 8.0, 60.0]),
+    kinds=st.integers(1, 3),
+)
 @settings(max_examples=60)
 def test_voxels_and_trees_link_what_all_pairs_link(seed, num, spread, kinds):
     points = points_of(seed, num, spread, kinds)

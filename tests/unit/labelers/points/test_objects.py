@@ -80,7 +80,7 @@ def test_ground_and_what_lies_behind_a_mask_are_no_part_of_its_object():
     car, house = wall(12, (-1, 1)), wall(25, (-4, 4), z=(-1.4, 4))
     T = camera(height=-0.5)  # the LiDAR sees over the car
     labels, (of_car, of_house, of_road) = labelled(
-        [car, house], lambda xyz: [seen(xyz, [(CAR, np.concatenate([car, car + [0, 0, 0.4]]))], T)]
+        [car, house], lambda xyz: [seen(xyz, [(CAR, np.concatenate([car, car + np.array([0, 0, 0.4])]))], T)]
     )
     assert set(of_car) == {0}
     assert set(of_house) == {NO_INSTANCE}

@@ -33,7 +33,9 @@ def test_a_road_is_ground_on_the_level_on_a_slope_and_with_a_crown(slope, crown)
 
 def test_a_row_of_trucks_and_people_does_not_lift_the_ground():
     """Boxes as long as several nodes are apart, whose cells hold no ground at all."""
-    objects = np.concatenate([*(block((8.0, y), (2.5, 14.0, 3.5)) for y in (-16, 0, 16)), block((-6.0, 0), (0.5, 0.5, 1.7))])
+    objects = np.concatenate(
+        [*(block((8.0, y), (2.5, 14.0, 3.5)) for y in (-16, 0, 16)), block((-6.0, 0), (0.5, 0.5, 1.7))]
+    )
     hidden = road()
     hidden = hidden[~((hidden[:, 0] > 6.75) & (hidden[:, 0] < 20) & (np.abs(hidden[:, 1]) < 30))]
     ground = fit_ground(np.concatenate([hidden, objects]))

@@ -7,7 +7,7 @@ PERIOD = 0.5  # s
 
 
 def tracks_of(paths, names, *, jitter=0.0, lost=()):
-    """Tracks [objects, frames] of objects on paths [objects, frames, 2]; -1 where an object is `lost` (object, frame)."""
+    """Tracks [objects, frames] of objects on paths [objects, frames, 2]; -1 where one is `lost` (object, frame)."""
     paths = np.asarray(paths, dtype=float)
     rng = np.random.default_rng(0)
     order = [(f, o) for f in range(paths.shape[1]) for o in range(paths.shape[0]) if (o, f) not in lost]

@@ -149,8 +149,5 @@ def _text(tally: _Tally) -> str:
         for label, means in (("occurring classes", part["occurring"]), ("ten things", part["things"])):
             lines.append(f"  {label:20} " + " ".join(f"{means[score]:6.3f}" for score in ("pq", "sq", "rq")))
     ids = tally.tubes.values()
-    lines += [
-        "",
-        f"Ids over time, in view: LSTQ {ids['lstq']:.3f} (association {ids['association']:.3f}, classes {ids['classes']:.3f})",
-    ]
-    return "\n".join(lines)
+    parts = f"association {ids['association']:.3f}, classes {ids['classes']:.3f}"
+    return "\n".join([*lines, "", f"Ids over time, in view: LSTQ {ids['lstq']:.3f} ({parts})"])
