@@ -99,7 +99,8 @@ def test_an_unknown_name_lists_the_known_ones_and_names_the_nearest(name: str, n
     with pytest.raises(ConfigError) as raised:
         load_config(name)
     assert str(raised.value) == (
-        f"no configuration {name!r}; did you mean {nearest!r}? Give a YAML file or one of demo, fast, kitti360_vsrd"
+        f"no configuration {name!r}; did you mean {nearest!r}? Give a YAML file or one of "
+        + ", ".join(shipped_configs())
     )
 
 

@@ -13,7 +13,7 @@ from vsrd_ray.labelers.points.clustering import RANGE_SHARE
 from vsrd_ray.labelers.points.ground import fit_ground
 from vsrd_ray.labelers.points.keyframe import Seen
 from vsrd_ray.labelers.points.refinement import Labels, blocks, margins
-from vsrd_ray.labelers.points.surfaces import Surface, surfaces_of
+from vsrd_ray.labelers.points.surfaces import LONGEST, Surface, surfaces_of
 from vsrd_ray.labels.points.classes import NO_INSTANCE
 
 _SAME_SHARE = 0.5  # of the points that two cameras both see, which both give to one object
@@ -46,8 +46,13 @@ def label_objects(
         for camera, view in enumerate(views)
         for surface in surfaces_of(xyz, is_ground, view, camera=camera, front_share=front_share)
     ]
-    labels = _labels(surfaces, _joined(xyz, surfaces, views), len(xyz))
-    return _extended(xyz, labels, ~is_ground, reach)
+    objects = _joined(xyz, surfaces, views)
+    labels = _extended(xyz, _labels(surfaces, objects, len(xyz)), ~is_ground, reach)
+    is_hidden = ~is_ground
+    for view in views:
+        is_hidden[view.index] = False
+    cut = {int(objects[i]) for i, one in enumerate(surfaces) if len(_beside_border(one, views[one.camera]))}
+    return _numbered(_completed(xyz, labels, is_hidden, cut, reach))
 
 
 def _joined(xyz: np.ndarray, surfaces: Sequence[Surface], views: Sequence[Seen]) -> np.ndarray:
@@ -130,17 +135,45 @@ def _labels(surfaces: Sequence[Surface], objects: np.ndarray, num: int) -> Label
 
 
 def _extended(xyz: np.ndarray, labels: Labels, is_free: np.ndarray, reach: float) -> Labels:
-    """The same with free points [N] near labelled ones labelled as these; instances are numbered by first points."""
-    own = np.flatnonzero(labels.instances != NO_INSTANCE)
-    if not len(own):
-        return labels
+    """The same with free points [N] near labelled ones labelled as these."""
     free = np.flatnonzero(is_free & (labels.instances == NO_INSTANCE))
-    gap, nearest = KDTree(xyz[own]).query(xyz[free], distance_upper_bound=max(reach, 1e-9))
-    taken = np.isfinite(gap)
+    own = np.flatnonzero(labels.instances != NO_INSTANCE)
+    taken, source = _near(xyz, free, own, reach)
     classes, instances = labels.classes.copy(), labels.instances.copy()
-    source = own[nearest[taken]]
-    classes[free[taken]], instances[free[taken]] = labels.classes[source], labels.instances[source]
-    has_any = instances != NO_INSTANCE
+    classes[taken], instances[taken] = labels.classes[source], labels.instances[source]
+    return Labels(classes, instances)
+
+
+def _completed(xyz: np.ndarray, labels: Labels, is_hidden: np.ndarray, cut: set[int], reach: float) -> Labels:
+    """The same with the rest of objects that a border cuts: hidden points [N], step by step, up to its length."""
+    classes, instances = labels.classes.copy(), labels.instances.copy()
+    edge = np.flatnonzero(np.isin(instances, list(cut)))
+    low, high = np.full((len(xyz), 2), np.inf), np.full((len(xyz), 2), -np.inf)  # bounds by instance
+    while len(edge):
+        np.minimum.at(low, instances[edge], xyz[edge, :2])
+        np.maximum.at(high, instances[edge], xyz[edge, :2])
+        hidden = np.flatnonzero(is_hidden & (instances == NO_INSTANCE))
+        taken, source = _near(xyz, hidden, edge, reach)
+        own = instances[source]
+        wide = np.maximum(high[own], xyz[taken, :2]) - np.minimum(low[own], xyz[taken, :2])
+        fits = np.hypot(*wide.T) <= LONGEST[classes[source]]
+        edge, source = taken[fits], source[fits]
+        classes[edge], instances[edge] = classes[source], instances[source]
+    return Labels(classes, instances)
+
+
+def _near(xyz: np.ndarray, some: np.ndarray, others: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Those of some points that are within reach of others, and the nearest other of each."""
+    if not len(others) or reach <= 0:
+        return some[:0], others[:0]
+    gap, nearest = KDTree(xyz[others]).query(xyz[some], distance_upper_bound=reach)
+    taken = np.isfinite(gap)
+    return some[taken], others[nearest[taken]]
+
+
+def _numbered(labels: Labels) -> Labels:
+    """The same with instances numbered by their first points."""
+    instances, has_any = labels.instances.copy(), labels.instances != NO_INSTANCE
     _, first, place = np.unique(instances[has_any], return_index=True, return_inverse=True)
     instances[has_any] = np.argsort(np.argsort(first))[place]
-    return Labels(classes, instances)
+    return Labels(labels.classes, instances)

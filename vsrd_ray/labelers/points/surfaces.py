@@ -27,7 +27,7 @@ _SIZES = {
     "traffic_cone": (1.4, 1.0),
     "barrier": (1.8, 4.0),
 }
-_TALLEST, _LONGEST = np.array([_SIZES[name] for name in NAMES]).T
+_TALLEST, LONGEST = np.array([_SIZES[name] for name in NAMES]).T
 _NEAR = 0.1  # share of a component's points that lie before its near depth
 
 
@@ -122,7 +122,7 @@ def _of_object(parts: _Parts, places: np.ndarray, class_: int, front_share: floa
     kept, low, high = [main], parts.low[main], parts.high[main]
     for part in possible[np.argsort(-count, kind="stable")].tolist():
         wider = np.minimum(low, parts.low[part]), np.maximum(high, parts.high[part])
-        if part != main and np.hypot(*(wider[1] - wider[0])) <= _LONGEST[class_]:
+        if part != main and np.hypot(*(wider[1] - wider[0])) <= LONGEST[class_]:
             kept.append(part)
             low, high = wider
     return kept

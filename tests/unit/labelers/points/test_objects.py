@@ -136,6 +136,25 @@ def test_points_around_an_object_are_its_up_to_the_reach():
     assert set(of_beside[4:]) <= {0, NO_INSTANCE}
 
 
+def test_the_rest_of_a_car_that_the_border_cuts_is_its_up_to_its_length():
+    """Nothing beyond 5.3 m to the side is in view at 8 m; the car begins before that, and a wall goes on."""
+    front, rest = wall(8, (4.0, 5.2), step=0.3), wall(8, (5.2, 8.0), step=0.3)
+    on_and_on = wall(8, (8.0, 20.0), step=0.3)
+
+    def views(xyz):
+        return [seen(xyz, [(CAR, np.concatenate([front, rest]))], camera())]
+
+    _, (of_front, of_rest, _) = labelled([front, rest], views)
+    assert set(of_front) == set(of_rest) == {0}
+    pieces = [front, rest, on_and_on]
+    labels, _ = labelled(pieces, views)
+    far = np.concatenate(pieces)[np.flatnonzero(labels.instances[: sum(map(len, pieces))] == 0), 1]
+    assert 8.0 < far.max() <= 4.0 + 6.5
+    inside, beside = wall(8, (-1, 1), step=0.3), wall(40, (30.0, 31.0), step=0.3)
+    _, (_, of_beside, _) = labelled([inside, beside], lambda xyz: [seen(xyz, [(CAR, inside)], camera())])
+    assert set(of_beside) == {NO_INSTANCE}
+
+
 def test_stuff_and_other_classes_label_nothing():
     car = wall(10, (-1, 1))
     labels, _ = labelled([car], lambda xyz: [seen(xyz, [(1000, car)], camera())])
