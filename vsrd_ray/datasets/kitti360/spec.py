@@ -26,7 +26,7 @@ class KITTI360:
 
     name = "kitti360"
     title = "KITTI-360"
-    summary = "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth"
+    summary = "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth"
     classes = CLASSES
     cameras = paths.IMAGE_CAMERAS
     layers = (IMAGES, MASKS, POINTS)

@@ -29,6 +29,8 @@ class LabelledSweep:
     instances: np.ndarray  # [N] int64 within the frame; `NO_INSTANCE` without a label
     in_view: np.ndarray  # [N] bool
     track_of: np.ndarray  # [instances of the frame] int64, over the drive
+    speeds: np.ndarray  # [instances of the frame, 2] m/s in the world, since the track's last frame; 0 where it is new
+    time: float  # s
 
     @property
     def tracks(self) -> np.ndarray:
@@ -63,17 +65,38 @@ def sweeps_of(run: RunFolder, drive: Drive) -> Iterator[LabelledSweep]:
         InputError: the run holds none, or none that can be read.
     """
     clusters = clusters_of(run, drive)
-    of_sweep: dict[tuple[int, str], dict[int, int]] = {}
-    columns = (clusters[name].to_pylist() for name in ("frame", "sensor", "instance", "track_id"))
-    for frame, sensor, instance, track_id in zip(*columns, strict=True):
-        of_sweep.setdefault((frame, sensor), {})[instance] = track_id
+    speeds = _speeds(drive, clusters)
+    of_sweep: dict[tuple[int, str], dict[int, int]] = {}  # row in `clusters` by instance
+    columns = (clusters[name].to_pylist() for name in ("frame", "sensor", "instance"))
+    for place, (frame, sensor, instance) in enumerate(zip(*columns, strict=True)):
+        of_sweep.setdefault((frame, sensor), {})[instance] = place
+    tracks = clusters["track_id"].to_numpy()
     rows = run.rows(TABLE, drive.name)
     for batch in rows.to_batches(max_chunksize=16):
         for row in batch.to_pylist():
+            frame, sensor = row["frame"], row["sensor"]
             classes, instances, in_view = unpacked(row)
-            known = of_sweep.get((row["frame"], row["sensor"]), {})
-            track_of = np.array([known[one] for one in range(len(known))], dtype=np.int64)
-            yield LabelledSweep(row["frame"], row["sensor"], classes, instances, in_view, track_of)
+            known = of_sweep.get((frame, sensor), {})
+            places = np.array([known[one] for one in range(len(known))], dtype=np.int64)
+            time = _times(drive, sensor, np.array([frame]))[frame]
+            yield LabelledSweep(
+                frame, sensor, classes, instances, in_view, tracks[places].astype(np.int64), speeds[places], time
+            )
+
+
+def _speeds(drive: Drive, clusters: pa.Table) -> np.ndarray:
+    """Speed [K, 2] of each cluster since the frame in which its track was seen before; 0 where there is none."""
+    speeds = np.zeros((clusters.num_rows, 2))
+    xy = np.stack([clusters["world_x"].to_numpy(), clusters["world_y"].to_numpy()], axis=1)
+    last: dict[tuple[str, int], int] = {}
+    columns = (clusters[name].to_pylist() for name in ("frame", "sensor", "track_id"))
+    for place, (frame, sensor, one) in enumerate(zip(*columns, strict=True)):
+        if (before := last.get((sensor, one))) is not None:
+            earlier = clusters["frame"][before].as_py()
+            times = _times(drive, sensor, np.array([earlier, frame]))
+            speeds[place] = (xy[place] - xy[before]) / max(times[frame] - times[earlier], 1e-6)
+        last[sensor, one] = place
+    return speeds
 
 
 def _times(drive: Drive, sensor: str, frames: np.ndarray) -> dict[int, float]:

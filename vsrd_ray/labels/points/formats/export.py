@@ -20,7 +20,9 @@ from vsrd_ray.data.drive import POINTS, Drive
 from vsrd_ray.errors import InputError, OutputError
 from vsrd_ray.labels.base import Progress
 from vsrd_ray.labels.points.classes import CHALLENGE_OF, NAMES, NO_INSTANCE, NONE
+from vsrd_ray.labels.points.formats.between import frames_between, labels_between
 from vsrd_ray.labels.points.labelled import LabelledSweep, clusters_of, sweeps_of
+from vsrd_ray.labels.points.schema import TABLE
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location, bring, is_folder, names_in
 from vsrd_ray.storage.targets import check_folder
@@ -30,8 +32,9 @@ _WITHOUT = np.iinfo(np.uint16).max  # instance in MixSup's files
 # SemanticKITTI's numbers of the ten classes, and of none.
 _SEMANTIC_KITTI = np.array([10, 18, 20, 13, 20, 11, 15, 30, 99, 99, 0], dtype=np.uint32)
 
-# Writes one sweep below a local folder, by its name in the format.
-_Writer = Callable[[Path, Drive, LabelledSweep], None]
+_SWEEPS = 9  # before a labelled one, that MixSup takes with it
+# Writes one sweep below a local folder, by its name in the format; knows which frames are labelled.
+_Writer = Callable[[Path, Drive, LabelledSweep, set[int]], None]
 
 
 def export(
@@ -45,8 +48,9 @@ def export(
             return f"{_write_clusters(run, drives, folder)} clusters written to {destination}"
         write = _WRITERS[format]
         for drive in drives:
+            labelled = set(run.rows(TABLE, drive.name)["frame"].to_pylist())
             for sweep in sweeps_of(run, drive):
-                write(folder, drive, sweep)
+                write(folder, drive, sweep, labelled)
                 count += 1
                 if progress is not None:
                     progress(count, count)
@@ -77,7 +81,7 @@ def semantickitti_labels(classes: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(ids == NO_INSTANCE, np.uint32(0), numbers)
 
 
-def _write_nuscenes(folder: Path, drive: Drive, sweep: LabelledSweep) -> None:
+def _write_nuscenes(folder: Path, drive: Drive, sweep: LabelledSweep, labelled: set[int]) -> None:
     tokens = (drive.detail("tokens") or {}).get(sweep.sensor, {})
     name = tokens.get(sweep.frame, f"{drive.name}_{sweep.frame:010d}")
     path = folder / "panoptic" / (drive.split or "val") / f"{name}_panoptic.npz"
@@ -85,13 +89,24 @@ def _write_nuscenes(folder: Path, drive: Drive, sweep: LabelledSweep) -> None:
     np.savez_compressed(path, data=nuscenes_labels(sweep.classes, _ids(drive, sweep)))
 
 
-def _write_mixsup(folder: Path, drive: Drive, sweep: LabelledSweep) -> None:
-    path = folder / "samples" / drive.file(POINTS, sweep.sensor, sweep.frame).name
+def _write_mixsup(folder: Path, drive: Drive, sweep: LabelledSweep, labelled: set[int]) -> None:
+    """The sweep, and those since the last labelled one, which have its ids."""
+    name = drive.file(POINTS, sweep.sensor, sweep.frame).name
+    _write_words(folder / "samples" / name, mixsup_labels(sweep.classes, sweep.tracks))
+    lidar = drive.lidars[sweep.sensor]
+    frames = frames_between(drive, sweep.sensor, sweep.frame, labelled, _SWEEPS)
+    for number, frame in enumerate(frames, start=1):
+        seconds = sweep.time - lidar.times_s[frame] if frame in lidar.times_s else 0.0
+        labels = labels_between(drive, sweep, frame, sweep.speeds, seconds)
+        _write_words(folder / "sweeps" / f"sweep-{number}_{name}", mixsup_labels(*labels))
+
+
+def _write_words(path: Path, words: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(mixsup_labels(sweep.classes, sweep.tracks).astype("<u2").tobytes())
+    path.write_bytes(words.astype("<u2").tobytes())
 
 
-def _write_semantickitti(folder: Path, drive: Drive, sweep: LabelledSweep) -> None:
+def _write_semantickitti(folder: Path, drive: Drive, sweep: LabelledSweep, labelled: set[int]) -> None:
     path = folder / "sequences" / drive.name / "predictions" / f"{sweep.frame:06d}.label"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(semantickitti_labels(sweep.classes, sweep.tracks).astype("<u4").tobytes())
