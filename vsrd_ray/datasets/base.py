@@ -192,6 +192,7 @@ def open_drive(
     *,
     dataset: str | None = None,
     given: Given = NOTHING_GIVEN,
+    with_ids: bool = True,
 ) -> Drive:
     """A drive of whatever dataset lies under `root`, with one of its cameras; no pixel is read.
 
@@ -201,16 +202,19 @@ def open_drive(
         camera: by default the dataset's first; or `ALL_CAMERAS`.
         dataset: its name, where the layout does not tell.
         given: what comes in place of the dataset's own.
+        with_ids: whether ids of given masks have to hold over frames, for which all of them are tracked.
 
     Raises:
         InputError: a missing root, an unknown drive or camera, or files that cannot be used.
     """
     found = dataset_of(root) if dataset is None else dataset_named(dataset)
     cameras = found.cameras if camera == ALL_CAMERAS else (found.cameras[0] if camera is None else camera,)
-    return open_with(found, root, name, cameras, given)
+    return open_with(found, root, name, cameras, given, with_ids=with_ids)
 
 
-def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> Drive:
+def open_with(
+    dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given, *, with_ids: bool = True
+) -> Drive:
     """`Dataset.open`, with what is given laid over it.
 
     Raises:
@@ -222,7 +226,7 @@ def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, .
         drive = _taking_poses(dataset, poses).open_with_poses(root, name, cameras, poses)
     if given.masks is not None:
         drive = with_masks(drive, given.masks, given.masks_format)
-    return with_tracks(drive)  # last, for it needs poses
+    return with_tracks(drive) if with_ids else drive  # last, for it needs poses
 
 
 def fingerprint_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> str:

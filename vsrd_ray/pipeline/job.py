@@ -87,4 +87,5 @@ class LabelJob:
             kinds=self.spec.writes,
             given=self.request.given.record(self.request.root),
             all_cameras=self.needs.all_cameras,
+            mask_ids=self.needs.mask_ids,
         )

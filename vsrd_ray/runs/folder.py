@@ -78,7 +78,7 @@ def open_labelled(inputs: RunInputs, root: Location, name: str) -> Drive:
     """
     given = Given.recorded(inputs.given, root)
     camera = ALL_CAMERAS if inputs.all_cameras else inputs.camera
-    return open_drive(root, name, camera, dataset=inputs.dataset, given=given)
+    return open_drive(root, name, camera, dataset=inputs.dataset, given=given, with_ids=inputs.mask_ids)
 
 
 def digest_of_inputs(output: Location, sequence: str) -> str | None:

@@ -44,6 +44,7 @@ class RunSettings:
     kinds: tuple[str, ...] = _FIRST_KINDS  # of label, that the labeler writes
     given: Mapping[str, str] = field(default_factory=dict)  # of `Given.record`
     all_cameras: bool = False  # of the dataset, and `camera` gives its name to files
+    mask_ids: bool = True  # ids of masks hold over frames
 
     def values(self) -> dict[str, Any]:
         """All of them, as a manifest holds them."""
@@ -68,6 +69,7 @@ class RunInputs:
     identities: dict[str, dict[str, str]] = field(default_factory=dict)  # of the drives' inputs by content, by drive
     given: dict[str, str] = field(default_factory=dict)  # of `Given.record`
     all_cameras: bool = False  # of the dataset
+    mask_ids: bool = True  # ids of masks hold over frames
 
 
 def read_manifest(output: Location) -> dict[str, Any] | None:
@@ -125,6 +127,7 @@ def read_inputs(output: Location) -> RunInputs:
             identities=inputs.get("identities", {}),
             given=inputs.get("given", {}),
             all_cameras=inputs.get("all_cameras") is True,
+            mask_ids=inputs.get("mask_ids") is not False,
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
@@ -250,6 +253,7 @@ class Manifest:
                 "identities": inputs.get("identities", {}),
                 **({"given": dict(settings.given)} if settings.given else {}),
                 **({"all_cameras": True} if settings.all_cameras else {}),
+                **({} if settings.mask_ids else {"mask_ids": False}),
             },
             "counts": previous["counts"] if previous else {},
             "failures": previous["failures"] if previous else [],

@@ -166,7 +166,7 @@ def _near(xyz: np.ndarray, some: np.ndarray, others: np.ndarray, reach: float) -
     """Those of some points that are within reach of others, and the nearest other of each."""
     if not len(others) or reach <= 0:
         return some[:0], others[:0]
-    gap, nearest = KDTree(xyz[others]).query(xyz[some], distance_upper_bound=reach)
+    gap, nearest = (np.asarray(one) for one in KDTree(xyz[others]).query(xyz[some], distance_upper_bound=reach))
     taken = np.isfinite(gap)
     return some[taken], others[nearest[taken]]
 

@@ -28,7 +28,7 @@ class PointsPlan(GroupPlan):
 
 def _needs(config: PointsConfig) -> Needs:
     """Points alone: an index need not decode masks, of which a frame may lack some."""
-    return Needs(layers=(POINTS,), all_cameras=True)
+    return Needs(layers=(POINTS,), all_cameras=True, mask_ids=False)
 
 
 def _plan(drive: Drive, index: pa.Table, config: PointsConfig, wanted: Wanted) -> list[PointsPlan]:

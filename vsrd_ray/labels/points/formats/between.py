@@ -48,7 +48,7 @@ def labels_between(
     there[~np.isfinite(there).all(axis=1)] = -1e6
     here[~np.isfinite(here).all(axis=1)] = 1e6
     here = _moved_back(here, there, sweep.instances, speeds * seconds)
-    gap, nearest = KDTree(here).query(there, distance_upper_bound=_NEAR)
+    gap, nearest = (np.asarray(one) for one in KDTree(here).query(there, distance_upper_bound=_NEAR))
     taken = np.isfinite(gap)
     classes, tracks = np.full(len(there), NONE), np.full(len(there), NO_INSTANCE)
     classes[taken], tracks[taken] = sweep.classes[nearest[taken]], sweep.tracks[nearest[taken]]
