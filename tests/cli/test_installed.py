@@ -15,17 +15,17 @@ def test_datasets(command):
     result = command("datasets")
     assert result.exit_code == 0, result.output
     assert part(result.stdout, "kitti360") == [
-        "kitti360: KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
+        "kitti360: KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "  cameras  image_00, image_01",
-        "  layers   images, masks",
-        "  truth    boxes",
+        "  layers   images, masks, points",
+        "  truth    boxes, points",
     ]
     found = json.loads(command("datasets", "--json").stdout)
     assert found["kitti360"] == {
-        "summary": "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth",
+        "summary": "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "cameras": ["image_00", "image_01"],
-        "layers": ["images", "masks"],
-        "truth": ["boxes"],
+        "layers": ["images", "masks", "points"],
+        "truth": ["boxes", "points"],
     }
     assert len(found["nuscenes"]["cameras"]) == 6
     assert found["nuscenes"]["layers"] == ["images", "masks", "points"]

@@ -20,6 +20,7 @@ from vsrd_ray.masks.given import stamp_of_masks, with_masks, with_tracks
 from vsrd_ray.poses.source import OWN, PoseSource, file_of
 from vsrd_ray.storage import Location, size_and_stamp
 
+ALL_CAMERAS = "*"  # no camera is called so
 DEFAULT_DATASET = "kitti360"  # of a ROOT that no dataset recognises: its messages say what is missing
 
 
@@ -191,24 +192,29 @@ def open_drive(
     *,
     dataset: str | None = None,
     given: Given = NOTHING_GIVEN,
+    with_ids: bool = True,
 ) -> Drive:
     """A drive of whatever dataset lies under `root`, with one of its cameras; no pixel is read.
 
     Args:
         root: the dataset's root folder.
         name: of the drive.
-        camera: by default the dataset's first.
+        camera: by default the dataset's first; or `ALL_CAMERAS`.
         dataset: its name, where the layout does not tell.
         given: what comes in place of the dataset's own.
+        with_ids: whether ids of given masks have to hold over frames, for which all of them are tracked.
 
     Raises:
         InputError: a missing root, an unknown drive or camera, or files that cannot be used.
     """
     found = dataset_of(root) if dataset is None else dataset_named(dataset)
-    return open_with(found, root, name, (found.cameras[0] if camera is None else camera,), given)
+    cameras = found.cameras if camera == ALL_CAMERAS else (found.cameras[0] if camera is None else camera,)
+    return open_with(found, root, name, cameras, given, with_ids=with_ids)
 
 
-def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> Drive:
+def open_with(
+    dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given, *, with_ids: bool = True
+) -> Drive:
     """`Dataset.open`, with what is given laid over it.
 
     Raises:
@@ -220,7 +226,7 @@ def open_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, .
         drive = _taking_poses(dataset, poses).open_with_poses(root, name, cameras, poses)
     if given.masks is not None:
         drive = with_masks(drive, given.masks, given.masks_format)
-    return with_tracks(drive)  # last, for it needs poses
+    return with_tracks(drive) if with_ids else drive  # last, for it needs poses
 
 
 def fingerprint_with(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...], given: Given) -> str:

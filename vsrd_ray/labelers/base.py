@@ -107,6 +107,7 @@ class Needs:
 
     layers: tuple[str, ...] = (IMAGES,)  # that a frame must have to be used; see `vsrd_ray.data.drive`
     all_cameras: bool = False  # of the dataset, and not the one that the user names or the first
+    mask_ids: bool = True  # ids of masks hold over frames; given masks without such are tracked
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS
 from vsrd_ray.errors import InputError, UnreadableFrameError, nearest_name
 from vsrd_ray.masks.base import Content, Drive, Mask, MaskFile, MaskFormat
 from vsrd_ray.masks.classes import MANIFEST
-from vsrd_ray.masks.tracked import Numbers, Outline, numbered, tracked_numbers
+from vsrd_ray.masks.tracked import Numbers, Outline, numbered, numbered_in_frame, tracked_numbers
 from vsrd_ray.storage import Location, absolute, files_below, folders_in, is_folder, names_in, relative, size_and_stamp
 
 _OPEN = 8  # files and folders of masks that a process keeps opened
@@ -78,7 +78,7 @@ class GivenMasks:
             )
         if sensor in self.numbers and masks:
             masks = numbered(masks, self.numbers[sensor].get(frame, ()))
-        return paint(masks, (width, height), drive.classes)
+        return paint(numbered_in_frame(masks), (width, height), drive.classes)
 
     def part(self, frames: Sequence[int]) -> "GivenMasks":
         """See `LayerSource`."""

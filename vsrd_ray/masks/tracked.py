@@ -3,6 +3,7 @@
 Every process that opens the drive finds the same numbers; workers are sent those of their frames.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -11,6 +12,7 @@ import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.drive import Camera
+from vsrd_ray.errors import InputError
 from vsrd_ray.masks.base import Mask
 from vsrd_ray.tracking.drive import Detections, track
 from vsrd_ray.tracking.settings import TrackerSettings
@@ -78,6 +80,26 @@ def numbered(masks: Sequence[Mask], numbers: Sequence[int]) -> list[Mask]:
         for mask, number in zip(masks, numbers, strict=True)
         if number != _NOTHING
     ]
+
+
+def numbered_in_frame(masks: Sequence[Mask]) -> list[Mask]:
+    """Masks of a frame, of which those whose number nobody knows have one that holds in this frame alone.
+
+    Raises:
+        InputError: a class has more of them than numbers.
+    """
+    taken: defaultdict[str | None, int] = defaultdict(int)
+    for mask in masks:
+        taken[mask.class_name] = max(taken[mask.class_name], mask.number or 0)
+    found: list[Mask] = []
+    for mask in masks:
+        number = mask.number
+        if mask.class_name is not None and number is None:
+            taken[mask.class_name] = number = taken[mask.class_name] + 1
+            if number >= IDS_PER_CLASS:
+                raise InputError(f"{number} masks of class {mask.class_name} in one frame: expected at most 999")
+        found.append(replace(mask, number=number))
+    return found
 
 
 def _most_seen(ids: np.ndarray) -> tuple[np.ndarray, int]:

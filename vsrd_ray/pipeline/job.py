@@ -86,4 +86,6 @@ class LabelJob:
             classes=self.classes,
             kinds=self.spec.writes,
             given=self.request.given.record(self.request.root),
+            all_cameras=self.needs.all_cameras,
+            mask_ids=self.needs.mask_ids,
         )

@@ -95,7 +95,9 @@ class Planner:
             InputError: it cannot be opened, or lacks a layer.
         """
         dataset, root = self.job.dataset, self.job.request.root
-        drive = open_with(dataset, root, name, self.job.cameras, self.job.request.given)
+        drive = open_with(
+            dataset, root, name, self.job.cameras, self.job.request.given, with_ids=self.job.needs.mask_ids
+        )
         for layer in self.job.needs.layers:
             if not any(drive.layers.get(layer, {}).values()):
                 raise InputError(dataset.missing(root, name, layer, self.job.cameras[0]))

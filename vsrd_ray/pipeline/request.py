@@ -20,6 +20,7 @@ _REASONS = {
     "no pose": "without a pose",
     "no mask": "without a mask",
     "no image": "without an image",
+    "no point": "without a sweep",
     "unreadable": "damaged",
 }
 

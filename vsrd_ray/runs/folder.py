@@ -12,7 +12,7 @@ from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.data.given import Given
 from vsrd_ray.data.identity import differences, identity_of
 from vsrd_ray.data.index import INDEX_SCHEMA
-from vsrd_ray.datasets.base import open_drive
+from vsrd_ray.datasets.base import ALL_CAMERAS, open_drive
 from vsrd_ray.errors import InputError, UnreadableFrameError, fix_of
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths, drive_of, is_brought_in
@@ -43,7 +43,7 @@ class RunFolder:
         return RunPaths(self.output)
 
     def drive(self, name: str) -> Drive:
-        """One of its drives, with the camera that was labelled.
+        """One of its drives, with the camera or cameras that were labelled.
 
         Raises:
             InputError: the dataset has no such drive, or one that cannot be used.
@@ -66,7 +66,7 @@ class RunFolder:
 
 
 def open_labelled(inputs: RunInputs, root: Location, name: str) -> Drive:
-    """A drive of a run, as it was labelled: with that camera, and what was given in place of the dataset's own.
+    """A drive of a run, as it was labelled: with its camera or cameras, and what was given in the dataset's stead.
 
     Args:
         inputs: of the run.
@@ -77,7 +77,8 @@ def open_labelled(inputs: RunInputs, root: Location, name: str) -> Drive:
         InputError: the dataset has no such drive, or one that cannot be used, or what was given is not there.
     """
     given = Given.recorded(inputs.given, root)
-    return open_drive(root, name, inputs.camera, dataset=inputs.dataset, given=given)
+    camera = ALL_CAMERAS if inputs.all_cameras else inputs.camera
+    return open_drive(root, name, camera, dataset=inputs.dataset, given=given, with_ids=inputs.mask_ids)
 
 
 def digest_of_inputs(output: Location, sequence: str) -> str | None:

@@ -43,6 +43,8 @@ class RunSettings:
     classes: tuple[str, ...]
     kinds: tuple[str, ...] = _FIRST_KINDS  # of label, that the labeler writes
     given: Mapping[str, str] = field(default_factory=dict)  # of `Given.record`
+    all_cameras: bool = False  # of the dataset, and `camera` gives its name to files
+    mask_ids: bool = True  # ids of masks hold over frames
 
     def values(self) -> dict[str, Any]:
         """All of them, as a manifest holds them."""
@@ -66,6 +68,8 @@ class RunInputs:
     root: str = ""  # of the dataset, where it was labelled
     identities: dict[str, dict[str, str]] = field(default_factory=dict)  # of the drives' inputs by content, by drive
     given: dict[str, str] = field(default_factory=dict)  # of `Given.record`
+    all_cameras: bool = False  # of the dataset
+    mask_ids: bool = True  # ids of masks hold over frames
 
 
 def read_manifest(output: Location) -> dict[str, Any] | None:
@@ -122,6 +126,8 @@ def read_inputs(output: Location) -> RunInputs:
             root=str(inputs.get("root", "")),
             identities=inputs.get("identities", {}),
             given=inputs.get("given", {}),
+            all_cameras=inputs.get("all_cameras") is True,
+            mask_ids=inputs.get("mask_ids") is not False,
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not the manifest of a run ({error}): run `vsrd-ray label` again") from error
@@ -246,6 +252,8 @@ class Manifest:
                 "fingerprints": inputs.get("fingerprints", {}),
                 "identities": inputs.get("identities", {}),
                 **({"given": dict(settings.given)} if settings.given else {}),
+                **({"all_cameras": True} if settings.all_cameras else {}),
+                **({} if settings.mask_ids else {"mask_ids": False}),
             },
             "counts": previous["counts"] if previous else {},
             "failures": previous["failures"] if previous else [],

@@ -10,7 +10,7 @@ from vsrd_ray.labelers.vsrd.config import VSRDConfig
 
 
 def test_what_ships() -> None:
-    assert shipped_configs() == ["demo", "fast", "kitti360_vsrd"]
+    assert shipped_configs() == ["demo", "fast", "kitti360_vsrd", "masks", "pointsam", "pointsam_published"]
 
 
 @pytest.mark.parametrize("name", shipped_configs())
@@ -99,7 +99,8 @@ def test_an_unknown_name_lists_the_known_ones_and_names_the_nearest(name: str, n
     with pytest.raises(ConfigError) as raised:
         load_config(name)
     assert str(raised.value) == (
-        f"no configuration {name!r}; did you mean {nearest!r}? Give a YAML file or one of demo, fast, kitti360_vsrd"
+        f"no configuration {name!r}; did you mean {nearest!r}? Give a YAML file or one of "
+        + ", ".join(shipped_configs())
     )
 
 

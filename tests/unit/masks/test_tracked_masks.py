@@ -5,7 +5,7 @@ import numpy as np
 from vsrd_ray.data.drive import Camera
 from vsrd_ray.masks.base import Mask
 from vsrd_ray.masks.rle import Part
-from vsrd_ray.masks.tracked import Outline, numbered, tracked_numbers
+from vsrd_ray.masks.tracked import Outline, numbered, numbered_in_frame, tracked_numbers
 
 K = np.array([[100.0, 0.0, 100.0], [0.0, 100.0, 50.0], [0.0, 0.0, 1.0]])
 
@@ -53,3 +53,10 @@ def test_an_empty_mask_is_no_detection():
     assert not Outline.of(mask).is_instance
     numbers, _ = tracked_numbers({0: [], 1: [Outline.of(mask)]}, standing_camera([0, 1]))
     assert numbers == {0: (), 1: (0,)}
+
+
+def test_masks_without_numbers_have_their_own_in_a_frame():
+    part = Part(0, 0, np.ones((1, 1), dtype=bool))
+    given = [("car", None), ("person", None), ("car", 4), ("car", None), (None, None), ("road", 0)]
+    found = numbered_in_frame([Mask(name, number, part) for name, number in given])
+    assert [one.number for one in found] == [5, 1, 4, 6, None, 0]

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, Camera, Drive
+from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, POINTS, Camera, Drive
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.calibration import Calibration, read_calibration
 from vsrd_ray.datasets.kitti360.poses import read_poses
+from vsrd_ray.datasets.kitti360.sweeps import LIDAR, open_lidar
 from vsrd_ray.datasets.kitti360.times import all_times, read_times
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
@@ -67,6 +68,8 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
     for camera in cameras:
         check_camera(camera, paths.IMAGE_CAMERAS)
     opened, warnings = _cameras(root, name, cameras, poses)
+    sweeps = _frames(paths.sweep_folder(root, name), suffix=".bin")
+    lidar = open_lidar(root, name, opened[cameras[0]], has_own_poses=poses.file is None) if sweeps else None
     return Drive(
         dataset="kitti360",
         root=absolute(root),  # workers may run elsewhere
@@ -75,7 +78,9 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
         layers={
             MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in cameras},
             IMAGES: {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras},
+            **({POINTS: {LIDAR: sweeps}} if lidar is not None else {}),
         },
+        lidars={} if lidar is None else {LIDAR: lidar},
         warnings=warnings,
     )
 
@@ -108,10 +113,10 @@ def _posed(root: Location, name: str, camera: str, source: PoseSource, calibrati
     return levelled(poses, reference, is_scaled=source.is_scaled, place=f"{source.file}", by=own.name)
 
 
-def _frames(folder: Location) -> tuple[int, ...]:
-    frames = paths.frames_among(names_in(folder), suffix=".png")
+def _frames(folder: Location, *, suffix: str = ".png") -> tuple[int, ...]:
+    frames = paths.frames_among(names_in(folder), suffix=suffix)
     if frames and frames[-1] > LAST_FRAME:
-        file = folder / f"{frames[-1]:010d}.png"
+        file = folder / f"{frames[-1]:010d}{suffix}"
         raise InputError(f"{file}: expected frame numbers up to {LAST_FRAME}: number the frames from 0, or remove it")
     return tuple(frames)
 
@@ -131,3 +136,12 @@ def fingerprint(root: Location, name: str, camera: str) -> str:
     others = [(path.name, *size_and_stamp(path)) for path in files]
     content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def fingerprint_of_sweeps(root: Location, name: str) -> str:
+    """Hexadecimal digest of what the labels of points depend on beside the cameras; empty where there is no sweep."""
+    if not (sweeps := listing(paths.sweep_folder(root, name))):
+        return ""
+    files = (paths.lidar_calibration_file(root), paths.lidar_poses_file(root, name))
+    others = [(path.name, *size_and_stamp(path)) for path in files if path.exists()]
+    return hashlib.sha256(json.dumps([others, sweeps]).encode()).hexdigest()

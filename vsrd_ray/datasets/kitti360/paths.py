@@ -68,6 +68,26 @@ def timestamps_file(root: Location, sequence: str, camera: str) -> Location:
     return root / "data_2d_raw" / sequence / camera / "timestamps.txt"
 
 
+def sweep_folder(root: Location, sequence: str) -> Location:
+    """Sweeps of the LiDAR."""
+    return root / "data_3d_raw" / sequence / "velodyne_points" / "data"
+
+
+def sweep_file(root: Location, sequence: str, frame: int) -> Location:
+    """The points of one sweep."""
+    return sweep_folder(root, sequence) / f"{frame:010d}.bin"
+
+
+def lidar_poses_file(root: Location, sequence: str) -> Location:
+    """LiDAR to world at the sweeps' own times, as the built-in street has it; KITTI-360 has none."""
+    return poses_root(root) / sequence / "velodyne_to_world.txt"
+
+
+def point_label_folder(root: Location, sequence: str) -> Location:
+    """What the LiDAR's points truly are, of the built-in street; KITTI-360 has none."""
+    return root / "data_3d_labels" / sequence / "velodyne_points"
+
+
 def boxes_file(root: Location, sequence: str) -> Location:
     """3D bounding boxes: truth, read by evaluation and by nothing that labels."""
     return root / "data_3d_bboxes" / "train" / f"{sequence}.xml"

@@ -33,7 +33,15 @@ def read_poses(root: Location, sequence: str) -> dict[int, np.ndarray]:
         InputError: no such file, a line with another count of numbers, something that is no number, a matrix that is
             no rigid motion, or a frame with two poses.
     """
-    path = paths.poses_file(root, sequence)
+    return read_pose_file(paths.poses_file(root, sequence))
+
+
+def read_pose_file(path: Location) -> dict[int, np.ndarray]:
+    """`T_world_sensor` [4, 4] of every frame of a file in the form of cam0_to_world.txt; see `read_poses`.
+
+    Raises:
+        InputError: see `read_poses`.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:

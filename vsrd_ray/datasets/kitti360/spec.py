@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, MASKS, Drive
+from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Drive
 from vsrd_ray.datasets.kitti360 import downloads, drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import encode_instance_map, read_instance_map
+from vsrd_ray.datasets.kitti360.sweeps import read_sweep, truth_of_points
 from vsrd_ray.errors import InputError
 from vsrd_ray.poses.source import OWN, PoseSource
 from vsrd_ray.storage import Location, is_folder
@@ -25,11 +26,11 @@ class KITTI360:
 
     name = "kitti360"
     title = "KITTI-360"
-    summary = "KITTI-360: rectified cameras, 2D instance masks, poses; boxes as truth"
+    summary = "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth"
     classes = CLASSES
     cameras = paths.IMAGE_CAMERAS
-    layers = (IMAGES, MASKS)
-    truths = ("boxes",)
+    layers = (IMAGES, MASKS, POINTS)
+    truths = ("boxes", "points")
     pose_names = (OWN,)
 
     def recognises(self, root: Location) -> bool:
@@ -50,6 +51,8 @@ class KITTI360:
 
     def has_layer(self, root: Location, name: str, layer: str, sensor: str) -> bool:
         """Whether the layer's folder holds anything."""
+        if layer == POINTS:
+            return is_folder(paths.sweep_folder(root, name))
         folders = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}
         return layer in folders and is_folder(folders[layer](root, name, sensor))
 
@@ -57,6 +60,8 @@ class KITTI360:
         """The folder that is missing, what lies in its stead, or else KITTI-360's name of the download."""
         if layer not in self.layers:
             return f"KITTI-360 has no {layer} here: choose a labeler that needs none, or another dataset"
+        if layer == POINTS:
+            return _missing_sweeps(root, name)
         what = {MASKS: "instance masks", IMAGES: "images"}[layer]
         folder_of = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer]
         if name is None:
@@ -80,16 +85,19 @@ class KITTI360:
         return drives.open_drive(root, name, cameras, poses)
 
     def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
-        """Of one camera, the digest that runs have kept since the first version."""
+        """Of one camera, the digest that runs have kept since the first version; of several, with the sweeps."""
         digests = [drives.fingerprint(root, name, camera) for camera in cameras]
-        return digests[0] if len(digests) == 1 else "+".join(digests)
+        sweeps = drives.fingerprint_of_sweeps(root, name)
+        return digests[0] if len(digests) == 1 else "+".join([*digests, *([sweeps] if sweeps else [])])
 
     def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
         """See `Drive.read`."""
-        return {MASKS: read_instance_map, IMAGES: read_image}[layer](drive, sensor, frame)
+        return {MASKS: read_instance_map, IMAGES: read_image, POINTS: read_sweep}[layer](drive, sensor, frame)
 
     def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
         """See `Drive.file`."""
+        if layer == POINTS:
+            return paths.sweep_file(drive.root, drive.name, frame)
         file = {MASKS: paths.mask_file, IMAGES: paths.image_file}[layer]
         return file(drive.root, drive.name, sensor, frame)
 
@@ -102,13 +110,19 @@ class KITTI360:
         return encode_instance_map(instance_map)
 
     def truth(self, root: Location, name: str, kind: str) -> Any:
-        """`TruthBoxes` of the box XML."""
+        """`TruthBoxes` of the box XML; `TruthPoints` of the built-in street's layer `panoptic`."""
         if kind not in self.truths:
             raise InputError(f"KITTI-360 has no true {kind} here: there are {', '.join(self.truths)}")
+        if kind == "points":
+            if (found := truth_of_points(root, name)) is None:
+                raise InputError(f"no labels of points {paths.point_label_folder(root, name)}: KITTI-360 has none")
+            return found
         return read_boxes(root, name)
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
-        """Whether there is a box XML."""
+        """Whether there is a box XML, or labels of points."""
+        if kind == "points":
+            return truth_of_points(root, name) is not None
         return kind == "boxes" and paths.boxes_file(root, name).exists()
 
     def split(self, name: str) -> str | None:
@@ -129,6 +143,14 @@ class KITTI360:
                 return paths.window_folder(drive.root, drive.name)
             case _:
                 return None
+
+
+def _missing_sweeps(root: Location, name: str | None) -> str:
+    """Which folder or file lacks, so that a drive has no points."""
+    folder = paths.sweep_folder(root, name or "<sequence>")
+    if name is not None and is_folder(folder) and not paths.lidar_calibration_file(root).exists():
+        return f"no {paths.lidar_calibration_file(root)}, which places the sweeps: download KITTI-360's calibrations"
+    return f"no sweeps of the LiDAR in {folder}: download KITTI-360's raw Velodyne scans into the root folder"
 
 
 _DOWNLOADS = {MASKS: downloads.SEMANTICS, IMAGES: downloads.IMAGES}

@@ -85,7 +85,7 @@ def _array(path: Location) -> np.ndarray:
         raise UnreadableFrameError(f"{path}: no npz with an array `data` ({one_line(error)}): restore it") from error
     if data.ndim != 2 or data.dtype.kind not in "iu":
         raise InputError(f"{path}: expected whole numbers [H, W], got {data.dtype} {data.shape}: restore the file")
-    return data.astype(np.int64)
+    return data if data.dtype == np.int32 else data.astype(np.int64)  # int32 is what the published code writes
 
 
 SPEC = MaskFormat("pointsam", "PointSAM's semantic_*.npz and instance_*.npz; ids in each image", _recognises, _open)

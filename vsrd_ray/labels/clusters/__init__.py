@@ -1,0 +1,1 @@
+"""Clusters of LiDAR points: a row for each object in each sweep."""

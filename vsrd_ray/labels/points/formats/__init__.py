@@ -1,0 +1,1 @@
+"""Labels of points as others read them."""
