@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vsrd_ray.errors import ConfigError
-from vsrd_ray.labelers.configs import DEFAULT_CONFIG, load_config, shipped_configs, title_of
+from vsrd_ray.labelers.configs import DEFAULT_CONFIG, configs_of, load_config, shipped_configs, title_of
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.priors import load_prior, train_prior
 from vsrd_ray.options import config_options
@@ -44,7 +44,7 @@ def refusal(name_or_file: str, overrides: tuple[str, ...] = ()) -> str:
 # What a file does not say
 
 
-@pytest.mark.parametrize("base", shipped_configs())
+@pytest.mark.parametrize("base", configs_of("vsrd"))
 def test_a_file_says_in_what_it_departs_from_its_base(base, config_file):
     file = config_file(f"base: {base}\nseed: 7\nmasks: {{softness: 12}}\nbox: {{sizes: {{bus: {{body: car}}}}}}")
     changes = ["seed=7", "masks.softness=12", "box.sizes.bus.body=car"]

@@ -346,7 +346,7 @@ def test_frames_of_changed_inputs_keep_no_earlier_text(tmp_path, files_in):
     run(tmp_path / "new", changed, order=(0, 1))
     files = files_in(tmp_path / "output", "")
     kept = {name for name in files if name.startswith("superseded/s-1/")}
-    assert {name.split("/")[2] for name in kept} == {"groups", "labels", "index"}
+    assert {name.split("/")[2] for name in kept} == {"groups", "labels", "index", "kitti"}
     assert {name: content for name, content in files.items() if name not in kept} == files_in(tmp_path / "new", "")
     assert boxes(tmp_path / "output") == {1: [26001], 2: [26003], 3: [26003], 4: [], 6: [], EMPTY_FRAME: []}
 
