@@ -32,6 +32,12 @@ class BoxTrack:
         inside = (self.frames >= first) & (self.frames <= last)
         return BoxTrack(self.instance_id, self.frames[inside], self.boxes_xyxy[inside])
 
+    def between(self, frame: int) -> np.ndarray:
+        """Where the box [4] px would be in a frame between two of its own, or beyond its ends."""
+        if not self.frames[0] < frame < self.frames[-1]:
+            return self.beyond(frame)
+        return np.array([np.interp(frame, self.frames, sides) for sides in self.boxes_xyxy.T])
+
     def beyond(self, frame: int) -> np.ndarray:
         """Where the box [4] px would be in a frame after its last one, or before its first one."""
         end, order = (-1, -1) if frame > self.frames[-1] else (0, 1)

@@ -7,7 +7,7 @@ Shapes: R index rows, N instances of a stretch, F frames that show an instance, 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ from vsrd_ray.labelers.vsrd.links import BoxTrack, exchanges, links
 _LONGEST_GAP, _LEAST_CHANCE = 10, 0.01
 # Of an instance with no more masks than this, so many frames on either side are watched.
 _FEW_MASKS, _WATCHED = 8, 8
+# Masks whose boxes are this near in the image are beside each other, px.
+_BESIDE = 4
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ def plan_scene(
         settings: what makes an instance count, which views are of use, and how many go together.
         classes: names of the classes that count.
     """
-    instances = _instances(index.filter(is_any_of(index["class_name"], classes)), settings)
+    rows = index.filter(is_any_of(index["class_name"], classes))
+    gaps = _Gaps.of(rows, np.array(readable_frames(index)))
+    instances = _instances(rows, settings, gaps.doubtful())
     if not instances:
         return []
     in_order = sorted(instances, key=lambda instance: (instance.best_frame, instance.instance_id))
     num_stretches = -(-len(in_order) // settings.window_instances)
     stretches = _together(in_order, np.array_split(np.arange(len(in_order)), num_stretches))
-    gaps = _Gaps.of(instances, np.array(readable_frames(index)))
     return [
         _stretch([in_order[n] for n in members], gaps, number=number, sequence=sequence, camera=camera)
         for number, members in enumerate(stretches)
@@ -85,23 +88,41 @@ def _together(in_order: Sequence[_Sighted], stretches: Sequence[np.ndarray]) -> 
 class _Gaps:
     """Where instances may be visible without a mask."""
 
+    tracks: dict[int, BoxTrack]  # by id
     frames: np.ndarray  # ascending; all that are readable
     beyond: int  # frames beyond the ends of a track
 
     @staticmethod
-    def of(instances: Sequence[_Sighted], frames: np.ndarray) -> "_Gaps":
-        """The gaps of a drive, by how often masks are missing between others of their instance."""
-        num_masks, num_missing = sum(len(instance.frames) for instance in instances), 0
-        for instance in instances:
-            gaps = np.diff(np.searchsorted(frames, instance.frames)) - 1
+    def of(rows: pa.Table, frames: np.ndarray) -> "_Gaps":
+        """The gaps of a drive's tracks, by how often masks are missing between others of their instance."""
+        tracks = _tracks(rows)
+        num_missing = 0
+        for track in tracks.values():
+            gaps = np.diff(np.searchsorted(frames, track.frames)) - 1
             num_missing += int(gaps[gaps <= _LONGEST_GAP].sum())
-        share = num_missing / (num_masks + num_missing)
+        share = num_missing / max(rows.num_rows + num_missing, 1)
         beyond = 0 if share <= _LEAST_CHANCE else math.ceil(math.log(_LEAST_CHANCE) / math.log(share)) - 1
-        return _Gaps(frames, min(beyond, _LONGEST_GAP))
+        return _Gaps(tracks, frames, min(beyond, _LONGEST_GAP))
 
-    def around(self, instance: _Sighted) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Frames in which the instance may be visible, and those that are watched."""
-        places = np.searchsorted(self.frames, instance.frames)
+    def doubtful(self) -> set[tuple[int, int]]:
+        """Ids and frames of masks that may end at an object in front of theirs whose own mask is missing."""
+        shown: dict[int, list[tuple[int, np.ndarray]]] = {}
+        for track in self.tracks.values():
+            for frame, box in zip(track.frames.tolist(), track.boxes_xyxy, strict=True):
+                shown.setdefault(frame, []).append((track.instance_id, box))
+        found = set[tuple[int, int]]()
+        for track in self.tracks.values():
+            for frame in self.around(track)[0]:
+                left, top, right, bottom = track.between(frame)
+                for instance_id, box in shown.get(frame, ()):
+                    is_beside = box[0] <= right + _BESIDE and left <= box[2] + _BESIDE
+                    if is_beside and top <= box[3] and box[1] <= bottom and bottom > box[3] - _BESIDE:
+                        found.add((instance_id, frame))
+        return found
+
+    def around(self, track: BoxTrack) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Frames in which an instance may be visible, and those that are watched."""
+        places = np.searchsorted(self.frames, track.frames)
         first, last = int(places[0]), int(places[-1])
         missing = [
             np.arange(low + 1, high)
@@ -126,7 +147,7 @@ def _stretch(members: list[_Sighted], gaps: _Gaps, *, number: int, sequence: str
     members = sorted(members, key=lambda instance: instance.instance_id)
     target = sorted(instance.best_frame for instance in members)[len(members) // 2]
     views = {frame for instance in members for frame in instance.views}
-    gap_frames, watched_frames = zip(*(gaps.around(instance) for instance in members), strict=True)
+    gap_frames, watched_frames = zip(*(gaps.around(instance.boxes) for instance in members), strict=True)
     unseen = {frame for some in (*gap_frames, *watched_frames) for frame in some}
     return InstanceGroupPlan(
         group_id=f"{sequence}-{camera}-w{number:05d}",
@@ -143,7 +164,21 @@ def _stretch(members: list[_Sighted], gaps: _Gaps, *, number: int, sequence: str
     )
 
 
-def _instances(rows: pa.Table, settings: GroupingSettings) -> list[_Sighted]:
+def _tracks(rows: pa.Table) -> dict[int, BoxTrack]:
+    """The mask boxes of all instances in index rows, by id, ascending."""
+    rows = rows.sort_by([("instance_id", "ascending"), ("frame", "ascending")])
+    ids, starts = np.unique(rows["instance_id"].to_numpy(), return_index=True)
+    boxes = np.stack([rows[f"box_{side}"].to_numpy() for side in SIDES], axis=-1).astype(np.float64)
+    parts = zip(*(np.split(column, starts[1:]) for column in (rows["frame"].to_numpy(), boxes)), strict=True)
+    return {
+        instance_id: BoxTrack(instance_id, frames, own)
+        for instance_id, (frames, own) in zip(ids.tolist(), parts, strict=False)
+    }
+
+
+def _instances(
+    rows: pa.Table, settings: GroupingSettings, doubtful: Container[tuple[int, int]]
+) -> list[_Sighted]:
     """The instances that count in at least one of the index rows, ids ascending."""
     if not rows.num_rows:
         return []
@@ -159,7 +194,14 @@ def _instances(rows: pa.Table, settings: GroupingSettings) -> list[_Sighted]:
     )
     parts = zip(*(np.split(column, starts[1:]) for column in columns), strict=True)
     return [
-        _sighted(BoxTrack(instance_id, frames, boxes), areas=areas, sides=sides, on_border=on_border, settings=settings)
+        _sighted(
+            BoxTrack(instance_id, frames, boxes),
+            areas=areas,
+            sides=sides,
+            on_border=on_border,
+            clear=np.array([(instance_id, frame) not in doubtful for frame in frames.tolist()], dtype=bool),
+            settings=settings,
+        )
         for instance_id, (frames, areas, sides, on_border, counts, boxes) in zip(ids.tolist(), parts, strict=True)
         if counts.any()
     ]
@@ -171,11 +213,15 @@ def _sighted(
     areas: np.ndarray,  # [F] px
     sides: np.ndarray,  # [F] px, the smaller one of the mask box
     on_border: np.ndarray,  # [F] bool
+    clear: np.ndarray,  # [F] bool: nothing in front of it lacks its mask
     settings: GroupingSettings,
 ) -> _Sighted:
     """The views of an instance and the best of them: the largest mask that is not cut off by the image's border."""
     frames = track.frames
-    useful = frames[sides >= min(settings.min_view_side, sides.max())]
+    is_useful = sides >= min(settings.min_view_side, sides.max())
+    if 2 * np.count_nonzero(is_useful & clear) >= np.count_nonzero(is_useful):
+        is_useful &= clear
+    useful = frames[is_useful]
     views = tuple(useful.tolist())
     if len(views) > settings.num_views:
         views = choose_sources(views, settings.num_views)

@@ -29,7 +29,7 @@ _OPEN, _TAKEN = -1, np.iinfo(np.int16).max
 # than these px and share of the box's height in the image.
 _FOOT_PX, _FOOT_SHARE = 4.0, 0.1
 # The least share of a box in the image that has to be open.
-_LEAST_OPEN = 0.5
+_LEAST_OPEN = 0.25
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Sight:
             values[sampled == instance_id] = rows[-1]
         return Sight(zlib.compress(values.tobytes(), level=1), values.shape)
 
-    def open_area(self, box: UprightBoxes, view: View) -> float:
-        """Px of a box's outline, without batch axes, that may show it in the view; 0 where most of it cannot."""
+    def areas(self, box: UprightBoxes, view: View) -> tuple[float, float]:
+        """Px of the outline of a box, without batch axes, in the view, and of what may show it there."""
         T_cam_world = rigid.inverse(view.T_world_cam)
         corners = rigid.apply(T_cam_world, box.corners())
         width, height = view.image_size
@@ -72,14 +72,13 @@ class Sight:
         u, v = np.arange(_STRIDE // 2, width, _STRIDE), np.arange(_STRIDE // 2, height, _STRIDE)
         columns, rows = np.flatnonzero((u >= left) & (u <= right)), np.flatnonzero((v >= top) & (v <= bottom))
         if not len(columns) or not len(rows):
-            return 0.0
+            return 0.0, 0.0
         pixels = np.stack(np.meshgrid(u[columns], v[rows]), axis=-1).astype(np.float64)
         hits = _hits(pixels, box, view)
         values = np.frombuffer(zlib.decompress(self.packed), dtype=np.int16).reshape(self.shape)
         foot = bottom + _FOOT_PX + _FOOT_SHARE * (bottom - top)
         is_open = hits & (values[np.ix_(rows, columns)] <= foot)
-        share = np.count_nonzero(is_open) / max(np.count_nonzero(hits), 1)
-        return float(np.count_nonzero(is_open)) * _STRIDE**2 if share >= _LEAST_OPEN else 0.0
+        return float(np.count_nonzero(hits)) * _STRIDE**2, float(np.count_nonzero(is_open)) * _STRIDE**2
 
 
 def look(group: FrameGroup) -> dict[int, Sight]:
@@ -129,7 +128,8 @@ def ought_to_show(
             place = int(np.searchsorted(seen, frame))
             near = seen[max(place - 1, 0) : place + 1].tolist()
             share = min(1.0, float(np.mean([shares[one] for one in near])))
-            if share * sights[frame].open_area(fit.at(frame)[0], frames[frame].view) >= min_area:
+            whole, open_ = sights[frame].areas(fit.at(frame)[0], frames[frame].view)
+            if open_ >= _LEAST_OPEN * whole and min(open_, share * whole) >= min_area:
                 unseen.append(frame)
         found.append(replace(fit, unseen_frames=tuple(unseen)))
     return found
