@@ -6,7 +6,7 @@ or moving, lies about as near to its masks as those of its parts do to theirs: w
 Shapes: N instances of a group, T tracks, V views of an instance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,22 +125,24 @@ class TrackViews:
 def believed(
     found: Sequence[Suggestion],
     misfits: Sequence[Sequence[float]],  # of the tracks of each suggestion
-    own: np.ndarray,  # [N] misfits of the instances
+    own: Mapping[int, float] | None = None,  # of the instances alone, by row
     *,
-    limit: float,
+    limit: float = _FITS,
 ) -> list[Suggestion]:
     """The suggestions that the bodies of their tracks confirm, each instance in one of them at most.
 
     Args:
         found: in the order in which they are to be believed.
         misfits: of bodies of their tracks, standing or moving.
-        own: the same of the instances alone.
+        own: the same of the instances alone; without them those are confirmed that fit well.
         limit: the misfit beyond which a body explains nothing.
     """
     used, kept = set[int](), []
     for suggestion, off in zip(found, misfits, strict=True):
-        alone = float(own[list(suggestion.rows)].max())
-        most = _EXCHANGED * alone if suggestion.is_exchange else max(_FITS, _AS_WELL * alone)
+        most = _FITS
+        if own is not None:
+            alone = max(own[row] for row in suggestion.rows)
+            most = _EXCHANGED * alone if suggestion.is_exchange else max(_FITS, _AS_WELL * alone)
         if max(off) <= min(most, limit) and used.isdisjoint(suggestion.rows):
             used.update(suggestion.rows)
             kept.append(suggestion)

@@ -115,27 +115,77 @@ class VSRDLabeler:
         return [_outcome(self._label, group, fit, seed=seed) for group, fit in zip(prepared, fits, strict=True)]
 
     def _label(self, prepared: PreparedGroup, fit: BodyFit, *, seed: int) -> list[BoxFit]:
-        return self.label_bodies(prepared, self._with_motions(prepared, fit), seed=seed)
+        own, found = self._whole(prepared, fit), _evidence(prepared).suggestions
+        bodies = self._with_motions(prepared, own, self._suggested(prepared, found) if found else None, found)
+        return self.label_bodies(prepared, bodies, seed=seed)
 
     def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> "GroupBodies":
-        """The bodies of a group's instances, in the order of its plan; the first step of `label`."""
-        return self._with_motions(prepared, self._fit(*self._on_device(prepared), trace=trace))
+        """The bodies of a group's tracks; the first step of `label`."""
+        found = _evidence(prepared).suggestions
+        if not found:
+            return self._with_motions(prepared, self._whole(prepared, self._fit(*self._on_device(prepared), trace)))
+        suggested = self._suggested(prepared, found)
+        sure = believed(found, _by_suggestion(found, suggested.standing.misfits.tolist()))
+        rows = [row for row in range(len(prepared.plan.instance_ids)) if row not in _rows_of(sure)]
+        fitted = suggested.part(_places_of(sure, found))
+        if rows:
+            observations, expectations = (one.part(torch.tensor(rows)) for one in self._on_device(prepared))
+            standing = self._fit(observations, expectations, trace)
+            fitted = self._whole(prepared, standing, rows=rows).with_others(fitted)
+        unsure = [suggestion for suggestion in found if _rows_of(sure).isdisjoint(suggestion.rows)]
+        return self._with_motions(prepared, fitted, suggested.part(_places_of(unsure, found)), unsure)
 
-    def _with_motions(self, prepared: PreparedGroup, standing: BodyFit) -> "GroupBodies":
-        """Bodies that stand, and the motions of those that do not; of ids that are one object, one body."""
-        evidence, tracks = _evidence(prepared), whole(prepared)
-        seen = evidence.observations.seen.cpu().numpy()
-        views = TrackViews.of(prepared, tracks, seen, count=seen.shape[1])
-        if evidence.way is None:
-            return GroupBodies.of(standing, tracks, views)
+    def _with_motions(
+        self,
+        prepared: PreparedGroup,
+        fitted: "_Fitted",
+        suggested: "_Fitted | None" = None,
+        found: Sequence[Suggestion] = (),
+    ) -> "GroupBodies":
+        """Bodies that stand, and the motions of those that do not; and of ids that are one object, one body.
+
+        Args:
+            prepared: the group.
+            fitted: its tracks.
+            suggested: those of suggestions.
+            found: the suggestions.
+        """
+        way, standing = _evidence(prepared).way, fitted.standing
+        if way is None:
+            return GroupBodies.of(standing, fitted.tracks, fitted.views)
         stands = (body_confidences(standing) > _TRUSTED) & (standing.misfits < self.config.motion.min_misfit)
-        way = torch.as_tensor(evidence.way.positions_ref).to(standing.locations)
-        known = _Known(find_road(standing, trusted=stands, way=way), common_inset(standing, trusted=stands))
-        own = _Fitted(tracks, views, *self._on_device(prepared), standing)
-        motions = self._motions_of(own, known)
-        if evidence.suggestions and (joined := self._joined(evidence, prepared, own, motions, known)) is not None:
-            own, motions = joined, self._motions_of(joined, known)
-        return GroupBodies.of(own.standing, own.tracks, own.views, motions)
+        positions = torch.as_tensor(way.positions_ref).to(standing.locations)
+        known = _Known(find_road(standing, trusted=stands, way=positions), common_inset(standing, trusted=stands))
+        motions = self._motions_of(fitted, known)
+        if found and suggested is not None:
+            misfits = _by_suggestion(found, self._motions_of(suggested, known).misfits(suggested.standing).tolist())
+            own = dict(zip((track[0].row for track in fitted.tracks), motions.misfits(standing).tolist(), strict=True))
+            limit = self.config.labels.moving_misfit * motions.roughness
+            if kept := believed(found, misfits, own, limit=limit):
+                replaced = _rows_of(kept)
+                others = [n for n, track in enumerate(fitted.tracks) if track[0].row not in replaced]
+                places = [len(fitted.tracks) + place for place in _places_of(kept, found)]
+                fitted = fitted.with_others(suggested).part([*others, *places])
+                motions = self._motions_of(fitted, known)
+        return GroupBodies.of(fitted.standing, fitted.tracks, fitted.views, motions)
+
+    def _whole(self, prepared: PreparedGroup, standing: BodyFit, rows: list[int] | None = None) -> "_Fitted":
+        """The tracks of all instances, or of those in some rows, as their ids have them."""
+        observations, expectations = self._on_device(prepared)
+        tracks, seen = whole(prepared), _evidence(prepared).observations.seen.numpy()
+        if rows is not None:
+            observations, expectations = (one.part(torch.tensor(rows)) for one in (observations, expectations))
+            tracks = [tracks[row] for row in rows]
+        views = TrackViews.of(prepared, tracks, seen, count=seen.shape[1])
+        return _Fitted(tracks, views, observations, expectations, standing)
+
+    def _suggested(self, prepared: PreparedGroup, found: Sequence[Suggestion]) -> "_Fitted":
+        """The tracks of suggestions, one after the other."""
+        tracks, observed = [track for one in found for track in one.tracks], _evidence(prepared).observations
+        views = TrackViews.of(prepared, tracks, observed.seen.numpy(), count=self.config.grouping.num_views)
+        observations = views.gather(observed).to(self.device)
+        expectations = self._on_device(prepared)[1].part(torch.tensor([track[0].row for track in tracks]))
+        return _Fitted(tracks, views, observations, expectations, self._fit(observations, expectations))
 
     def _motions_of(self, fitted: "_Fitted", known: "_Known") -> Motions:
         return fit_motions(
@@ -148,26 +198,6 @@ class VSRDLabeler:
             settings=self.config.motion,
             softness=self.config.masks.softness,
         )
-
-    def _joined(
-        self, evidence: "_Evidence", prepared: PreparedGroup, own: "_Fitted", motions: Motions, known: "_Known"
-    ) -> "_Fitted | None":
-        """The same with those tracks that bodies confirm in place of their parts; None where there are none."""
-        found, count = evidence.suggestions, self.config.grouping.num_views
-        tracks = [track for suggestion in found for track in suggestion.tracks]
-        views = TrackViews.of(prepared, tracks, evidence.observations.seen.cpu().numpy(), count=count)
-        observations = views.gather(evidence.observations).to(self.device)
-        expectations = own.expectations.part(torch.tensor([track[0].row for track in tracks]))
-        new = _Fitted(tracks, views, observations, expectations, self._fit(observations, expectations))
-        ends = np.cumsum([len(suggestion.tracks) for suggestion in found])
-        misfits = np.split(self._motions_of(new, known).misfits(new.standing), ends[:-1])
-        limit = self.config.labels.moving_misfit * motions.roughness
-        kept = believed(found, misfits, motions.misfits(own.standing), limit=limit)
-        if not kept:
-            return None
-        replaced = {row for suggestion in kept for row in suggestion.rows}
-        places = [len(own.tracks) + tracks.index(track) for suggestion in kept for track in suggestion.tracks]
-        return own.with_others(new).part([*(n for n in range(len(own.tracks)) if n not in replaced), *places])
 
     def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
         """What the group's instances look like, and what is known of their classes."""
@@ -395,6 +425,22 @@ class _Fitted:
             TrackViews([self.views.frames[n] for n in places], [self.views.places[n] for n in places]),
             *(values.part(index) for values in (self.observations, self.expectations, self.standing)),
         )
+
+
+def _rows_of(suggestions: Sequence[Suggestion]) -> set[int]:
+    return {row for suggestion in suggestions for row in suggestion.rows}
+
+
+def _by_suggestion(found: Sequence[Suggestion], values: list[T]) -> list[list[T]]:
+    """Values of all tracks of suggestions, suggestion by suggestion."""
+    ends = np.cumsum([len(suggestion.tracks) for suggestion in found]).tolist()
+    return [values[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _places_of(kept: Sequence[Suggestion], found: Sequence[Suggestion]) -> list[int]:
+    """Where the tracks of some suggestions are among those of all."""
+    places = _by_suggestion(found, list(range(sum(len(suggestion.tracks) for suggestion in found))))
+    return [place for suggestion in kept for place in places[found.index(suggestion)]]
 
 
 _STATES = [field.name for field in fields(BodyFit) if field.name != "motion"]

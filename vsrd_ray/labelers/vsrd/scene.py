@@ -6,6 +6,7 @@ the frames that show it in which its mask is of use; the best of them gives it i
 Shapes: R index rows, N instances of a stretch, F frames that show an instance, V views of it, V <= F.
 """
 
+import itertools
 import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from vsrd_ray.labelers.vsrd.links import BoxTrack, exchanges, links
 
 # Frames in a row in which the mask of an instance may be missing, at most. Beyond the ends of its track as many as are
 # missing in a row with more than this probability.
-_LONGEST_GAP, _LEAST_CHANCE = 10, 0.01
+_LONGEST_GAP, _LEAST_CHANCE = 10, 0.05
 # Of an instance with no more masks than this, so many frames on either side are watched.
 _FEW_MASKS, _WATCHED = 8, 8
 # Masks whose boxes are this near in the image are beside each other, px.
@@ -126,7 +127,7 @@ class _Gaps:
         first, last = int(places[0]), int(places[-1])
         missing = [
             np.arange(low + 1, high)
-            for low, high in zip(places[:-1], places[1:], strict=True)
+            for low, high in itertools.pairwise(places.tolist())
             if high - low - 1 <= _LONGEST_GAP
         ]
 
@@ -176,9 +177,7 @@ def _tracks(rows: pa.Table) -> dict[int, BoxTrack]:
     }
 
 
-def _instances(
-    rows: pa.Table, settings: GroupingSettings, doubtful: Container[tuple[int, int]]
-) -> list[_Sighted]:
+def _instances(rows: pa.Table, settings: GroupingSettings, doubtful: Container[tuple[int, int]]) -> list[_Sighted]:
     """The instances that count in at least one of the index rows, ids ascending."""
     if not rows.num_rows:
         return []
