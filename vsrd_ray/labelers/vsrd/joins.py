@@ -54,8 +54,13 @@ class Suggestion:
 
 def whole(group: GroupFrames) -> list[Track]:
     """The tracks of a group as its ids have them."""
-    first, last = group.plan.label_frames[0], group.plan.label_frames[-1]
-    return [(Piece(row, first, last),) for row in range(len(group.plan.instance_ids))]
+    return [(Piece(row, *_ends(group)),) for row in range(len(group.plan.instance_ids))]
+
+
+def _ends(group: GroupFrames) -> tuple[int, int]:
+    """The first and the last of a group's frames."""
+    frames = (*group.plan.view_frames, *group.plan.label_frames)
+    return min(frames), max(frames)
 
 
 def suggestions(group: GroupFrames) -> list[Suggestion]:
@@ -66,8 +71,8 @@ def suggestions(group: GroupFrames) -> list[Suggestion]:
     rows = np.flatnonzero((areas > 0).any(axis=0)).tolist()
     tracks = [BoxTrack(row, frames[areas[:, row] > 0], boxes[areas[:, row] > 0, row]) for row in rows]
     found: list[Suggestion] = []
+    first, last = _ends(group)
     for a, b, frame in exchanges(tracks):
-        first, last = int(frames[0]), int(frames[-1])
         (a_before, a_after), (b_before, b_after) = (
             (Piece(rows[n], first, frame - 1), Piece(rows[n], frame, last)) for n in (a, b)
         )
@@ -77,7 +82,7 @@ def suggestions(group: GroupFrames) -> list[Suggestion]:
         chain = [start]
         while chain[-1] in follower:
             chain.append(follower[chain[-1]])
-        starts = [int(frames[0]), *(int(tracks[n].frames[0]) for n in chain[1:]), int(frames[-1]) + 1]
+        starts = [first, *(int(tracks[n].frames[0]) for n in chain[1:]), last + 1]
         pieces = tuple(Piece(rows[n], starts[k], starts[k + 1] - 1) for k, n in enumerate(chain))
         parts = [pieces] + [pieces[k : k + 2] for k in range(len(pieces) - 1) if len(pieces) > 2]
         found += [Suggestion((part,), tuple(piece.row for piece in part)) for part in parts]

@@ -419,7 +419,7 @@ class _Fitted:
 
     def part(self, places: list[int]) -> "_Fitted":
         """Some of them."""
-        index = torch.tensor(places)
+        index = torch.tensor(places, dtype=torch.int64)
         return _Fitted(
             [self.tracks[n] for n in places],
             TrackViews([self.views.frames[n] for n in places], [self.views.places[n] for n in places]),

@@ -74,14 +74,16 @@ def plan_scene(
 def _together(in_order: Sequence[_Sighted], stretches: Sequence[np.ndarray]) -> list[list[int]]:
     """The stretches, but that ids which may be of one object are in the stretch of the first of them."""
     tracks = [instance.boxes for instance in in_order]
-    stretch_of = {n: number for number, members in enumerate(stretches) for n in members.tolist()}
-    leader = list(range(len(tracks)))  # of those that are together; no more than a stretch holds
-    most = max(len(members) for members in stretches)
-    for a, b in [*links(tracks), *((a, b) for a, b, _ in exchanges(tracks))]:
-        low, high = sorted((leader[a], leader[b]))
-        if leader.count(low) + leader.count(high) <= most:
-            leader = [low if one == high else one for one in leader]
-    found = [[n for n in stretch_of if stretch_of[leader[n]] == number] for number in range(len(stretches))]
+    places = [number for number, members in enumerate(stretches) for _ in members]
+    with_it = [{n} for n in range(len(tracks))]  # ids that may be of one object
+    most = 2 * max(len(members) for members in stretches)
+    for a, b, *_ in [*links(tracks), *exchanges(tracks)]:
+        first, second = sorted((a, b), key=lambda n: (places[n], n))
+        joined = with_it[first] | with_it[second]
+        if places.count(places[first]) + len(with_it[second]) <= most:
+            for n in joined:
+                places[n], with_it[n] = places[first], joined
+    found = [[n for n, place in enumerate(places) if place == number] for number in range(len(stretches))]
     return [members for members in found if members]
 
 

@@ -30,6 +30,9 @@ _OPEN, _TAKEN = -1, np.iinfo(np.int16).max
 _FOOT_PX, _FOOT_SHARE = 4.0, 0.1
 # The least share of a box in the image that has to be open.
 _LEAST_OPEN = 0.25
+# What is seen in a few frames is doubted where it has no mask in so many of all frames that should show it, most of it
+# open: no detector misses an object so often. Its confidence is no more than this.
+_CLEARLY_OPEN, _MOST_MISSING, _DOUBTFUL = 0.5, 0.7, 0.15
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def ought_to_show(
         min_area: px of a mask that counts.
     """
     plan = of_instances(group.plan)
-    frames = {one.view.frame: one for one in group.label_frames}
+    scene = _Scene(sights, {one.view.frame: one.view for one in group.label_frames}, min_area)
     tracks: dict[int | None, list[BoxFit]] = {}
     for fit in fits:
         tracks.setdefault(fit.track_id, []).append(fit)
@@ -111,28 +114,49 @@ def ought_to_show(
     found = []
     for fit in fits:
         row, shares = plan.instance_ids.index(fit.instance_id), shown[fit.track_id]
-        may_be = [
-            frame
-            for frame in (plan.gap_frames[row] if plan.gap_frames else ())
-            if fit.covers(frame) and frame not in shares
-        ]
-        if not may_be or not shares or (fit.is_moving and fit.motion is None):
+        gaps, watched = (
+            [frame for frame in some[row] if fit.covers(frame) and frame not in shares]
+            for some in (plan.gap_frames, plan.watched_frames)
+        )
+        if not shares or (fit.is_moving and fit.motion is None):
             found.append(fit)
-            continue
-        seen = np.array(sorted(shares))
-        unseen = []
-        for frame in may_be:
-            inside = seen[0] < frame < seen[-1]
-            if fit.motion is not None and not inside:
-                continue
-            place = int(np.searchsorted(seen, frame))
-            near = seen[max(place - 1, 0) : place + 1].tolist()
-            share = min(1.0, float(np.mean([shares[one] for one in near])))
-            whole, open_ = sights[frame].areas(fit.at(frame)[0], frames[frame].view)
-            if open_ >= _LEAST_OPEN * whole and min(open_, share * whole) >= min_area:
-                unseen.append(frame)
-        found.append(replace(fit, unseen_frames=tuple(unseen)))
+        elif watched and not fit.is_moving and scene.is_doubtful(fit, {*gaps, *watched}, num_masks=len(shares)):
+            found.append(replace(fit, confidence=min(fit.confidence, _DOUBTFUL)))
+        else:
+            unseen = tuple(frame for frame in gaps if scene.shows(fit, frame, shares))
+            found.append(replace(fit, unseen_frames=unseen))
     return found
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Frames that are asked about."""
+
+    sights: Mapping[int, Sight]
+    views: Mapping[int, View]
+    min_area: float  # px of a mask that counts
+
+    def is_doubtful(self, fit: BoxFit, frames: Collection[int], *, num_masks: int) -> bool:
+        """Whether what stands there has no mask in most frames that should show it: then there is nothing."""
+        areas = [self.sights[frame].areas(fit.box, self.views[frame]) for frame in frames]
+        missing = sum(open_ >= max(self.min_area, _CLEARLY_OPEN * whole) for whole, open_ in areas)
+        return missing >= _MOST_MISSING * (num_masks + missing)
+
+    def shows(self, fit: BoxFit, frame: int, shares: Mapping[int, float]) -> bool:
+        """Whether an object ought to be visible in a frame without a mask of it.
+
+        Args:
+            fit: its box.
+            frame: the frame.
+            shares: of the box's outline that masks cover, by the frames that have one.
+        """
+        seen = np.array(sorted(shares))
+        if fit.motion is not None and not seen[0] < frame < seen[-1]:
+            return False  # where it was before and after is not known
+        place = int(np.searchsorted(seen, frame))
+        share = float(np.mean([shares[one] for one in seen[max(place - 1, 0) : place + 1].tolist()]))
+        whole, open_ = self.sights[frame].areas(fit.at(frame)[0], self.views[frame])
+        return open_ >= max(self.min_area, _LEAST_OPEN * whole) and share * whole >= self.min_area
 
 
 def _seen_shares(pieces: Sequence[BoxFit], group: GroupFrames) -> dict[int, float]:
