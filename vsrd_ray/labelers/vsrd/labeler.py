@@ -129,8 +129,9 @@ class VSRDLabeler:
         rows = [row for row in range(len(prepared.plan.instance_ids)) if row not in _rows_of(sure)]
         fitted = suggested.part(_places_of(sure, found))
         if rows:
-            observations, expectations = (one.part(torch.tensor(rows)) for one in self._on_device(prepared))
-            standing = self._fit(observations, expectations, trace)
+            observations, expectations = self._on_device(prepared)
+            others = torch.tensor(rows)
+            standing = self._fit(observations.part(others), expectations.part(others), trace)
             fitted = self._whole(prepared, standing, rows=rows).with_others(fitted)
         unsure = [suggestion for suggestion in found if _rows_of(sure).isdisjoint(suggestion.rows)]
         return self._with_motions(prepared, fitted, suggested.part(_places_of(unsure, found)), unsure)
@@ -174,7 +175,8 @@ class VSRDLabeler:
         observations, expectations = self._on_device(prepared)
         tracks, seen = whole(prepared), _evidence(prepared).observations.seen.numpy()
         if rows is not None:
-            observations, expectations = (one.part(torch.tensor(rows)) for one in (observations, expectations))
+            chosen = torch.tensor(rows)
+            observations, expectations = observations.part(chosen), expectations.part(chosen)
             tracks = [tracks[row] for row in rows]
         views = TrackViews.of(prepared, tracks, seen, count=seen.shape[1])
         return _Fitted(tracks, views, observations, expectations, standing)
@@ -423,7 +425,9 @@ class _Fitted:
         return _Fitted(
             [self.tracks[n] for n in places],
             TrackViews([self.views.frames[n] for n in places], [self.views.places[n] for n in places]),
-            *(values.part(index) for values in (self.observations, self.expectations, self.standing)),
+            self.observations.part(index),
+            self.expectations.part(index),
+            self.standing.part(index),
         )
 
 

@@ -40,7 +40,8 @@ def boxes_of(table: pa.Table) -> UprightBoxes:
 
 def track_ids(table: pa.Table) -> np.ndarray:
     """The track [N] of each label row: that of its mask's id in rows of earlier versions, which have none."""
-    return pc.coalesce(table["track_id"], table["instance_id"]).to_numpy()
+    tracks = table["track_id"]
+    return np.where(tracks.is_null().to_numpy(), table["instance_id"].to_numpy(), tracks.fill_null(0).to_numpy())
 
 
 def has_velocity(table: pa.Table) -> np.ndarray:
