@@ -64,7 +64,7 @@ class Sight:
         for instance_id in np.unique(sampled[is_instance & np.isin(of_class, list(alike - numbers))]).tolist():
             rows = np.flatnonzero((instance_map == instance_id).any(axis=1))
             values[sampled == instance_id] = rows[-1]
-        return Sight(zlib.compress(values.tobytes(), level=1), (len(values), values.shape[1]))
+        return Sight(zlib.compress(values.tobytes(), level=1), (len(sampled), len(sampled[0])))
 
     def areas(self, box: UprightBoxes, view: View) -> tuple[float, float]:
         """Px of the outline of a box, without batch axes, in the view, and of what may show it there."""
