@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.geometry.boxes import UprightBoxes
-from vsrd_ray.labels.boxes.columns import boxes_of, has_velocity
+from vsrd_ray.labels.boxes.columns import boxes_of, has_velocity, track_ids
 from vsrd_ray.labels.boxes.evaluation.assignment import PlacedBoxes, pair_ious, touching_pairs
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU
 
@@ -113,7 +113,7 @@ def rows_by_id(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, An
     A track is of the object that most of its masks show, and of several tracks of one object the longest counts.
     """
     frames, ids = (labels[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id"))
-    tracks = labels["track_id"].to_numpy().astype(np.int64)
+    tracks = track_ids(labels).astype(np.int64)
     by_mask: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for span in spans:
         by_mask[span["id"]].append(span)
@@ -128,13 +128,7 @@ def rows_by_id(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, An
         if true_id not in track_of and track not in track_of.values():
             track_of[true_id] = track
     wanted = np.array([track_of.get(true_id, -1) for true_id in truths.instance_ids.tolist()], dtype=np.int64)
-    keys = instance_keys(tracks, frames)
-    order = np.argsort(keys, kind="stable")
-    found = np.searchsorted(keys[order], instance_keys(np.maximum(wanted, 0), truths.frames))
-    rows = order[np.minimum(found, max(len(keys) - 1, 0))] if len(keys) else np.full(len(wanted), -1)
-    matches = (wanted >= 0) & (rows >= 0)
-    matches[matches] = keys[rows[matches]] == instance_keys(wanted, truths.frames)[matches]
-    return np.where(matches, rows, -1)
+    return positions(instance_keys(tracks, frames), instance_keys(wanted, truths.frames))
 
 
 def mask_ids(truths: Truths, spans: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -17,6 +17,8 @@ MAX_GAP = 10
 _LEAST_IOU, _BETTER = 0.3, 0.1
 # Boxes go on as over this many frames.
 _FRAMES_TO_TELL = 3
+# Boxes grow and shrink by so much at most, as a logarithm.
+_MOST_GROWTH = 0.7
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class BoxTrack:
             state = states[0] + slope * (frame - self.frames[end])
         else:
             state = states[0]
-        half = np.exp(np.clip(state[2:], 0, 10)) / 2
+        half = np.exp(np.clip(state[2:], states[0, 2:] - _MOST_GROWTH, states[0, 2:] + _MOST_GROWTH)) / 2
         return np.concatenate([state[:2] - half, state[:2] + half])
 
 
