@@ -4,7 +4,7 @@ Shapes: T true boxes, each in one frame; R label rows.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.geometry.boxes import UprightBoxes
-from vsrd_ray.labels.boxes.columns import boxes_of, has_velocity
+from vsrd_ray.labels.boxes.columns import boxes_of, has_velocity, track_ids
 from vsrd_ray.labels.boxes.evaluation.assignment import PlacedBoxes, pair_ious, touching_pairs
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU
 
@@ -36,7 +36,7 @@ class Scores:
     """What the labels of truths are worth. Without one, overlaps are 0, the confidence is NaN, and all else False."""
 
     is_moving: np.ndarray  # [T] bool, the truth
-    by_id: np.ndarray  # [T] IoU3D of the label with the truth's own id
+    by_id: np.ndarray  # [T] IoU3D of the label in the truth's own track
     by_place: np.ndarray  # [T] of the best label
     by_mask: np.ndarray  # [T] of the label of the object's mask: its box, and what follows
     confidences: np.ndarray  # [T]
@@ -89,10 +89,8 @@ def score(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, Any]] =
     frames, ids = (labels[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id"))
     boxes, keys, count = boxes_of(labels), instance_keys(ids, frames), len(truths.frames)
     confidences, moves = labels["confidence"].to_numpy(), labels["is_moving"].to_numpy()
-    own, of_mask = (
-        positions(keys, instance_keys(wanted, truths.frames))
-        for wanted in (truths.instance_ids, mask_ids(truths, spans))
-    )
+    of_mask = positions(keys, instance_keys(mask_ids(truths, spans), truths.frames))
+    own = rows_by_id(truths, labels, spans)
     hits = np.flatnonzero(of_mask >= 0)
     rows = of_mask[hits]
     turns = boxes.yaws[rows] - truths.boxes.yaws[hits]
@@ -107,6 +105,30 @@ def score(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, Any]] =
         is_across=scatter(np.abs(np.cos(turns)) < np.sqrt(0.5), hits, count, missing=False),
         false_confidences=confidences[np.isin(ids, [span["id"] for span in spans if span["true_id"] is None])],
     )
+
+
+def rows_by_id(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Rows [T] of labels in the track of each truth's object, -1 where it has none in the frame.
+
+    A track is of the object that most of its masks show, and of several tracks of one object the longest counts.
+    """
+    frames, ids = (labels[name].to_numpy().astype(np.int64) for name in ("frame", "instance_id"))
+    tracks = track_ids(labels).astype(np.int64)
+    by_mask: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for span in spans:
+        by_mask[span["id"]].append(span)
+    votes: Counter[tuple[int, int]] = Counter()  # of tracks and objects
+    for track, mask, frame in zip(tracks.tolist(), ids.tolist(), frames.tolist(), strict=True):
+        own = [{"true_id": mask, "first": frame, "last": frame}]
+        for span in by_mask.get(mask, own if not spans else ()):
+            if span["true_id"] is not None and span["first"] <= frame <= span["last"]:
+                votes[track, span["true_id"]] += 1
+    track_of: dict[int, int] = {}
+    for (track, true_id), _ in sorted(votes.items(), key=lambda vote: (-vote[1], vote[0])):
+        if true_id not in track_of and track not in track_of.values():
+            track_of[true_id] = track
+    wanted = np.array([track_of.get(true_id, -1) for true_id in truths.instance_ids.tolist()], dtype=np.int64)
+    return positions(instance_keys(tracks, frames), instance_keys(wanted, truths.frames))
 
 
 def mask_ids(truths: Truths, spans: Sequence[Mapping[str, Any]]) -> np.ndarray:

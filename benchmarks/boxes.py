@@ -4,8 +4,9 @@
     python -m benchmarks.boxes --part drives --data DIR     whole drives of all dataset roots in DIR
 
 Every true car counts in each frame in which its mask has 128 px or more, within 40 m; a missing label counts 0. Of bad
-masks too all those count that the masks as drawn show. `by id` is the label that carries the truth's own id, `by place`
-the best label of the frame, whatever its id. All else is said of the label of the object's mask, whatever id that has.
+masks too all those count that the masks as drawn show. `by id` is the label in the object's track (the longest of those
+whose masks are mostly its own), `by place` the best label of the frame, whatever its id. All else is said of the label
+of the object's mask, whatever id that has.
 Seconds are those of the CPU, from the index to the last label row; starting Python is not in them.
 """
 

@@ -96,6 +96,8 @@ def make_plan(
     label_frames: Iterable[int] | None = None,
     instance_views: Iterable[tuple[int, ...]] | None = None,
     best_frames: Iterable[int] | None = None,
+    gap_frames: Iterable[tuple[int, ...]] = (),
+    watched_frames: Iterable[tuple[int, ...]] = (),
 ) -> GroupPlan:
     """A group of some frames: the first is its target, the others its sources, and all of them are labelled.
 
@@ -114,6 +116,8 @@ def make_plan(
         instance_ids=instance_ids,
         instance_views=(frames,) * count if instance_views is None else tuple(instance_views),
         best_frames=(target_frame,) * count if best_frames is None else tuple(best_frames),
+        gap_frames=tuple(gap_frames),
+        watched_frames=tuple(watched_frames),
     )
 
 

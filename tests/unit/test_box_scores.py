@@ -26,10 +26,13 @@ def truths(*, is_moving: bool = False) -> Truths:
     return Truths(np.array([0, 0, 1, 1]), ids, np.full(4, is_moving), cars(ids.tolist()))
 
 
-def labels(*rows: tuple[int, int, int], confidence: float = 0.9, moves: bool = False) -> pa.Table:
-    """Label rows: each a frame, an id, and the object in the place of which its box is."""
+def labels(
+    *rows: tuple[int, int, int], confidence: float = 0.9, moves: bool = False, tracks: tuple[int, ...] | None = None
+) -> pa.Table:
+    """Label rows: each a frame, an id, and the object in the place of which its box is; and their tracks."""
     frames, ids, objects = zip(*rows, strict=True) if rows else ((), (), ())
     columns = {"frame": pa.array(frames, pa.int32()), "instance_id": pa.array(ids, pa.int32())}
+    columns |= {"track_id": pa.array(ids if tracks is None else tracks, pa.int32())}
     columns |= {"confidence": pa.array([confidence] * len(rows), pa.float64())}
     columns |= {"is_moving": pa.array([moves] * len(rows), pa.bool_())}
     columns |= {name: pa.array([1.0 if moves else 0.0] * len(rows), pa.float64()) for name in VELOCITY_WORLD}
@@ -69,6 +72,16 @@ def test_the_second_part_of_a_cut_track_has_no_truth_by_id() -> None:
     scores = score(truths(), labels((0, A, A), (0, B, B), (1, NEW, A), (1, B, B)), spans)
     np.testing.assert_allclose(scores.by_id, [1, 1, 0, 1])
     np.testing.assert_allclose(scores.by_place, 1)
+
+
+def test_by_id_goes_by_tracks() -> None:
+    """Parts that are joined count as one, and of swapped ids that are told apart each is right."""
+    spans = [span(A, A, 0, 0), span(NEW, A, 1, 1), span(B, B, 0, 1)]
+    rows = labels((0, A, A), (0, B, B), (1, NEW, A), (1, B, B), tracks=(A, B, A, B))
+    np.testing.assert_allclose(score(truths(), rows, spans).by_id, 1)
+    spans = [span(A, A, 0, 0), span(B, B, 0, 0), span(A, B, 1, 1), span(B, A, 1, 1)]
+    rows = labels((0, A, A), (0, B, B), (1, A, B), (1, B, A), tracks=(A, B, B, A))
+    np.testing.assert_allclose(score(truths(), rows, spans).by_id, 1)
 
 
 def test_wrong_labels_count_if_they_are_confident() -> None:

@@ -48,6 +48,10 @@ class InstanceGroupPlan(GroupPlan):
 
     instance_views: tuple[tuple[int, ...], ...]  # [N] the frames, ascending, in which each instance is fitted
     best_frames: tuple[int, ...]  # [N] the frame with the best view of each instance
+    # [N] frames, ascending, without a mask of each instance: in which it may be visible all the same, and others around
+    # its own, in which it ought to be if it exists. Empty where nobody asks; all of them are label frames.
+    gap_frames: tuple[tuple[int, ...], ...] = ()
+    watched_frames: tuple[tuple[int, ...], ...] = ()
 
 
 def of_instances(plan: GroupPlan) -> InstanceGroupPlan:

@@ -18,6 +18,8 @@ from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
+from vsrd_ray.labelers.vsrd.ground import Ground
+from vsrd_ray.labelers.vsrd.joins import Piece, Suggestion, Track, TrackViews, believed, suggestions, whole
 from vsrd_ray.labelers.vsrd.movers import Motions, common_inset, find_road, fit_motions
 from vsrd_ray.labelers.vsrd.observations import (
     SECONDS_A_FRAME,
@@ -33,6 +35,7 @@ from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
+from vsrd_ray.labelers.vsrd.unseen import Sight, look, ought_to_show
 from vsrd_ray.labels.boxes.fits import BoxFit, Motion
 from vsrd_ray.labels.boxes.rows import label_rows
 
@@ -71,7 +74,8 @@ class VSRDLabeler:
         targets = build_targets(group, self.config.masks, dtype=torch.float32) if self.config.schedule.steps else None
         may_move = self.config.motion.fit and not self.config.schedule.steps
         way = _Way.of(group, T_world_ref) if may_move else None
-        return PreparedGroup.of(group, _Evidence(observations, targets, way))
+        suggested = suggestions(group) if way is not None and self.config.grouping.kind == "scene" else []
+        return PreparedGroup.of(group, _Evidence(observations, targets, way, suggested, look(group)))
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         """Fit the group's instances; those that no view shows well enough get no box.
@@ -111,32 +115,91 @@ class VSRDLabeler:
         return [_outcome(self._label, group, fit, seed=seed) for group, fit in zip(prepared, fits, strict=True)]
 
     def _label(self, prepared: PreparedGroup, fit: BodyFit, *, seed: int) -> list[BoxFit]:
-        return self.label_bodies(prepared, self._with_motions(prepared, fit), seed=seed)
+        own, found = self._whole(prepared, fit), _evidence(prepared).suggestions
+        bodies = self._with_motions(prepared, own, self._suggested(prepared, found) if found else None, found)
+        return self.label_bodies(prepared, bodies, seed=seed)
 
     def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> "GroupBodies":
-        """The bodies of a group's instances, in the order of its plan; the first step of `label`."""
-        return self._with_motions(prepared, self._fit(*self._on_device(prepared), trace=trace))
+        """The bodies of a group's tracks; the first step of `label`."""
+        found = _evidence(prepared).suggestions
+        if not found:
+            return self._with_motions(prepared, self._whole(prepared, self._fit(*self._on_device(prepared), trace)))
+        suggested = self._suggested(prepared, found)
+        sure = believed(found, _by_suggestion(found, suggested.standing.misfits.tolist()))
+        rows = [row for row in range(len(prepared.plan.instance_ids)) if row not in _rows_of(sure)]
+        fitted = suggested.part(_places_of(sure, found))
+        if rows:
+            observations, expectations = self._on_device(prepared)
+            others = torch.tensor(rows)
+            standing = self._fit(observations.part(others), expectations.part(others), trace)
+            fitted = self._whole(prepared, standing, rows=rows).with_others(fitted)
+        unsure = [suggestion for suggestion in found if _rows_of(sure).isdisjoint(suggestion.rows)]
+        return self._with_motions(prepared, fitted, suggested.part(_places_of(unsure, found)), unsure)
 
-    def _with_motions(self, prepared: PreparedGroup, standing: BodyFit) -> "GroupBodies":
-        """Bodies that stand, and the motions of those that do not."""
-        evidence = _evidence(prepared)
-        if evidence.way is None:
-            return GroupBodies.of(standing, evidence.observations)
+    def _with_motions(
+        self,
+        prepared: PreparedGroup,
+        fitted: "_Fitted",
+        suggested: "_Fitted | None" = None,
+        found: Sequence[Suggestion] = (),
+    ) -> "GroupBodies":
+        """Bodies that stand, and the motions of those that do not; and of ids that are one object, one body.
+
+        Args:
+            prepared: the group.
+            fitted: its tracks.
+            suggested: those of suggestions.
+            found: the suggestions.
+        """
+        way, standing = _evidence(prepared).way, fitted.standing
+        if way is None:
+            return GroupBodies.of(standing, fitted.tracks, fitted.views)
         stands = (body_confidences(standing) > _TRUSTED) & (standing.misfits < self.config.motion.min_misfit)
-        way = torch.as_tensor(evidence.way.positions_ref).to(standing.locations)
-        road = find_road(standing, trusted=stands, way=way)
-        start, softness = self.config.start, self.config.masks.softness
-        observed = self._on_device(prepared)
-        motions = fit_motions(
-            *observed,
-            standing,
-            ground=road,
-            inset=common_inset(standing, trusted=stands),
-            start=start,
+        positions = torch.as_tensor(way.positions_ref).to(standing.locations)
+        known = _Known(find_road(standing, trusted=stands, way=positions), common_inset(standing, trusted=stands))
+        motions = self._motions_of(fitted, known)
+        if found and suggested is not None:
+            misfits = _by_suggestion(found, self._motions_of(suggested, known).misfits(suggested.standing).tolist())
+            own = dict(zip((track[0].row for track in fitted.tracks), motions.misfits(standing).tolist(), strict=True))
+            limit = self.config.labels.moving_misfit * motions.roughness
+            if kept := believed(found, misfits, own, limit=limit):
+                replaced = _rows_of(kept)
+                others = [n for n, track in enumerate(fitted.tracks) if track[0].row not in replaced]
+                places = [len(fitted.tracks) + place for place in _places_of(kept, found)]
+                fitted = fitted.with_others(suggested).part([*others, *places])
+                motions = self._motions_of(fitted, known)
+        return GroupBodies.of(fitted.standing, fitted.tracks, fitted.views, motions)
+
+    def _whole(self, prepared: PreparedGroup, standing: BodyFit, rows: list[int] | None = None) -> "_Fitted":
+        """The tracks of all instances, or of those in some rows, as their ids have them."""
+        observations, expectations = self._on_device(prepared)
+        tracks, seen = whole(prepared), _evidence(prepared).observations.seen.numpy()
+        if rows is not None:
+            chosen = torch.tensor(rows)
+            observations, expectations = observations.part(chosen), expectations.part(chosen)
+            tracks = [tracks[row] for row in rows]
+        views = TrackViews.of(prepared, tracks, seen, count=seen.shape[1])
+        return _Fitted(tracks, views, observations, expectations, standing)
+
+    def _suggested(self, prepared: PreparedGroup, found: Sequence[Suggestion]) -> "_Fitted":
+        """The tracks of suggestions, one after the other."""
+        tracks, observed = [track for one in found for track in one.tracks], _evidence(prepared).observations
+        views = TrackViews.of(prepared, tracks, observed.seen.numpy(), count=self.config.grouping.num_views)
+        observations = views.gather(observed).to(self.device)
+        expectations = self._on_device(prepared)[1].part(torch.tensor([track[0].row for track in tracks]))
+        return _Fitted(tracks, views, observations, expectations, self._fit(observations, expectations))
+
+    def _motions_of(self, fitted: "_Fitted", known: "_Known") -> Motions:
+        return fit_motions(
+            fitted.observations,
+            fitted.expectations,
+            fitted.standing,
+            ground=known.road,
+            inset=known.inset,
+            start=self.config.start,
             settings=self.config.motion,
-            softness=softness,
+            softness=self.config.masks.softness,
         )
-        return GroupBodies.of(standing, evidence.observations, motions)
 
     def _on_device(self, prepared: PreparedGroup) -> tuple[Observations, Expectations]:
         """What the group's instances look like, and what is known of their classes."""
@@ -217,38 +280,50 @@ class VSRDLabeler:
         if not all(np.isfinite(values).all() for values in found.arrays()):
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
-        boxes = found.in_world(T_world_ref)
         motions = self._motions(group, bodies, T_world_ref)
+        pieces = [(place, piece) for place, row in enumerate(found.rows) for piece in bodies.tracks[row]]
+        boxes = found.in_world(T_world_ref)[[place for place, _ in pieces]]
         corners = np.repeat(boxes.corners()[None], len(group.label_frames), axis=0)  # [F, N, 8, 3]
-        for row, motion in motions.items():
-            corners[:, found.rows.index(row)] = motion.boxes.corners()
-        ious, order = self._match(group, found.rows, corners)
+        for n, (place, _) in enumerate(pieces):
+            if (motion := motions.get(found.rows[place])) is not None:
+                corners[:, n] = motion.boxes.corners()
+        ious, order = self._match(group, [piece for _, piece in pieces], corners)
         standing, moving = (body_confidences(bodies.fit, moves=moves).numpy() for moves in (False, True))
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         plan, fits = of_instances(group.plan), []
         limit = self.config.labels.moving_misfit * (1.0 if bodies.motions is None else bodies.motions.roughness)
-        for row, iou, box in zip(found.rows, ious, order, strict=True):
-            views = np.stack([cameras[frame] for frame in plan.instance_views[row]])
+        for (place, piece), iou, box in zip(pieces, ious, order, strict=True):
+            row, track = found.rows[place], bodies.tracks[found.rows[place]]
+            views = np.stack([cameras[frame] for frame in bodies.views.frames[row]])
             motion = motions.get(row)
             is_unclear = motion is None and bool(bodies.fit.misfits[row] > limit)
             fits.append(
                 BoxFit(
-                    instance_id=group.plan.instance_ids[row],
-                    class_name=group.class_names[row],
-                    box=boxes[box] if motion is None else motion.at(plan.best_frames[row])[0],
+                    instance_id=group.plan.instance_ids[piece.row],
+                    class_name=group.class_names[piece.row],
+                    box=boxes[box] if motion is None else motion.at(plan.best_frames[piece.row])[0],
                     confidence=self._confidence(
                         iou, standing[row] if motion is None else moving[row], is_unclear=is_unclear
                     ),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),
-                    bearing_spread_deg=bearing_spread_deg(boxes.centers[box], views[bodies.seen[row][: len(views)]]),
-                    silhouette_loss=float(found.silhouette_losses[box]),
+                    bearing_spread_deg=bearing_spread_deg(boxes.centers[box], views),
+                    silhouette_loss=float(found.silhouette_losses[pieces[box][0]]),
                     is_moving=is_unclear or motion is not None,
                     shape=self._shape(bodies.fit, row),
                     motion=motion,
+                    track_id=group.plan.instance_ids[track[0].row],
+                    span=None if len(track) == 1 else (piece.first, piece.last),
                 )
             )
-        return fits
+        return self._shown(group, bodies, fits)
+
+    def _shown(self, group: PreparedGroup, bodies: "GroupBodies", fits: list[BoxFit]) -> list[BoxFit]:
+        """The same, with the frames in which they have no mask but ought to be visible."""
+        sights = _evidence(group).sights
+        if not sights:
+            return fits
+        return ought_to_show(fits, group, sights, min_area=self.config.grouping.min_area)
 
     def _motions(self, group: PreparedGroup, bodies: "GroupBodies", T_world_ref: np.ndarray) -> dict[int, Motion]:
         """Motions over all labelled frames of those instances that move, by their rows."""
@@ -271,8 +346,8 @@ class VSRDLabeler:
             return float(iou)
         return float(min(confidence, self.config.labels.moving_confidence) if is_unclear else confidence)
 
-    def _match(self, group: GroupFrames, rows: list[int], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each instance's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.
+    def _match(self, group: GroupFrames, pieces: list[Piece], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each piece's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.
 
         A Hungarian assignment on that mean, unless boxes keep their instances throughout (VSRD, label export).
         """
@@ -280,14 +355,16 @@ class VSRDLabeler:
         corners_cam = rigid.apply(T_cam_world[:, None], corners)  # [F, N, 8, 3]
         K = np.stack([frame.view.K for frame in group.label_frames])
         boxes = clip_boxes(project_boxes(corners_cam, K[:, None]), group.views[0].image_size)
+        rows = [piece.row for piece in pieces]
         mask_boxes = np.stack([frame.mask_boxes_xyxy[rows] for frame in group.label_frames])
+        mask_boxes[[[not piece.has(frame.view.frame) for piece in pieces] for frame in group.label_frames]] = np.nan
         ious = box_iou(boxes[:, None], mask_boxes[:, :, None])  # [F, instances, boxes]
         seen = ~np.isnan(ious)
         mean = np.where(seen, ious, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        order = np.arange(len(rows))
+        order = np.arange(len(pieces))
         if self.config.losses.matching == "hungarian":
             _, order = linear_sum_assignment(mean, maximize=True)
-        return mean[np.arange(len(rows)), order], order
+        return mean[np.arange(len(pieces)), order], order
 
 
 @dataclass(frozen=True)
@@ -297,6 +374,8 @@ class _Evidence:
     observations: Observations  # of all instances of the plan
     targets: Targets | None  # where there are volumetric steps
     way: "_Way | None"  # where bodies may move
+    suggestions: list[Suggestion]  # of tracks that have several ids
+    sights: dict[int, Sight]  # by frame, of those in which an instance may be visible without a mask
 
 
 def _evidence(prepared: PreparedGroup) -> _Evidence:
@@ -309,6 +388,63 @@ def _outcome(function: Callable[..., T], *arguments: Any, **options: Any) -> T |
         return function(*arguments, **options)
     except Exception as error:  # whatever it is, it concerns one group alone
         return error
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What bodies that stand tell those that move."""
+
+    road: Ground
+    inset: float  # px
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Tracks of a group, what they look like, and their bodies as if none moved."""
+
+    tracks: list[Track]
+    views: TrackViews
+    observations: Observations
+    expectations: Expectations
+    standing: BodyFit
+
+    def with_others(self, others: "_Fitted") -> "_Fitted":
+        """These and others after them."""
+        most = max(one.observations.seen.shape[1] for one in (self, others))
+        return _Fitted(
+            self.tracks + others.tracks,
+            TrackViews(self.views.frames + others.views.frames, self.views.places + others.views.places),
+            stacked([one.observations.with_views(most) for one in (self, others)]),
+            stacked([self.expectations, others.expectations]),
+            stacked([self.standing, others.standing]),
+        )
+
+    def part(self, places: list[int]) -> "_Fitted":
+        """Some of them."""
+        index = torch.tensor(places, dtype=torch.int64)
+        return _Fitted(
+            [self.tracks[n] for n in places],
+            TrackViews([self.views.frames[n] for n in places], [self.views.places[n] for n in places]),
+            self.observations.part(index),
+            self.expectations.part(index),
+            self.standing.part(index),
+        )
+
+
+def _rows_of(suggestions: Sequence[Suggestion]) -> set[int]:
+    return {row for suggestion in suggestions for row in suggestion.rows}
+
+
+def _by_suggestion(found: Sequence[Suggestion], values: list[T]) -> list[list[T]]:
+    """Values of all tracks of suggestions, suggestion by suggestion."""
+    ends = np.cumsum([len(suggestion.tracks) for suggestion in found]).tolist()
+    return [values[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _places_of(kept: Sequence[Suggestion], found: Sequence[Suggestion]) -> list[int]:
+    """Where the tracks of some suggestions are among those of all."""
+    places = _by_suggestion(found, list(range(sum(len(suggestion.tracks) for suggestion in found))))
+    return [place for suggestion in kept for place in places[found.index(suggestion)]]
 
 
 _STATES = [field.name for field in fields(BodyFit) if field.name != "motion"]
@@ -327,8 +463,9 @@ class _Way:
     def of(group: FrameGroup, T_world_ref: np.ndarray) -> "_Way":
         """The way of a group's camera."""
         poses, seconds = group.drive.cameras[group.plan.camera].T_world_cam, seconds_of(group)
-        positions = np.stack([poses[frame][:3, 3] for frame in sorted(poses)])
         frames = [frame.view.frame for frame in group.label_frames]
+        shown = {frame.view.frame for frame in group.label_frames if frame.mask_areas.any()}
+        positions = np.stack([poses[frame][:3, 3] for frame in sorted(shown.union(group.plan.view_frames))])
         return _Way(
             positions_ref=rigid.apply(rigid.inverse(T_world_ref), positions),
             frames=np.array(frames),
@@ -362,15 +499,16 @@ def _in_world(
 
 @dataclass(frozen=True)
 class GroupBodies:
-    """The bodies of all instances of a group's plan."""
+    """The bodies of all tracks of a group."""
 
-    fit: BodyFit  # [N]; of those that move at the middle of their time
-    seen: np.ndarray  # [N, V] bool, of each instance's views those that show it
+    fit: BodyFit  # [T]; of those that move at the middle of their time
+    tracks: list[Track]
+    views: TrackViews  # those that show the tracks
     motions: Motions | None  # of those that move
 
     @staticmethod
-    def of(fit: BodyFit, observations: Observations, motions: Motions | None = None) -> "GroupBodies":
-        """The fit of a group's observations, on the CPU; bodies that move take the places of those that stand."""
+    def of(fit: BodyFit, tracks: list[Track], views: TrackViews, motions: Motions | None = None) -> "GroupBodies":
+        """The fits of tracks, on the CPU; bodies that move take the places of those that stand."""
         fit = fit.to("cpu")
         if motions is not None:
             motions = motions.to("cpu")
@@ -378,11 +516,11 @@ class GroupBodies:
                 name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
             }
             fit = replace(fit, **moved)
-        return GroupBodies(fit, observations.seen.cpu().numpy(), motions)
+        return GroupBodies(fit, tracks, views, motions)
 
     def found(self) -> "_Found":
         """The boxes of those that any view shows."""
-        rows = np.flatnonzero(self.seen.any(axis=1)).tolist()
+        rows = [n for n, frames in enumerate(self.views.frames) if frames]
         boxes = self.fit.boxes
         chosen = Boxes(boxes.locations[rows], boxes.half_extents[rows], boxes.R_ref_obj[rows])
         return _Found.of(rows, chosen, self.fit.silhouette_losses[rows])
@@ -392,7 +530,7 @@ class GroupBodies:
 class _Found:
     """Boxes in the reference frame, float64."""
 
-    rows: list[int]  # [N] their instances' places in the plan
+    rows: list[int]  # [N] their tracks' places in the group
     locations: np.ndarray  # [N, 3] metres
     half_extents: np.ndarray  # [N, 3] metres
     R_ref_obj: np.ndarray  # [N, 3, 3]

@@ -64,6 +64,10 @@ class Motions:
         """The same on a device."""
         return Motions(self.roughness, self.places.to(device), self.fit.to(device), self.timeline.to(device))
 
+    def misfits(self, standing: BodyFit) -> np.ndarray:
+        """Misfits [N] of the bodies of the group, of those that move as they do."""
+        return standing.misfits.index_copy(0, self.places, self.fit.misfits).cpu().numpy()
+
     def at(self, row: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centres [T, 3] metres, headings [T] radians and velocities [T, 3] m/s of one of them at times [T] s."""
         one = self.part(slice(row, row + 1))

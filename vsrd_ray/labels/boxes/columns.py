@@ -38,6 +38,12 @@ def boxes_of(table: pa.Table) -> UprightBoxes:
     return UprightBoxes(numbers(table, CENTER_WORLD), numbers(table, SIZE_LWH), numbers(table, (YAW_WORLD,))[:, 0])
 
 
+def track_ids(table: pa.Table) -> np.ndarray:
+    """The track [N] of each label row: that of its mask's id in rows of earlier versions, which have none."""
+    tracks = table["track_id"]
+    return np.where(tracks.is_null().to_numpy(), table["instance_id"].to_numpy(), tracks.fill_null(0).to_numpy())
+
+
 def has_velocity(table: pa.Table) -> np.ndarray:
     """Whether the velocity of each label row [N] is known."""
     return np.all(np.isfinite(numbers(table, VELOCITY_WORLD)), axis=-1)

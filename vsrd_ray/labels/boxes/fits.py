@@ -31,6 +31,8 @@ class Motion:
 class BoxFit:
     """One instance's box, as fitted in a group; it serves every frame that the group labels, unless there is a motion.
 
+    An id that stands for several objects has a fit for each of them, in frames of its own.
+
     Raises:
         ValueError: there is a motion, but the object is said to stand.
     """
@@ -48,10 +50,17 @@ class BoxFit:
     is_moving: bool
     shape: tuple[float, ...] | None = None  # latents of the labeler's shape prior, where it has one
     motion: Motion | None = None  # of an object that moves, where the labeler has fitted one
+    track_id: int | None = None  # that all fits of one object have; None: the instance's own
+    span: tuple[int, int] | None = None  # first and last frame that it is for; None: all
+    unseen_frames: tuple[int, ...] = ()  # without a mask, in which the object ought to be visible all the same
 
     def __post_init__(self) -> None:
         if self.motion is not None and not self.is_moving:
             raise ValueError(f"instance {self.instance_id} has a motion, but is_moving is False")
+
+    def covers(self, frame: int) -> bool:
+        """Whether it is for a frame."""
+        return self.span is None or self.span[0] <= frame <= self.span[1]
 
     def at(self, frame: int) -> tuple[UprightBoxes, tuple[float | None, float | None]]:
         """The box in a frame, and the velocity of its centre: 0 where it stands, None where it is not known.

@@ -91,7 +91,10 @@ class SequenceImport:
         masks = set(self._index["instance_id"].to_pylist())
         both = pa.concat_tables([auto, known])
         self._identities = Identities(both, masks, self.drive.classes)
-        self._is_moving = dict(zip(*(both[name].to_pylist() for name in ("instance_id", "is_moving")), strict=True))
+        self._judged = {  # of instances, whatever the frame
+            row["instance_id"]: {"is_moving": row["is_moving"], "track_id": row["track_id"]}
+            for row in both.select(["instance_id", "is_moving", "track_id"]).to_pylist()
+        }
         self._usual = _usual_sizes(both)
         self._unusual: list[str] = []
         self._reviewed = frozenset(reviewed)
@@ -241,12 +244,15 @@ class SequenceImport:
         values = zip(*(column.tolist() for column in columns.values()), strict=True)
         rows: list[dict[str, Any]] = [dict(zip(columns, numbers, strict=True)) for numbers in values]
         for n, row in enumerate(rows):
-            judged = exact.get(n, {"is_moving": self._is_moving.get(ids[n])})  # not known of what no labeler saw
+            # not known of what no labeler saw
+            judged = exact.get(n, self._judged.get(ids[n], {"is_moving": None, "track_id": ids[n]}))
             row |= {
                 "camera": self.drive.camera.name,
                 "frame": frame.frame,
                 "instance_id": ids[n],
+                "track_id": judged["track_id"],
                 "class_name": frame.class_names[n],
+                "observed": masks[n] is not None,
                 "confidence": 1.0,
                 "mean_iou_2d": _mask_overlap(row, masks[n]),
                 "num_views": None,  # nobody measured these

@@ -21,12 +21,15 @@ from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 # Least share of a box's outline that its mask covers, for KITTI's occlusion 0 and 1. An unoccluded car covers .7 to .9.
 VISIBLE_SHARES = (0.6, 0.3)
+# Of the confidence of a box, what it has in a frame where its mask is missing.
+UNSEEN_SHARE = 0.7
 
 
 def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, config_hash: str, seed: int) -> pa.Table:
     """Label rows in `LABEL_SCHEMA`, sorted by frame and instance: a row for each frame in which a fit's mask is seen.
 
-    A fit with a motion has a box and a velocity of its own in each frame.
+    And for those in which it is not, but ought to be: these are not `observed`, and have a lower confidence. A fit with
+    a motion has a box and a velocity of its own in each frame.
 
     Args:
         fits: boxes of instances of the group; an instance without a fit has no rows.
@@ -54,17 +57,22 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
     }
     tables = [LABEL_SCHEMA.empty_table()]
     for label_frame in group.label_frames:
-        areas = label_frame.mask_areas[positions]
-        seen = [fit for fit, area in zip(fits, areas, strict=True) if area > 0]
-        if seen:
-            boxes, velocities = zip(*(fit.at(label_frame.view.frame) for fit in seen), strict=True)
+        frame = label_frame.view.frame
+        every = label_frame.mask_areas[positions]
+        is_seen = np.array([fit.covers(frame) for fit in fits], dtype=bool) & (every > 0)
+        shown = is_seen | np.array([frame in fit.unseen_frames for fit in fits], dtype=bool)
+        if shown.any():
+            seen, areas, observed = [fits[n] for n in np.flatnonzero(shown)], every[shown], is_seen[shown]
+            boxes, velocities = zip(*(fit.at(frame) for fit in seen), strict=True)
             boxes = UprightBoxes.stack(boxes)
             columns = _fit_columns(seen) | box_columns(boxes)
             columns |= dict(zip(VELOCITY_WORLD, zip(*velocities, strict=True), strict=True))
-            columns |= camera_columns(label_frame.view, boxes, mask_areas=areas[areas > 0])
+            columns |= camera_columns(label_frame.view, boxes, mask_areas=areas)
             columns |= {name: [value] * len(seen) for name, value in constants.items()}
-            columns["frame"] = [label_frame.view.frame] * len(seen)
-            columns["target_frame"] = best_frames[areas > 0]
+            columns["frame"] = [frame] * len(seen)
+            columns["target_frame"] = best_frames[shown]
+            columns["observed"] = observed
+            columns["confidence"] = np.where(observed, 1.0, UNSEEN_SHARE) * columns["confidence"]
             tables.append(pa.table(columns, schema=LABEL_SCHEMA))
     return pa.concat_tables(tables).combine_chunks()
 
@@ -125,4 +133,5 @@ def _fit_columns(fits: Sequence[BoxFit]) -> dict[str, Any]:
         *("instance_id", "class_name", "confidence", "mean_iou_2d", "num_views", "bearing_spread_deg"),
         *("silhouette_loss", "is_moving", "shape"),
     )
-    return {name: [getattr(fit, name) for fit in fits] for name in copied}
+    ids = [fit.instance_id if fit.track_id is None else fit.track_id for fit in fits]
+    return {name: [getattr(fit, name) for fit in fits] for name in copied} | {"track_id": ids}

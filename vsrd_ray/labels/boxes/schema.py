@@ -11,7 +11,10 @@ LABEL_SCHEMA = pa.schema(
     [
         ("camera", pa.string()),
         ("frame", pa.int32()),
-        ("instance_id", pa.int32()),
+        ("instance_id", pa.int32()),  # of the mask
+        # the same for all masks of one object, where a labeler has found that their ids are of one; null in rows of
+        # earlier versions
+        ("track_id", pa.int32()),
         ("class_name", pa.string()),
         *((name, pa.float64()) for name in BOX_WORLD),
         *((name, pa.float64()) for name in BOX_CAM),
@@ -19,6 +22,8 @@ LABEL_SCHEMA = pa.schema(
         # share of the projected box's area that the image cuts off
         ("truncation", pa.float64()),
         ("occlusion", pa.int8()),  # KITTI: 0 visible, 1 partly, 2 largely occluded, 3 unknown
+        # false where the mask is missing, but the object ought to be visible; null in rows of earlier versions
+        ("observed", pa.bool_()),
         ("confidence", pa.float64()),
         ("mean_iou_2d", pa.float64()),
         ("num_views", pa.int32()),

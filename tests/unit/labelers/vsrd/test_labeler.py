@@ -23,6 +23,7 @@ from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.base import Provenance
 from vsrd_ray.labelers.configs import load_config
 from vsrd_ray.labelers.vsrd.bodies import random_box_body, random_car
+from vsrd_ray.labelers.vsrd.joins import whole
 from vsrd_ray.labelers.vsrd.labeler import _BYTES_A_VIEW, VSRDLabeler, bearing_spread_deg
 from vsrd_ray.labelers.vsrd.optimise import optimise
 from vsrd_ray.labelers.vsrd.scene import plan_scene
@@ -297,7 +298,7 @@ def test_boxes_are_given_to_the_instances_that_they_overlap(group, matching):
     """The mean IoU over the labelled frames, by hand, of each instance with the box that it gets."""
     matcher = VSRDLabeler(load_config("kitti360_vsrd", [f"losses.matching={matching}", "field.hyper_width=4"]))
     corners = UprightBoxes.stack([car.box for car in CARS[::-1]]).corners()
-    ious, order = matcher._match(group, [0, 1], corners)
+    ious, order = matcher._match(group, [track[0] for track in whole(group)], corners)
     assert order.tolist() == ([1, 0] if matching == "hungarian" else [0, 1])
     for n, box in enumerate(order):
         expected = []

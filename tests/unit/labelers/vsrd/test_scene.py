@@ -14,8 +14,9 @@ from vsrd_ray.labelers.vsrd.scene import plan_scene
 
 
 def row(frame: int, instance_id: int, *, width: int = 50, height: int = 30, on_border: bool = False, **others) -> dict:
-    """An index row of a car with a mask that fills its box."""
-    box = {"box_left": 10, "box_top": 20, "box_right": 10 + width, "box_bottom": 20 + height}
+    """An index row of a car with a mask that fills its box; instances are far from each other."""
+    left = others.pop("left", 1000 * instance_id)
+    box = {"box_left": left, "box_top": 20, "box_right": left + width, "box_bottom": 20 + height}
     size = {"area": width * height, "touches_border": on_border, "touches_instance": False}
     return {"frame": frame, "instance_id": instance_id, "class_name": "car", **box, **size, **others}
 
@@ -38,10 +39,12 @@ def test_windows_by_hand() -> None:
         camera="image_00",
         target_frame=3,  # the later one of two middle ones
         source_frames=(0, 1, 2, 5, 90),
-        label_frames=(0, 1, 2, 3, 5, 90),
+        label_frames=(0, 1, 2, 3, 5, 6, 7, 90),
         instance_ids=(1, 2),
         instance_views=((0, 1, 2, 3, 90), (2, 3, 5)),
         best_frames=(3, 2),
+        gap_frames=((5, 6, 7), (0, 1, 6, 7)),  # 3 of 13 masks are missing: two in a row with more than 5 %
+        watched_frames=((), (0, 1, 6, 7, 90)),
     )
     assert (second.group_id, second.instance_ids) == ("drive-image_00-w00001", (3,))
     assert (second.target_frame, second.source_frames) == (5, (6,))
@@ -87,6 +90,35 @@ def test_sequence_without_instances_has_no_window() -> None:
     assert windows_of([]) == windows_of([{"frame": 0}]) == []
 
 
+def places(frames, left: int, **values) -> dict[int, dict]:
+    """Where a mask is in the image in each frame."""
+    return {frame: {"left": left + 5 * frame, **values} for frame in frames}
+
+
+def test_ids_that_may_be_of_one_object_are_fitted_together() -> None:
+    """A track goes on under another id, behind some that are nearer to its first part."""
+    before, after = places(range(10), 100, width=40), places(range(11, 20), 100, width=60)
+    rows = [row(frame, 1, **values) for frame, values in before.items()]
+    rows += [row(frame, 9, **values) for frame, values in after.items()]
+    rows += [row(frame, n) for n in (2, 3, 4) for frame in range(10 + n, 15 + n)]
+    assert windows_of(rows, window_instances=1)[0].instance_ids == (1, 9)
+    elsewhere = [entry if entry["instance_id"] != 9 else row(entry["frame"], 9) for entry in rows]
+    assert [len(window.instance_ids) for window in windows_of(elsewhere, window_instances=1)] == [1] * 5
+
+
+def test_views_beside_a_nearer_object_whose_mask_is_missing_are_left_out() -> None:
+    near = places([frame for frame in range(30) if frame % 5 != 2], 100, width=80, height=60)
+    far = places(range(30), 170, width=40)
+    rows = [row(frame, 1, **values) for frame, values in near.items()]
+    rows += [row(frame, 2, **values) for frame, values in far.items()]
+    (window,) = windows_of(rows, num_views=30)
+    assert window.gap_frames[0][:6] == (2, 7, 12, 17, 22, 27)
+    assert window.instance_views[0] == tuple(near)
+    assert window.instance_views[1] == tuple(near)  # the frames without it tell nothing of the farther one
+    apart = [row(frame, 2) for frame in range(30)]
+    assert windows_of(rows[: len(near)] + apart, num_views=30)[0].instance_views[1] == tuple(range(30))
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), num_views=st.integers(1, 8), window_instances=st.integers(1, 5))
 def test_what_holds_for_any_street(seed: int, num_views: int, window_instances: int) -> None:
@@ -121,7 +153,10 @@ def test_what_holds_for_any_street(seed: int, num_views: int, window_instances: 
         shown = {frame for instance_id, frame in at if instance_id in window.instance_ids}
         for numbers in (window.instance_ids, window.source_frames, window.label_frames, *window.instance_views):
             assert list(numbers) == sorted(set(numbers))
-        assert set(window.label_frames) == shown
+        around = {frame for some in (*window.gap_frames, *window.watched_frames) for frame in some}
+        assert set(window.label_frames) == shown | around
+        for instance_id, gaps in zip(window.instance_ids, window.gap_frames, strict=True):
+            assert not any((instance_id, frame) in at for frame in gaps)
         for instance_id, views, best in zip(
             window.instance_ids, window.instance_views, window.best_frames, strict=True
         ):

@@ -72,7 +72,8 @@ def label_table(view, mask_areas, *, has_motion=False):
         velocities[place], confidences[place] = tuple(VELOCITY), 0.8
     boxes = UprightBoxes(centers, sizes, yaws)
     columns = box_columns(boxes) | camera_columns(view, boxes, mask_areas=np.array(mask_areas))
-    columns |= {"instance_id": ids, "class_name": [entry[1] for entry in OBJECTS]}
+    columns |= {"instance_id": ids, "track_id": ids, "observed": [area > 0 for area in mask_areas]}
+    columns |= {"class_name": [entry[1] for entry in OBJECTS]}
     columns |= {"confidence": confidences, "is_moving": [entry[6] for entry in OBJECTS]}
     columns |= dict(zip(VELOCITY_WORLD, zip(*velocities, strict=True), strict=True))
     columns |= {name: [value] * len(ids) for name, value in (CONFIG | FIT).items()}

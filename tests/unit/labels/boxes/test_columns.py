@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders import make_label, make_labels
 
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import (
@@ -12,18 +13,19 @@ from vsrd_ray.labels.boxes.columns import (
     boxes_of,
     centers_cam,
     numbers,
+    track_ids,
 )
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 
 def test_the_schema_has_every_column_of_a_box():
-    assert LABEL_SCHEMA.names[4:20] == [
+    assert LABEL_SCHEMA.names[5:21] == [
         *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
         *("x_cam", "y_cam", "z_cam", "rotation_y", "alpha"),
         *("bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
     ]
-    assert (*BOX_WORLD, *BOX_CAM, *BOX_2D) == tuple(LABEL_SCHEMA.names[4:20])
-    assert {LABEL_SCHEMA.field(name).type for name in LABEL_SCHEMA.names[4:20]} == {pa.float64()}
+    assert (*BOX_WORLD, *BOX_CAM, *BOX_2D) == tuple(LABEL_SCHEMA.names[5:21])
+    assert {LABEL_SCHEMA.field(name).type for name in LABEL_SCHEMA.names[5:21]} == {pa.float64()}
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
@@ -54,3 +56,10 @@ def test_numbers_are_float64_and_nan_for_null():
     table = pa.table({"a": pa.array([1, None], pa.int32()), "b": pa.array([0.5, 1.5])})
     np.testing.assert_array_equal(numbers(table, ("a", "b")), [[1, 0.5], [np.nan, 1.5]])
     assert numbers(table, ()).shape == (2, 0)
+
+
+def test_tracks_of_rows_of_earlier_versions_are_their_instances():
+    table = make_labels(
+        make_label(0, 26001, track_id=26001), make_label(0, 26007, track_id=26001), make_label(0, 26009, track_id=None)
+    )
+    assert track_ids(table).tolist() == [26001, 26001, 26009]

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Columns of the labels that an annotation repeats under `attributes`.
 _ATTRIBUTES = (
-    *("instance_id", *BOX_WORLD, *BOX_CAM),
-    *("truncation", "occlusion", "confidence", "is_moving", *VELOCITY_WORLD, "source"),
+    *("instance_id", "track_id", *BOX_WORLD, *BOX_CAM),
+    *("truncation", "occlusion", "observed", "confidence", "is_moving", *VELOCITY_WORLD, "source"),
 )
 _OF_IGNORED = ("instance_id", "confidence", "is_moving", "source")  # of them, what an ignored region keeps
 

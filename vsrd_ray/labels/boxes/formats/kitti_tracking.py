@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.labels.boxes.columns import track_ids
 from vsrd_ray.labels.boxes.formats import kitti
 from vsrd_ray.labels.boxes.kitti import DIFFICULTIES, ignored_lines, label_lines
 from vsrd_ray.labels.boxes.selection import LabelledSequence
@@ -23,7 +24,7 @@ _TRUNCATIONS = (DIFFICULTIES[0].max_truncation, DIFFICULTIES[-1].max_truncation)
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
     """Write training/{label_02,calib,image_02}, the list of sequences, frames.csv and tracks.csv.
 
-    The labelled frames of a sequence are numbered from 0 without gaps, and so are its tracks, by their instance ids.
+    The labelled frames of a sequence are numbered from 0 without gaps, and so are its tracks, by their ids.
 
     Args:
         sequences: what to write.
@@ -36,8 +37,8 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     frames, tracks, lengths, num_missing = [], [], [], 0
     for name, labelled in zip(_names([one.sequence for one in sequences]), sequences, strict=True):
         drive = labelled.sequence
-        ids = np.unique(labelled.rows["instance_id"].to_numpy())
-        classes = dict(zip(*(labelled.rows[key].to_pylist() for key in ("instance_id", "class_name")), strict=True))
+        ids = np.unique(track_ids(labelled.rows))
+        classes = dict(zip(track_ids(labelled.rows).tolist(), labelled.rows["class_name"].to_pylist(), strict=True))
         lines: list[str] = []
         (training / "image_02" / name).mkdir()
         for number, frame in enumerate(_frames(labelled, ids)):
@@ -70,7 +71,7 @@ def _names(drives: Sequence[Drive]) -> list[str]:
 def _frames(labelled: LabelledSequence, ids: np.ndarray) -> Iterable[list[str]]:
     """The lines of each frame without their first column: its objects by track, then regions that are not labelled."""
     for (_, rows), ignored in zip(labelled.by_frame(), labelled.ignored_by_frame(), strict=True):
-        tracks = np.searchsorted(ids, rows["instance_id"].to_numpy()).tolist()
+        tracks = np.searchsorted(ids, track_ids(rows)).tolist()
         shares = rows["truncation"].to_pylist()
         objects = [
             f"{track} {_with_level(line, share)}"

@@ -102,5 +102,5 @@ def _box(row: dict[str, Any], token: str, velocity: list[float]) -> dict[str, An
         "detection_name": name,
         "detection_score": row["confidence"],
         "attribute_name": attribute,
-        "tracking_id": str(row["instance_id"]),
+        "tracking_id": str(row["instance_id"] if row["track_id"] is None else row["track_id"]),
     }
