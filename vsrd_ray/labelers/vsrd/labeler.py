@@ -2,40 +2,37 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
 from vsrd_ray.data.groups import FrameGroup, GroupFrames, of_instances
 from vsrd_ray.geometry import rigid
-from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
+from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.geometry.cameras import box_iou, clip_boxes, project_boxes
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.vsrd.bodyfit import BodyFit, fit_bodies
 from vsrd_ray.labelers.vsrd.confidence import body_confidences
 from vsrd_ray.labelers.vsrd.config import VSRDConfig
-from vsrd_ray.labelers.vsrd.ground import Ground
-from vsrd_ray.labelers.vsrd.joins import Piece, Suggestion, Track, TrackViews, believed, suggestions, whole
+from vsrd_ray.labelers.vsrd.fitted import Fitted, Known, by_suggestion, places_of, rows_of
+from vsrd_ray.labelers.vsrd.groupbodies import Evidence, Found, GroupBodies, evidence
+from vsrd_ray.labelers.vsrd.joins import Piece, Suggestion, TrackViews, believed, suggestions, whole
 from vsrd_ray.labelers.vsrd.movers import Motions, common_inset, find_road, fit_motions
 from vsrd_ray.labelers.vsrd.observations import (
-    SECONDS_A_FRAME,
     Expectations,
     Observations,
-    has_times,
     observe,
-    seconds_of,
     stacked,
 )
 from vsrd_ray.labelers.vsrd.optimise import Start, optimise
-from vsrd_ray.labelers.vsrd.parameters import Boxes, BoxParameters, BoxRanges
+from vsrd_ray.labelers.vsrd.parameters import BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
-from vsrd_ray.labelers.vsrd.unseen import Sight, look, ought_to_show
+from vsrd_ray.labelers.vsrd.unseen import look, ought_to_show
+from vsrd_ray.labelers.vsrd.way import Way
 from vsrd_ray.labels.boxes.fits import BoxFit, Motion
 from vsrd_ray.labels.boxes.rows import label_rows
 
@@ -73,9 +70,9 @@ class VSRDLabeler:
         observations = observe(group, group.plan.instance_ids, self.config.start, T_world_ref=T_world_ref)
         targets = build_targets(group, self.config.masks, dtype=torch.float32) if self.config.schedule.steps else None
         may_move = self.config.motion.fit and not self.config.schedule.steps
-        way = _Way.of(group, T_world_ref) if may_move else None
+        way = Way.of(group, T_world_ref) if may_move else None
         suggested = suggestions(group) if way is not None and self.config.grouping.kind == "scene" else []
-        return PreparedGroup.of(group, _Evidence(observations, targets, way, suggested, look(group)))
+        return PreparedGroup.of(group, Evidence(observations, targets, way, suggested, look(group)))
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> list[BoxFit]:
         """Fit the group's instances; those that no view shows well enough get no box.
@@ -115,34 +112,34 @@ class VSRDLabeler:
         return [_outcome(self._label, group, fit, seed=seed) for group, fit in zip(prepared, fits, strict=True)]
 
     def _label(self, prepared: PreparedGroup, fit: BodyFit, *, seed: int) -> list[BoxFit]:
-        own, found = self._whole(prepared, fit), _evidence(prepared).suggestions
+        own, found = self._whole(prepared, fit), evidence(prepared).suggestions
         bodies = self._with_motions(prepared, own, self._suggested(prepared, found) if found else None, found)
         return self.label_bodies(prepared, bodies, seed=seed)
 
-    def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> "GroupBodies":
+    def bodies(self, prepared: PreparedGroup, *, trace: TraceSink | None = None) -> GroupBodies:
         """The bodies of a group's tracks; the first step of `label`."""
-        found = _evidence(prepared).suggestions
+        found = evidence(prepared).suggestions
         if not found:
             return self._with_motions(prepared, self._whole(prepared, self._fit(*self._on_device(prepared), trace)))
         suggested = self._suggested(prepared, found)
-        sure = believed(found, _by_suggestion(found, suggested.standing.misfits.tolist()))
-        rows = [row for row in range(len(prepared.plan.instance_ids)) if row not in _rows_of(sure)]
-        fitted = suggested.part(_places_of(sure, found))
+        sure = believed(found, by_suggestion(found, suggested.standing.misfits.tolist()))
+        rows = [row for row in range(len(prepared.plan.instance_ids)) if row not in rows_of(sure)]
+        fitted = suggested.part(places_of(sure, found))
         if rows:
             observations, expectations = self._on_device(prepared)
             others = torch.tensor(rows)
             standing = self._fit(observations.part(others), expectations.part(others), trace)
             fitted = self._whole(prepared, standing, rows=rows).with_others(fitted)
-        unsure = [suggestion for suggestion in found if _rows_of(sure).isdisjoint(suggestion.rows)]
-        return self._with_motions(prepared, fitted, suggested.part(_places_of(unsure, found)), unsure)
+        unsure = [suggestion for suggestion in found if rows_of(sure).isdisjoint(suggestion.rows)]
+        return self._with_motions(prepared, fitted, suggested.part(places_of(unsure, found)), unsure)
 
     def _with_motions(
         self,
         prepared: PreparedGroup,
-        fitted: "_Fitted",
-        suggested: "_Fitted | None" = None,
+        fitted: Fitted,
+        suggested: Fitted | None = None,
         found: Sequence[Suggestion] = (),
-    ) -> "GroupBodies":
+    ) -> GroupBodies:
         """Bodies that stand, and the motions of those that do not; and of ids that are one object, one body.
 
         Args:
@@ -151,45 +148,45 @@ class VSRDLabeler:
             suggested: those of suggestions.
             found: the suggestions.
         """
-        way, standing = _evidence(prepared).way, fitted.standing
+        way, standing = evidence(prepared).way, fitted.standing
         if way is None:
             return GroupBodies.of(standing, fitted.tracks, fitted.views)
         stands = (body_confidences(standing) > _TRUSTED) & (standing.misfits < self.config.motion.min_misfit)
         positions = torch.as_tensor(way.positions_ref).to(standing.locations)
-        known = _Known(find_road(standing, trusted=stands, way=positions), common_inset(standing, trusted=stands))
+        known = Known(find_road(standing, trusted=stands, way=positions), common_inset(standing, trusted=stands))
         motions = self._motions_of(fitted, known)
         if found and suggested is not None:
-            misfits = _by_suggestion(found, self._motions_of(suggested, known).misfits(suggested.standing).tolist())
+            misfits = by_suggestion(found, self._motions_of(suggested, known).misfits(suggested.standing).tolist())
             own = dict(zip((track[0].row for track in fitted.tracks), motions.misfits(standing).tolist(), strict=True))
             limit = self.config.labels.moving_misfit * motions.roughness
             if kept := believed(found, misfits, own, limit=limit):
-                replaced = _rows_of(kept)
+                replaced = rows_of(kept)
                 others = [n for n, track in enumerate(fitted.tracks) if track[0].row not in replaced]
-                places = [len(fitted.tracks) + place for place in _places_of(kept, found)]
+                places = [len(fitted.tracks) + place for place in places_of(kept, found)]
                 fitted = fitted.with_others(suggested).part([*others, *places])
                 motions = self._motions_of(fitted, known)
         return GroupBodies.of(fitted.standing, fitted.tracks, fitted.views, motions)
 
-    def _whole(self, prepared: PreparedGroup, standing: BodyFit, rows: list[int] | None = None) -> "_Fitted":
+    def _whole(self, prepared: PreparedGroup, standing: BodyFit, rows: list[int] | None = None) -> Fitted:
         """The tracks of all instances, or of those in some rows, as their ids have them."""
         observations, expectations = self._on_device(prepared)
-        tracks, seen = whole(prepared), _evidence(prepared).observations.seen.numpy()
+        tracks, seen = whole(prepared), evidence(prepared).observations.seen.numpy()
         if rows is not None:
             chosen = torch.tensor(rows)
             observations, expectations = observations.part(chosen), expectations.part(chosen)
             tracks = [tracks[row] for row in rows]
         views = TrackViews.of(prepared, tracks, seen, count=seen.shape[1])
-        return _Fitted(tracks, views, observations, expectations, standing)
+        return Fitted(tracks, views, observations, expectations, standing)
 
-    def _suggested(self, prepared: PreparedGroup, found: Sequence[Suggestion]) -> "_Fitted":
+    def _suggested(self, prepared: PreparedGroup, found: Sequence[Suggestion]) -> Fitted:
         """The tracks of suggestions, one after the other."""
-        tracks, observed = [track for one in found for track in one.tracks], _evidence(prepared).observations
+        tracks, observed = [track for one in found for track in one.tracks], evidence(prepared).observations
         views = TrackViews.of(prepared, tracks, observed.seen.numpy(), count=self.config.grouping.num_views)
         observations = views.gather(observed).to(self.device)
         expectations = self._on_device(prepared)[1].part(torch.tensor([track[0].row for track in tracks]))
-        return _Fitted(tracks, views, observations, expectations, self._fit(observations, expectations))
+        return Fitted(tracks, views, observations, expectations, self._fit(observations, expectations))
 
-    def _motions_of(self, fitted: "_Fitted", known: "_Known") -> Motions:
+    def _motions_of(self, fitted: Fitted, known: Known) -> Motions:
         return fit_motions(
             fitted.observations,
             fitted.expectations,
@@ -205,7 +202,7 @@ class VSRDLabeler:
         """What the group's instances look like, and what is known of their classes."""
         sizes = [self.config.box.sizes[name] for name in prepared.class_names]
         priors = [self._priors[size.body] for size in sizes]
-        observations = _evidence(prepared).observations.to(self.device)
+        observations = evidence(prepared).observations.to(self.device)
         return observations, Expectations.of(sizes, priors, device=self.device)
 
     def _fit(self, observations: Observations, expectations: Expectations, trace: TraceSink | None = None) -> BodyFit:
@@ -229,10 +226,10 @@ class VSRDLabeler:
         return int(_MEMORY_SHARE * torch.cuda.mem_get_info(self.device)[0])
 
     def label_bodies(
-        self, prepared: PreparedGroup, bodies: "GroupBodies", *, seed: int, trace: TraceSink | None = None
+        self, prepared: PreparedGroup, bodies: GroupBodies, *, seed: int, trace: TraceSink | None = None
     ) -> list[BoxFit]:
         """The second step of `label`: boxes from the bodies of a group, after volumetric steps if there are any."""
-        targets = _evidence(prepared).targets
+        targets = evidence(prepared).targets
         if targets is None:
             return self._fits(prepared, bodies, bodies.found())
         group_seed = zlib.crc32(f"{seed}/{prepared.plan.group_id}".encode())
@@ -241,11 +238,11 @@ class VSRDLabeler:
         return self._fits(prepared, bodies, found)
 
     def _optimise(
-        self, targets: Targets, bodies: "GroupBodies", *, rows: list[int], seed: int, trace: TraceSink | None
-    ) -> "_Found":
+        self, targets: Targets, bodies: GroupBodies, *, rows: list[int], seed: int, trace: TraceSink | None
+    ) -> Found:
         """Boxes after volumetric optimisation, of the instances that the target view shows well enough."""
         if not rows:
-            return _Found(rows, *(np.empty(shape) for shape in ((0, 3), (0, 3), (0, 3, 3), 0)))
+            return Found(rows, *(np.empty(shape) for shape in ((0, 3), (0, 3), (0, 3, 3), 0)))
         schedule, rendering = self.config.schedule, self.config.rendering
         rays = draw_rays(
             targets,
@@ -255,7 +252,7 @@ class VSRDLabeler:
         )
         start = self._start(targets, bodies.fit, rows)
         fit = optimise(targets, rays, start, self.config, seed=seed, trace=trace)
-        return _Found.of(rows, fit.boxes, fit.silhouette_losses)
+        return Found.of(rows, fit.boxes, fit.silhouette_losses)
 
     def _field_start(self) -> FieldStart:
         settings, bodies = self.config.field, [prior.body for prior in self._priors.values()]
@@ -276,7 +273,7 @@ class VSRDLabeler:
         which = [kinds.index(self.config.box.sizes[name].body) for name in targets.class_names]
         return Start(boxes, self._fields.hypernetwork, self._fields.embeddings[which])
 
-    def _fits(self, group: PreparedGroup, bodies: "GroupBodies", found: "_Found") -> list[BoxFit]:
+    def _fits(self, group: PreparedGroup, bodies: GroupBodies, found: Found) -> list[BoxFit]:
         if not all(np.isfinite(values).all() for values in found.arrays()):
             raise FloatingPointError("the optimisation ended in numbers that are not finite")
         T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
@@ -318,18 +315,18 @@ class VSRDLabeler:
             )
         return self._shown(group, bodies, fits)
 
-    def _shown(self, group: PreparedGroup, bodies: "GroupBodies", fits: list[BoxFit]) -> list[BoxFit]:
+    def _shown(self, group: PreparedGroup, bodies: GroupBodies, fits: list[BoxFit]) -> list[BoxFit]:
         """The same, with the frames in which they have no mask but ought to be visible."""
-        sights = _evidence(group).sights
+        sights = evidence(group).sights
         if not sights:
             return fits
         return ought_to_show(fits, group, sights, min_area=self.config.grouping.min_area)
 
-    def _motions(self, group: PreparedGroup, bodies: "GroupBodies", T_world_ref: np.ndarray) -> dict[int, Motion]:
+    def _motions(self, group: PreparedGroup, bodies: GroupBodies, T_world_ref: np.ndarray) -> dict[int, Motion]:
         """Motions over all labelled frames of those instances that move, by their rows."""
         if bodies.motions is None:
             return {}
-        way = _evidence(group).way
+        way = evidence(group).way
         assert way is not None
         return {
             row: way.motion(bodies.motions, place, T_world_ref)
@@ -367,186 +364,12 @@ class VSRDLabeler:
         return mean[np.arange(len(pieces)), order], order
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """What is prepared of a group, on the CPU."""
-
-    observations: Observations  # of all instances of the plan
-    targets: Targets | None  # where there are volumetric steps
-    way: "_Way | None"  # where bodies may move
-    suggestions: list[Suggestion]  # of tracks that have several ids
-    sights: dict[int, Sight]  # by frame, of those in which an instance may be visible without a mask
-
-
-def _evidence(prepared: PreparedGroup) -> _Evidence:
-    return prepared.payload
-
-
 def _outcome(function: Callable[..., T], *arguments: Any, **options: Any) -> T | Exception:
     """What a function returns, or the error that it raises."""
     try:
         return function(*arguments, **options)
     except Exception as error:  # whatever it is, it concerns one group alone
         return error
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What bodies that stand tell those that move."""
-
-    road: Ground
-    inset: float  # px
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """Tracks of a group, what they look like, and their bodies as if none moved."""
-
-    tracks: list[Track]
-    views: TrackViews
-    observations: Observations
-    expectations: Expectations
-    standing: BodyFit
-
-    def with_others(self, others: "_Fitted") -> "_Fitted":
-        """These and others after them."""
-        most = max(one.observations.seen.shape[1] for one in (self, others))
-        return _Fitted(
-            self.tracks + others.tracks,
-            TrackViews(self.views.frames + others.views.frames, self.views.places + others.views.places),
-            stacked([one.observations.with_views(most) for one in (self, others)]),
-            stacked([self.expectations, others.expectations]),
-            stacked([self.standing, others.standing]),
-        )
-
-    def part(self, places: list[int]) -> "_Fitted":
-        """Some of them."""
-        index = torch.tensor(places, dtype=torch.int64)
-        return _Fitted(
-            [self.tracks[n] for n in places],
-            TrackViews([self.views.frames[n] for n in places], [self.views.places[n] for n in places]),
-            self.observations.part(index),
-            self.expectations.part(index),
-            self.standing.part(index),
-        )
-
-
-def _rows_of(suggestions: Sequence[Suggestion]) -> set[int]:
-    return {row for suggestion in suggestions for row in suggestion.rows}
-
-
-def _by_suggestion(found: Sequence[Suggestion], values: list[T]) -> list[list[T]]:
-    """Values of all tracks of suggestions, suggestion by suggestion."""
-    ends = np.cumsum([len(suggestion.tracks) for suggestion in found]).tolist()
-    return [values[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def _places_of(kept: Sequence[Suggestion], found: Sequence[Suggestion]) -> list[int]:
-    """Where the tracks of some suggestions are among those of all."""
-    places = _by_suggestion(found, list(range(sum(len(suggestion.tracks) for suggestion in found))))
-    return [place for suggestion in kept for place in places[found.index(suggestion)]]
-
-
-_STATES = [field.name for field in fields(BodyFit) if field.name != "motion"]
-
-
-@dataclass(frozen=True)
-class _Way:
-    """Where the camera was, and when."""
-
-    positions_ref: np.ndarray  # [C, 3] metres, in the order of frames
-    frames: np.ndarray  # [F] of the group's labels
-    times: np.ndarray  # [F] s, of the same
-    seconds: float  # that a unit of the velocities' time is long: 1, or a frame where the dataset has no times
-
-    @staticmethod
-    def of(group: FrameGroup, T_world_ref: np.ndarray) -> "_Way":
-        """The way of a group's camera."""
-        poses, seconds = group.drive.cameras[group.plan.camera].T_world_cam, seconds_of(group)
-        frames = [frame.view.frame for frame in group.label_frames]
-        shown = {frame.view.frame for frame in group.label_frames if frame.mask_areas.any()}
-        positions = np.stack([poses[frame][:3, 3] for frame in sorted(shown.union(group.plan.view_frames))])
-        return _Way(
-            positions_ref=rigid.apply(rigid.inverse(T_world_ref), positions),
-            frames=np.array(frames),
-            times=np.array([seconds[frame] for frame in frames]),
-            seconds=1.0 if has_times(group) else SECONDS_A_FRAME,
-        )
-
-    def motion(self, motions: Motions, place: int, T_world_ref: np.ndarray) -> Motion:
-        """The motion of one body over all labelled frames."""
-        centers, yaws, velocities = motions.at(place, self.times)
-        half_extents = motions.fit.half_extents[place].double().numpy()
-        ahead = np.stack([np.sin(yaws), np.zeros_like(yaws), np.cos(yaws)], axis=-1)
-        return Motion(
-            frames=self.frames,
-            boxes=_in_world(T_world_ref, centers, np.repeat(half_extents[None], len(yaws), axis=0), ahead),
-            velocities=(velocities @ T_world_ref[:3, :3].T)[:, :2] * self.seconds,
-        )
-
-
-def _in_world(
-    T_world_ref: np.ndarray,  # [4, 4]
-    locations: np.ndarray,  # [N, 3] metres
-    half_extents: np.ndarray,  # [N, 3] metres: half of width, height, length
-    ahead: np.ndarray,  # [N, 3] unit vectors along their lengths
-) -> UprightBoxes:
-    """Boxes [N] of the reference frame in the world."""
-    forward = ahead @ T_world_ref[:3, :3].T
-    yaws = wrap_angle(np.arctan2(forward[:, 1], forward[:, 0]))
-    return UprightBoxes(rigid.apply(T_world_ref, locations), 2 * half_extents[:, [2, 0, 1]], yaws)
-
-
-@dataclass(frozen=True)
-class GroupBodies:
-    """The bodies of all tracks of a group."""
-
-    fit: BodyFit  # [T]; of those that move at the middle of their time
-    tracks: list[Track]
-    views: TrackViews  # those that show the tracks
-    motions: Motions | None  # of those that move
-
-    @staticmethod
-    def of(fit: BodyFit, tracks: list[Track], views: TrackViews, motions: Motions | None = None) -> "GroupBodies":
-        """The fits of tracks, on the CPU; bodies that move take the places of those that stand."""
-        fit = fit.to("cpu")
-        if motions is not None:
-            motions = motions.to("cpu")
-            moved = {
-                name: getattr(fit, name).index_copy(0, motions.places, getattr(motions.fit, name)) for name in _STATES
-            }
-            fit = replace(fit, **moved)
-        return GroupBodies(fit, tracks, views, motions)
-
-    def found(self) -> "_Found":
-        """The boxes of those that any view shows."""
-        rows = [n for n, frames in enumerate(self.views.frames) if frames]
-        boxes = self.fit.boxes
-        chosen = Boxes(boxes.locations[rows], boxes.half_extents[rows], boxes.R_ref_obj[rows])
-        return _Found.of(rows, chosen, self.fit.silhouette_losses[rows])
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Boxes in the reference frame, float64."""
-
-    rows: list[int]  # [N] their tracks' places in the group
-    locations: np.ndarray  # [N, 3] metres
-    half_extents: np.ndarray  # [N, 3] metres
-    R_ref_obj: np.ndarray  # [N, 3, 3]
-    silhouette_losses: np.ndarray  # [N]
-
-    @staticmethod
-    def of(rows: list[int], boxes: Boxes, silhouette_losses: Tensor) -> "_Found":
-        tensors = (boxes.locations, boxes.half_extents, boxes.R_ref_obj, silhouette_losses)
-        return _Found(rows, *(tensor.double().cpu().numpy() for tensor in tensors))
-
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self.locations, self.half_extents, self.R_ref_obj, self.silhouette_losses
-
-    def in_world(self, T_world_ref: np.ndarray) -> UprightBoxes:
-        """The boxes [N] in the world."""
-        return _in_world(T_world_ref, self.locations, self.half_extents, self.R_ref_obj[:, :, 2])
 
 
 def bearing_spread_deg(
