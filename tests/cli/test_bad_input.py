@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labelers.configs import shipped_configs
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 
@@ -95,9 +96,8 @@ def test_unknown_key_names_the_nearest(refuse, root, tmp_path):
 
 def test_unknown_configuration_names_the_nearest(refuse, root):
     line = refuse(root, "--config", "demmo")
-    assert line == (
-        "Error: no configuration 'demmo'; did you mean 'demo'? Give a YAML file or one of demo, fast, kitti360_vsrd"
-    )
+    known = ", ".join(shipped_configs())
+    assert line == f"Error: no configuration 'demmo'; did you mean 'demo'? Give a YAML file or one of {known}"
 
 
 def test_unknown_labeler_of_a_configuration_names_the_nearest(refuse, root, tmp_path):

@@ -83,7 +83,7 @@ def test_scene_is_planned_in_windows():
     index = index_of((0, None, 26001, "car"), (1, None, 26001, "car"), (1, None, 26002, "car"), (2, None, None, None))
     plan, _ = planned(index, kind="scene", window_instances=1)
     assert [(group.group_id, group.instance_ids, group.label_frames) for group in plan.groups] == [
-        ("a-image_00-w00000", (26001,), (0, 1)),
-        ("a-image_00-w00001", (26002,), (1,)),
+        ("a-image_00-w00000", (26001,), (0, 1, 2)),  # what has few masks is watched around them
+        ("a-image_00-w00001", (26002,), (0, 1, 2)),
     ]
     assert plan.empty_frames == (2,)
