@@ -91,6 +91,15 @@ def test_other_conventions_are_named(heading, change, words):
         check(change(drive(heading, turn=1.0)))
 
 
+def test_a_place_that_is_not_on_earth_is_told_with_its_frame():
+    poses = drive()
+    poses[9, 0, 3] = 99999999999.0
+    with pytest.raises(InputError, match="poses: in frame 9 the camera is 1e.11 m from the origin"):
+        check(poses)
+    poses[:, :3, 3] = drive()[:, :3, 3] + (691_000.0, 5_335_000.0, 520.0)  # UTM
+    assert not check(poses)
+
+
 def test_jump_is_told_with_its_frames():
     poses = drive()
     poses[17:, :3, 3] += (60.0, 0, 0)

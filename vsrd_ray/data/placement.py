@@ -18,6 +18,7 @@ from vsrd_ray.geometry.rigid import inverse
 MAX_ROLL, MAX_PITCH = 30.0, 60.0  # degrees, in the median over a drive
 MAX_CLIMB = 30.0  # degrees, of the median move
 MAX_STEP = 60.0  # metres per frame, of the median move
+MAX_PLACE = 1e8  # metres, of any coordinate; beyond it nothing on Earth is, in whatever frame
 JUMP = 20.0  # median moves
 JUMP_METRES = 10.0  # per frame
 JUMP_DEGREES = 60.0  # between neighbouring frames
@@ -89,13 +90,19 @@ def check_placement(camera: Camera, *, place: str) -> list[str]:
         Sentences about jumps, and about a camera that stays where it is or does not drive ahead.
 
     Raises:
-        InputError: the camera is rolled, looks up or down, moves up or down, or in strides that no vehicle makes; the
+        InputError: the camera is where nothing on Earth is, is rolled, looks up or down, moves up or down, or in strides that no vehicle makes; the
             likely cause is named.
     """
     frames = np.array(sorted(camera.T_world_cam))
     if not len(frames):
         return []
     T_world_cam = np.stack([camera.T_world_cam[frame] for frame in frames.tolist()])
+    farthest = np.abs(T_world_cam[:, :3, 3]).max(axis=1)
+    if (farthest > MAX_PLACE).any():
+        n = int(farthest.argmax())
+        raise InputError(
+            f"{place}: in frame {frames[n]} the camera is {farthest[n]:.3g} m from the origin: give positions in metres"
+        )
     look = _look(T_world_cam)
     if not look.is_plausible:
         raise InputError(f"{place}: {_fault(look)} in a world with z up. {_cause(T_world_cam)}")
