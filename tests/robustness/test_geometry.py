@@ -94,7 +94,7 @@ def test_other_conventions_are_named(heading, change, words):
 def test_a_place_that_is_not_on_earth_is_told_with_its_frame():
     poses = drive()
     poses[9, 0, 3] = 99999999999.0
-    with pytest.raises(InputError, match="poses: in frame 9 the camera is 1e.11 m from the origin"):
+    with pytest.raises(InputError, match=r"poses: in frame 9 the camera is 1e\+11 m from the origin"):
         check(poses)
     poses[:, :3, 3] = drive()[:, :3, 3] + (691_000.0, 5_335_000.0, 520.0)  # UTM
     assert not check(poses)

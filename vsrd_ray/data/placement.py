@@ -90,8 +90,8 @@ def check_placement(camera: Camera, *, place: str) -> list[str]:
         Sentences about jumps, and about a camera that stays where it is or does not drive ahead.
 
     Raises:
-        InputError: the camera is where nothing on Earth is, is rolled, looks up or down, moves up or down, or in strides that no vehicle makes; the
-            likely cause is named.
+        InputError: the camera is where nothing on Earth is, is rolled, looks up or down, moves up or down, or in
+            strides that no vehicle makes; the likely cause is named.
     """
     frames = np.array(sorted(camera.T_world_cam))
     if not len(frames):
