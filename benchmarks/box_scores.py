@@ -12,11 +12,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.datasets import CLASSES
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.lookup import instance_keys, positions
+from vsrd_ray.data.truth import TruthBoxes
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import boxes_of, has_velocity, track_ids
+from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.assignment import PlacedBoxes, pair_ious, touching_pairs
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU
+from vsrd_ray.labels.boxes.evaluation.matching import match
+from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 SURE = 0.5  # a label with a greater confidence had better be right
 
@@ -29,6 +35,22 @@ class Truths:
     instance_ids: np.ndarray  # [T]
     is_moving: np.ndarray  # [T] bool
     boxes: UprightBoxes  # [T], in the world
+
+
+def truths_of(truth: TruthBoxes, index: pa.Table, drive: Drive) -> Truths:
+    """The true boxes of cars within range that a drive's masks show well enough."""
+    found = match(
+        LABEL_SCHEMA.empty_table(),
+        truth,
+        index=index.filter(index["instance_id"].is_valid()),
+        sequence=drive,
+        frames=index["frame"].unique().to_pylist(),
+        classes=CLASSES,
+        max_range=MAX_RANGE,
+        official=False,
+    )
+    boxes = truth.boxes[truth.find(found.instance_ids, found.frames)]
+    return Truths(found.frames, found.instance_ids, found.is_moving, boxes)
 
 
 @dataclass(frozen=True)

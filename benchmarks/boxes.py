@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.box_scores import SURE, Scores, Truths, concatenate, score
+from benchmarks.box_scores import SURE, Scores, concatenate, score, truths_of
 from benchmarks.cost_and_quality import use_one_thread
 from benchmarks.datasets import (
-    CLASSES,
     FAST,
     Dataset,
     PlannedSequence,
@@ -40,13 +39,12 @@ from benchmarks.datasets import (
     plan_dataset,
     read_variant,
 )
+from vsrd_ray.data.truth import TruthBoxes
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.degradation import PRESETS, DegradeSettings, degrade
 from vsrd_ray.errors import InputError, VSRDRayError
 from vsrd_ray.labelers.vsrd.labeler import VSRDLabeler
-from vsrd_ray.labels.boxes.criteria import MAX_RANGE
 from vsrd_ray.labels.boxes.evaluation.confidence import roc_area
-from vsrd_ray.labels.boxes.evaluation.matching import match
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
@@ -141,7 +139,7 @@ def drives_under(folder: Path) -> list[Dataset]:
 def measure_drive(dataset: Dataset) -> tuple[Scores, Cost]:
     """Label a dataset and judge it by its own truth."""
     planned, labels, cost = label(dataset)
-    return score(truths_of(dataset, planned), labels), cost
+    return score(truths_of(true_boxes(dataset), planned.index, planned.sequence), labels), cost
 
 
 def measure_street(settings: StreetSettings) -> tuple[Scores, Cost]:
@@ -160,7 +158,8 @@ def measure_masks(faults: dict[str, Any], drives: Sequence[Dataset], num_frames:
             shutil.copytree(drive.root, drawn.root, ignore=lambda _, names: masks_from(num_frames, names))
             degrade(drawn.root, spoiled.root, DegradeSettings(seed=1, **faults), sequences=[drive.sequence])
             record = json.loads((spoiled.root / "degraded.json").read_text())
-            truths = truths_of(drawn, plan_dataset(drawn, read_variant(FAST).grouping))
+            planned = plan_dataset(drawn, read_variant(FAST).grouping)
+            truths = truths_of(true_boxes(drawn), planned.index, planned.sequence)
             parts.append(score(truths, label(spoiled)[1], record["spans"][drive.sequence]))
     return concatenate(parts)
 
@@ -182,21 +181,9 @@ def label(dataset: Dataset) -> tuple[PlannedSequence, pa.Table, Cost]:
     return planned, labels, Cost(time.process_time() - started, len(frames_of(planned.groups)))
 
 
-def truths_of(dataset: Dataset, planned: PlannedSequence) -> Truths:
-    """The true boxes that a dataset's masks show well enough."""
-    truth, index = read_boxes(dataset.root, dataset.sequence), planned.index
-    found = match(
-        LABEL_SCHEMA.empty_table(),
-        truth,
-        index=index,
-        sequence=planned.sequence,
-        frames=index["frame"].unique().to_pylist(),
-        classes=CLASSES,
-        max_range=MAX_RANGE,
-        official=False,
-    )
-    boxes = truth.boxes[truth.find(found.instance_ids, found.frames)]
-    return Truths(found.frames, found.instance_ids, found.is_moving, boxes)
+def true_boxes(dataset: Dataset) -> TruthBoxes:
+    """All true boxes of a dataset."""
+    return read_boxes(dataset.root, dataset.sequence)
 
 
 def show_boxes(names: Sequence[str], results: Iterator[tuple[Scores, Cost]], *, together: str) -> None:

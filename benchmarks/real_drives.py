@@ -19,7 +19,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from benchmarks.box_scores import Scores, Truths, concatenate, score
+from benchmarks.box_scores import Scores, Truths, concatenate, score, truths_of
 from benchmarks.boxes import mean, print_row, share
 from benchmarks.cost_and_quality import use_one_thread
 from vsrd_ray.cli import main as vsrd_ray
@@ -29,8 +29,6 @@ from vsrd_ray.data.truth import BOXES
 from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.datasets.kitti_raw import paths
 from vsrd_ray.errors import InputError
-from vsrd_ray.labels.boxes.criteria import MAX_RANGE
-from vsrd_ray.labels.boxes.evaluation.matching import match
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.poses.source import NAMES
 from vsrd_ray.runs.folder import RunFolder, read_index
@@ -38,7 +36,6 @@ from vsrd_ray.runs.folder import RunFolder, read_index
 DATA = Path("../shared/data/kitti_raw_mini")
 FILE = "file"
 FIRST_FRAMES = 150
-CLASSES = ("car",)
 COLUMNS = ("drive", "frames", "cars", "n", "IoU3D", "> .5", "> .7", "said to move")
 
 
@@ -105,32 +102,15 @@ def measure(data: Path, poses: str, name: str) -> Measured:
         if result.exit_code:
             raise RuntimeError(f"vsrd-ray label of {name} ended with {result.exit_code}: {result.output}")
         run = RunFolder(Path(folder), data)
-        truths = truths_of(run, name)
+        drive = run.drive(name)
+        truths = truths_of(drive.truth(BOXES), read_index(run.output, name), drive)
         labels = read_labels(Path(folder), sequence=name)
         first = Truths(*(values[truths.frames < FIRST_FRAMES] for values in vars(truths).values()))
         is_first = labels.filter(labels["frame"].to_numpy() < FIRST_FRAMES)
-        num_frames = len(run.drive(name).T_world_cam)
+        num_frames = len(drive.T_world_cam)
         return Measured(
             name, score(first, is_first), score(truths, labels), reading_time(data, given, name), labelling, num_frames
         )
-
-
-def truths_of(run: RunFolder, name: str) -> Truths:
-    """The true boxes that the masks of a run show well enough."""
-    drive, index = run.drive(name), read_index(run.output, name)
-    truth = drive.truth(BOXES)
-    found = match(
-        read_labels(run.output, sequence=name),
-        truth,
-        index=index.filter(index["instance_id"].is_valid()),
-        sequence=drive,
-        frames=index["frame"].unique().to_pylist(),
-        classes=CLASSES,
-        max_range=MAX_RANGE,
-        official=False,
-    )
-    boxes = truth.boxes[truth.find(found.instance_ids, found.frames)]
-    return Truths(found.frames, found.instance_ids, found.is_moving, boxes)
 
 
 def reading_time(data: Path, poses: Path | str, name: str) -> float:

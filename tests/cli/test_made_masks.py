@@ -34,6 +34,7 @@ def test_a_run_goes_on_and_is_measured_handed_over_and_shown(command, label, str
     assert label(tmp_path / "parts", "--limit", "1").exit_code == 0
     done = label(tmp_path / "parts")
     assert done.exit_code == 0 and "Frames    24 of 24 labelled" in done.stdout
+    assert "doubtful" in done.stdout and "Warning" not in done.stdout  # scores tell nothing of poses
     assert files_in(tmp_path / "parts", "masks") == files_in(tmp_path / "whole", "masks") != {}
 
     rows = pq.read_table(tmp_path / "whole" / "masks").to_pylist()

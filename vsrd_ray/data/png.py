@@ -1,10 +1,13 @@
-"""What a PNG file says of itself, without decoding it: size and depth, and whether the file is whole."""
+"""What a PNG file says of itself, without decoding it: size, depth and whether it is whole; and 16-bit pixels."""
 
 import struct
 import zlib
 from dataclasses import dataclass
 
-from vsrd_ray.errors import UnreadableFrameError
+import cv2
+import numpy as np
+
+from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.storage import Location, read_ends
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -65,3 +68,30 @@ def read_outline(path: Location) -> PngHeader:
     if tail != TRAILER:
         raise UnreadableFrameError(f"{path}: truncated PNG ({size} bytes, no end mark): restore the file")
     return header
+
+
+def check_gray16(data: bytes, path: Location, *, fix: str) -> PngHeader:
+    """Header of a mask: a whole PNG of 16 bits in one channel.
+
+    Raises:
+        UnreadableFrameError: the file is truncated or corrupt.
+        InputError: it is of another kind.
+    """
+    header = parse_header(data, path)
+    check_chunks(data, path)
+    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
+        kind = f"{header.bit_depth} bits" if header.color_type == GRAYSCALE else "colours"
+        raise InputError(f"{path}: expected a mask of 16 bits in one channel, got {kind}: {fix}")
+    return header
+
+
+def decode_gray16(data: bytes, path: Location) -> np.ndarray:
+    """The pixels [H, W] uint16 of a mask that `check_gray16` takes.
+
+    Raises:
+        UnreadableFrameError: they cannot be decoded.
+    """
+    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
+    return values

@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
-from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header
-from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.data.png import check_gray16, decode_gray16
+from vsrd_ray.errors import InputError
 from vsrd_ray.masks.base import Mask
 from vsrd_ray.masks.rle import Part
 from vsrd_ray.storage import Location, read_bytes
@@ -100,11 +99,5 @@ def read_png16(path: Location) -> np.ndarray:
         data = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"no mask {path}: restore the file") from None
-    header = parse_header(data, path)
-    check_chunks(data, path)
-    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
-        raise InputError(f"{path}: expected a PNG of 16 bits in one channel, got {header.bit_depth} bits or colours")
-    values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
-    return values
+    check_gray16(data, path, fix="save whole ids, not colours")
+    return decode_gray16(data, path)

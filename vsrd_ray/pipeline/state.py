@@ -19,17 +19,11 @@ from vsrd_ray.pipeline.request import Summary
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
-from vsrd_ray.runs.records import DOUBTFUL, Counts, Failure, Progress
+from vsrd_ray.runs.records import NEARLY_ALL_DOUBTFUL, Counts, Failure, Progress
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Earlier, Sink
 
 logger = logging.getLogger(__name__)
-
-_SUSPICION = (
-    f"of the labels have a confidence below {DOUBTFUL}. Unless nearly everything there moves, calibration, poses and "
-    "masks do not belong together: look for images that were cropped or resized, poses of another drive, camera or "
-    "unit, and shifted frame numbers."
-)
 
 
 @dataclass
@@ -211,9 +205,9 @@ class RunState:
                 doubtful=recorded.doubtful,
                 skipped=dict(skipped.most_common()),
             )
-            for name, share in recorded.suspicious.items():
-                odd = [one for one in self._manifest.warnings.get(name, ()) if _SUSPICION not in one]
-                self._manifest.warn(name, [*odd, f"{name}: {share:.0%} {_SUSPICION}"])
+            for name, said in recorded.suspicious.items():
+                others = [one for one in self._manifest.warnings.get(name, ()) if NEARLY_ALL_DOUBTFUL not in one]
+                self._manifest.warn(name, [*others, f"{name}: {said}"])
             wall_seconds = time.monotonic() - self._started
             unusable = self._manifest.unusable_sequences
             self._manifest.end(

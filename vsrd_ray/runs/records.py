@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 DOUBTFUL = 0.2  # confidence below which a label is more likely wrong than right
+NEARLY_ALL_DOUBTFUL = f"of the labels have a confidence below {DOUBTFUL}."  # after their share
 _SUSPICIOUS_SHARE = 0.6  # of doubtful labels in a drive; sound drives have up to 0.3
 _MANY, _SOME = 10, 4  # labels in a drive, from which on that share tells, or all of them
 

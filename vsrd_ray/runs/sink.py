@@ -27,7 +27,7 @@ from vsrd_ray.runs.paths import RunPaths, drive_of, is_brought_in, is_temporary
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.reading import dataset_of
 from vsrd_ray.runs.reading import unreadable as unreadable_files
-from vsrd_ray.runs.records import DOUBTFUL, is_suspicious
+from vsrd_ray.runs.records import DOUBTFUL, NEARLY_ALL_DOUBTFUL, is_suspicious
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.schema import GROUP_SCHEMA
 from vsrd_ray.runs.store import EMPTY, GroupStore, is_record_of
@@ -296,7 +296,7 @@ class Sink:
             groups = self._recorded_groups(files)
         rows: dict[str, int] = {}
         doubtful: dict[str, int] = {}
-        suspicious: dict[str, float] = {}
+        suspicious: dict[str, str] = {}
         for table in self._tables:
             rows[table.name] = 0
             for drive, files in self._auto_files(table):
@@ -309,8 +309,8 @@ class Sink:
                 if table.confidence is None:
                     continue
                 doubtful[table.name] = doubtful.get(table.name, 0) + num_doubtful
-                if is_suspicious(num_doubtful, num_rows):
-                    suspicious[drive] = num_doubtful / num_rows
+                if table.suspicion is not None and is_suspicious(num_doubtful, num_rows):
+                    suspicious[drive] = f"{num_doubtful / num_rows:.0%} {NEARLY_ALL_DOUBTFUL} {table.suspicion}"
         num_texts = sum(map(self._num_texts_of, self._texts()))
         recorded = Recorded(rows=rows, doubtful=doubtful, suspicious=suspicious, unreadable=unreadable, **groups)
         return replace(recorded, frames=recorded.frames + num_texts)
@@ -412,7 +412,7 @@ class Recorded:
     seconds: float  # that workers spent on groups
     rows: dict[str, int]  # of labels, by kind
     doubtful: dict[str, int]  # of these with a confidence below `DOUBTFUL`, of the kinds that have one
-    suspicious: dict[str, float]  # share of doubtful labels in the drives in which nearly all are
+    suspicious: dict[str, str]  # what is said of the drives in which nearly all are
     frames: int  # whose labels are all there
     unreadable: dict[str, str]  # drives with files that cannot be read, and what to do about the first of these
 

@@ -42,6 +42,7 @@ class LabelTable:
     groups_a_file: int = GROUPS_A_FILE  # groups whose rows are put together into one file; fewer where rows are large
     texts: LabelTexts | None = None
     confidence: str | None = None  # column in [0, 1] of what a labeler thinks of its labels; None: kinds without one
+    suspicion: str | None = None  # a sentence on what is wrong where nearly all labels of a drive are doubtful
 
     def __post_init__(self) -> None:
         for name, kind in (("frame", pa.int32()), ("group_id", pa.string())):

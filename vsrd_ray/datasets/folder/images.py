@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header
+from vsrd_ray.data.png import check_gray16, decode_gray16
 from vsrd_ray.datasets.folder import paths
 from vsrd_ray.datasets.folder.film import read_film
 from vsrd_ray.errors import InputError, UnreadableFrameError
@@ -41,18 +41,9 @@ def read_mask(drive: Drive, camera: str, path: Location) -> np.ndarray:
         InputError: no mask, or one of another depth or size.
     """
     data = _bytes(path, what="instance mask")
-    header = parse_header(data, path)
-    check_chunks(data, path)
-    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
-        raise InputError(
-            f"{path}: expected a mask of 16 bits in one channel, got {header.bit_depth} bits"
-            f"{'' if header.color_type == GRAYSCALE else ' and colours'}: write class * 1000 + instance as 16-bit PNG"
-        )
+    header = check_gray16(data, path, fix="write class * 1000 + instance as 16-bit PNG")
     _check_size(path, header.size, drive.cameras[camera].image_size)
-    instance_map = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if instance_map is None:
-        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
-    return instance_map
+    return decode_gray16(data, path)
 
 
 def _bytes(path: Location, *, what: str) -> bytes:

@@ -8,12 +8,14 @@ import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, POINTS, Camera, Drive
 from vsrd_ray.data.index import INDEX_VERSION
+from vsrd_ray.data.rectified import RectifiedCamera
+from vsrd_ray.data.timestamps import read_timestamps
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.datasets.kitti360.calibration import Calibration, read_calibration
+from vsrd_ray.datasets.kitti360.calibration import read_calibration
 from vsrd_ray.datasets.kitti360.poses import read_poses
 from vsrd_ray.datasets.kitti360.sweeps import LIDAR, open_lidar
-from vsrd_ray.datasets.kitti360.times import all_times, read_times
+from vsrd_ray.datasets.kitti360.times import read_times
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
 from vsrd_ray.poses.align import Posed, levelled
@@ -101,11 +103,13 @@ def _cameras(
     return opened, posed.warnings
 
 
-def _posed(root: Location, name: str, camera: str, source: PoseSource, calibration: Calibration) -> Posed:
+def _posed(root: Location, name: str, camera: str, source: PoseSource, calibration: RectifiedCamera) -> Posed:
     """`T_world_cam0` of each frame that has one."""
     if source.file is None:
         return Posed(read_poses(root, name))
-    read = read_pose_file(source.file, camera=camera, times_s=all_times(root, name, camera))
+    read = read_pose_file(
+        source.file, camera=camera, times_s=read_timestamps(paths.timestamps_file(root, name, camera))
+    )
     T_cam_cam0 = np.eye(4) if read.is_of_camera_0 else calibration.T_cam_cam0
     poses = {frame: pose @ T_cam_cam0 for frame, pose in read.poses.items()}
     own = paths.poses_file(root, name)

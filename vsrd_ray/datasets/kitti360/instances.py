@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header, read_outline
+from vsrd_ray.data.png import check_gray16, decode_gray16, read_outline
 from vsrd_ray.datasets.kitti360 import paths
-from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location, read_bytes
 
 
@@ -24,22 +24,13 @@ def read_instance_map(drive: Drive, camera: str, frame: int) -> np.ndarray:
         data = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"no instance mask {path}: restore the file") from None
-    header = parse_header(data, path)
-    check_chunks(data, path)
-    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
-        kind = f"{header.bit_depth} bits" if header.color_type == GRAYSCALE else "colours"
-        raise InputError(
-            f"{path}: expected a mask of 16 bits in one channel, got {kind}: use KITTI-360's 'instance' folder"
-        )
+    header = check_gray16(data, path, fix="use KITTI-360's 'instance' folder")
     if header.size != drive.cameras[camera].image_size:
         raise _size_error(
             path, got=header.size, expected=drive.cameras[camera].image_size, source="perspective.txt (S_rect)"
         )
     _check_image(drive, camera, frame)
-    instance_map = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if instance_map is None:
-        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
-    return instance_map
+    return decode_gray16(data, path)
 
 
 def encode_instance_map(

@@ -5,7 +5,7 @@ import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS, UNKNOWN
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.data.png import GRAYSCALE, check_chunks, parse_header
+from vsrd_ray.data.png import check_gray16, decode_gray16
 from vsrd_ray.datasets.kitti_raw import paths
 from vsrd_ray.datasets.kitti_raw.classes import IGNORE, MASKED
 from vsrd_ray.errors import InputError, UnreadableFrameError
@@ -38,7 +38,7 @@ def read_image(drive: Drive, camera: str, frame: int) -> np.ndarray:
         InputError: no image, or one of another size than the calibration's.
     """
     path = image_file(drive, camera, frame)
-    image = cv2.imdecode(_content(path, what="image"), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(_content(path, what="image"), dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
     _check_size(drive, camera, path, (image.shape[1], image.shape[0]))
@@ -56,14 +56,9 @@ def read_mask(drive: Drive, camera: str, frame: int) -> np.ndarray:
     """
     path = mask_file(drive, camera, frame)
     data = _content(path, what="instance mask")
-    header = parse_header(data.tobytes(), path)
-    check_chunks(data.tobytes(), path)
-    if (header.bit_depth, header.color_type) != (16, GRAYSCALE):
-        raise InputError(f"{path}: expected a mask of 16 bits in one channel: use KITTI-MOTS's folder 'instances'")
+    header = check_gray16(data, path, fix="use KITTI-MOTS's folder 'instances'")
     _check_size(drive, camera, path, header.size)
-    ids = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if ids is None:
-        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
+    ids = decode_gray16(data, path)
     number = ids // IDS_PER_CLASS
     is_object, is_ignored = np.isin(number, MASKED), number == IGNORE
     if len(odd := ids[(ids > 0) & ~is_object & ~is_ignored]):
@@ -79,21 +74,20 @@ def read_points(drive: Drive, sensor: str, frame: int) -> np.ndarray:
         InputError: no such file.
     """
     path = point_file(drive, sensor, frame)
-    data = _content(path, what="LiDAR sweep").tobytes()
+    data = _content(path, what="LiDAR sweep")
     if len(data) % (4 * _FIELDS):
         raise UnreadableFrameError(f"{path}: {len(data)} bytes are no whole number of points: restore the file")
     return np.frombuffer(data, dtype="<f4").reshape(-1, _FIELDS).astype(np.float32)
 
 
-def _content(path: Location, *, what: str) -> np.ndarray:
-    """The bytes of a file, [n] uint8."""
+def _content(path: Location, *, what: str) -> bytes:
     try:
         data = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"no {what} {path}: restore the file") from None
     if not data:
         raise UnreadableFrameError(f"{path}: the file is empty: restore it")
-    return np.frombuffer(data, dtype=np.uint8)
+    return data
 
 
 def _check_size(drive: Drive, camera: str, path: Location, got: tuple[int, int]) -> None:

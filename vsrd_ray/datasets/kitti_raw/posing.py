@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from vsrd_ray.data.rectified import RectifiedCamera
 from vsrd_ray.datasets.kitti_raw import paths
-from vsrd_ray.datasets.kitti_raw.calibration import CameraCalibration, read_T_cam0_imu
+from vsrd_ray.datasets.kitti_raw.calibration import read_T_cam0_imu
 from vsrd_ray.datasets.kitti_raw.packets import Packets, packet_frames, read_lags, read_packets
 from vsrd_ray.datasets.kitti_raw.times import read_times
 from vsrd_ray.errors import InputError
@@ -25,7 +26,7 @@ _ALONE = (
 
 
 def read_T_world_cam0(  # noqa: N802 - a transform's name
-    root: Location, name: str, source: PoseSource, *, camera: str, calibration: CameraCalibration
+    root: Location, name: str, source: PoseSource, *, camera: str, calibration: RectifiedCamera
 ) -> Posed:
     """`T_world_cam0` of every frame that has one, in a world with z up by gravity.
 

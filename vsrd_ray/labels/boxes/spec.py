@@ -109,6 +109,8 @@ SPEC = Kind(
         sort_by=("instance_id",),
         texts=_KittiTexts(),
         confidence="confidence",
+        suspicion="Unless nearly everything there moves, calibration, poses and masks do not belong together: look for "
+        "images that were cropped or resized, poses of another drive, camera or unit, and shifted frame numbers.",
     ),
     evaluate=_evaluate,
     compare=_compare,

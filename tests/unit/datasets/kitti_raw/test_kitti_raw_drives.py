@@ -144,6 +144,10 @@ def test_images_are_checked(raw):
         drive.read(IMAGES, "image_02", 4)
 
 
+def appended(path, line):
+    path.write_text(f"{path.read_text()}\n{line}")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -157,6 +161,10 @@ def test_images_are_checked(raw):
         (
             lambda root: paths.lidar_calibration_file(root, NAME).write_text("R: 1 0 0 0 1 0 0 0 2\nT: 0 0 0"),
             r"calib_velo_to_cam\.txt: R is no rotation",
+        ),
+        (
+            lambda root: appended(paths.calibration_file(root, NAME), "S_rect_02: 1 1\n"),
+            r"calib_cam_to_cam\.txt: two entries S_rect_02 with other values",
         ),
         (
             lambda root: paths.packet_times_file(root, NAME).write_text("2011-09-26 13:02:25.9\nyesterday\n"),
