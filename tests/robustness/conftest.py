@@ -1,11 +1,15 @@
 """A small street and a run over it, which each test may copy and damage."""
 
+import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from edits import ARCHIVE
 
 from vsrd_ray.cli import main
 
@@ -68,3 +72,41 @@ def refused() -> Callable[..., str]:
         return line
 
     return check
+
+
+@pytest.fixture
+def kitti(command):
+    """Exports the run as KITTI text."""
+
+    def export(*options: str, output: str = "kitti"):
+        return command("export", "out", "--root", "root", "--format", "kitti", "--output", output, *options)
+
+    result = export()
+    assert result.exit_code == 0, result.output
+    return export
+
+
+@pytest.fixture
+def take(command):
+    """Imports a folder of KITTI text or, by its name, of CVAT's archives."""
+
+    def run(source: str | Path = "kitti", *options: str, format: str | None = None):
+        format = format or ("cvat" if "cvat" in str(source) else "kitti")
+        return command("import", "out", source, "--root", "root", "--format", format, *options)
+
+    return run
+
+
+@pytest.fixture
+def archive(command):
+    """Exports the run to CVAT; changes the document in the archive."""
+    assert command("export", "out", "--root", "root", "--format", "cvat", "--output", "cvat").exit_code == 0
+
+    def change(how: Callable[[dict[str, Any]], Any], path: Path = ARCHIVE) -> None:
+        with zipfile.ZipFile(ARCHIVE) as packed:
+            document = json.loads(packed.read("annotations/default.json"))
+        how(document)
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("annotations/default.json", json.dumps(document))
+
+    return change

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import ray
+from batches import POOL
 
 from vsrd_ray.engines.ray_data import stages
+from vsrd_ray.engines.ray_data.stages import RayEngine
 
 
 class PretendedActor:
@@ -75,3 +77,21 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedRay]:
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "_POLL", 0.01)
+
+
+@pytest.fixture
+def engine(pretended, tmp_path) -> RayEngine:
+    return RayEngine(
+        work=None,  # pyright: ignore[reportArgumentType] - the stream is pretended
+        pool=POOL,
+        max_attempts=3,
+        seconds=0.0,
+        attempts_file=tmp_path / "attempts.json",
+        payload_bytes=1,
+        metrics=SimpleNamespace(),  # pyright: ignore[reportArgumentType]
+    )
