@@ -6,7 +6,6 @@ Every process that opens the drive finds the same numbers; workers are sent thos
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -22,7 +21,6 @@ _SETTINGS = TrackerSettings()
 
 # Numbers of a frame's masks in their order: 1..999 of instances, 0 of stuff, or one of the two above.
 Numbers = Mapping[int, tuple[int, ...]]  # by frame
-NO_NUMBERS: Numbers = MappingProxyType({})
 
 
 @dataclass(frozen=True)

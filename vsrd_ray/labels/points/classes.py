@@ -40,8 +40,6 @@ CHALLENGE = (
 NUM_THINGS = len(NAMES)  # challenge classes 1..10
 # Challenge class [11] uint16 of each of `NAMES`; 0 of none.
 CHALLENGE_OF = np.array([*(CHALLENGE.index(name) for name in NAMES), 0], dtype=np.uint16)
-# Class [11] uint8 of each of the challenge's things; `NONE` of void.
-CLASS_OF_CHALLENGE = np.array([NONE, *(NAMES.index(name) for name in CHALLENGE[1 : NUM_THINGS + 1])], dtype=np.uint8)
 
 # Classes of datasets that are one of `NAMES` under another name; "_" and " " count the same.
 _ALIASES = {"person": "pedestrian", "rider": "pedestrian", "caravan": "car"}
