@@ -8,7 +8,7 @@ DEMO := demo/seed$(SEED)
 TESTS_AT_ONCE ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast docs lint style imports types format clean
+.PHONY: demo test test-fast docs wheel lint style imports types format clean
 
 # The environment is made anew only when what it is made of changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -40,6 +40,14 @@ docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
+# The package as one file, in dist/, tried in an environment of its own.
+wheel: $(VENV)/.installed
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/vsrd_ray-*.whl
+	cd dist && venv/bin/vsrd-ray --version && venv/bin/vsrd-ray labelers
+	rm -rf dist/venv
+
 lint: $(VENV)/.installed
 	@$(MAKE) --no-print-directory --jobs --output-sync=target types imports style
 
@@ -58,4 +66,4 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf demo outputs site
+	rm -rf demo outputs site dist
