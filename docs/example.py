@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 
 import vsrd_ray
-from vsrd_ray.cli import main as vsrd_ray_command
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "street")
@@ -33,11 +32,12 @@ labels = vsrd_ray.label_group(groups[0], config=config)
 for row in labels.to_pylist()[:3]:
     print("frame {frame}: instance {instance_id}, {length:.2f} x {width:.2f} x {height:.2f} m".format_map(row))
 
-# A whole sequence is for the command. What it writes is read in one go.
+# A whole sequence, in this process; ray=True takes all cores. What it writes is read in one go.
 output = folder.with_name(f"{folder.name}-labels")
-settings = ["--set", "grouping={min_area: 40, min_box_side: 6}", "--set", "masks.softness=3.0"]
-arguments = ["label", "--root", str(folder), "--sequence", street.sequence, "--output", str(output), "--serial"]
-vsrd_ray_command([*arguments, *settings], standalone_mode=False)
+print(vsrd_ray.label(folder, street.sequence, output, config=config))
+quality = vsrd_ray.evaluate(output, folder)
+print(f"mean IoU3D of {quality['overall']['count']} true boxes: {quality['overall']['iou_3d']['mean']:.2f}")
+print(vsrd_ray.export(output, folder, folder.with_name(f"{folder.name}-kitti"), format="kitti", min_confidence=0.5))
 labels = vsrd_ray.read_labels(output)
 print(f"{labels.num_rows} boxes in {len(labels['frame'].unique())} frames")
 

@@ -1,7 +1,7 @@
-"""vsrd-ray: 3D boxes from 2D instance masks and camera poses, on Ray.
+"""vsrd-ray: labels for 3D perception from images, masks, poses and LiDAR, on one machine or a Ray cluster.
 
-For notebooks: `open_sequence`, `make_groups`, `label_group`, `read_labels`, `draw_frame` and `load_config`, as
-docs/example.py shows. For everything else there is the command `vsrd-ray`.
+For notebooks: `label`, `evaluate`, `export` and `read_labels`, and to look closer `open_sequence`, `make_groups`,
+`label_group`, `draw_frame` and `load_config`, as docs/example.py shows. The command `vsrd-ray` has everything else.
 """
 
 from importlib import import_module
@@ -9,9 +9,29 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vsrd_ray.api import draw_frame, label_group, load_config, make_groups, open_sequence, read_labels
+    from vsrd_ray.api import (
+        draw_frame,
+        evaluate,
+        export,
+        label,
+        label_group,
+        load_config,
+        make_groups,
+        open_sequence,
+        read_labels,
+    )
 
-__all__ = ["draw_frame", "label_group", "load_config", "make_groups", "open_sequence", "read_labels"]
+__all__ = [
+    "draw_frame",
+    "evaluate",
+    "export",
+    "label",
+    "label_group",
+    "load_config",
+    "make_groups",
+    "open_sequence",
+    "read_labels",
+]
 __version__ = version("vsrd-ray")
 
 

@@ -1,6 +1,7 @@
 """What a notebook needs: `import vsrd_ray` gives these names.
 
-Everything happens in this process, without Ray. For whole sequences there is `vsrd-ray label`.
+`label`, `evaluate` and `export` are the commands of these names. The rest looks into a drive: its frame groups, the
+labels of one, pictures. Everything happens in this process, unless `label` is asked for Ray.
 """
 
 import json
@@ -8,8 +9,9 @@ from collections.abc import Iterable
 from collections.abc import Sequence as Names
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,10 +24,14 @@ from vsrd_ray.errors import ConfigError, InputError, one_line
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers import configs as configuration
 from vsrd_ray.labelers.base import Labeler, Provenance, Wanted, build_labeler, spec_of
+from vsrd_ray.labels.base import Kind, exporter_of, kinds_of
 from vsrd_ray.labels.boxes import parquet
 from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, box_of
 from vsrd_ray.labels.boxes.pictures.annotated import read_image
 from vsrd_ray.pipeline.plan import plan_drive
+from vsrd_ray.pipeline.pool import PoolRequest
+from vsrd_ray.pipeline.request import LabelRequest, Summary
+from vsrd_ray.runs.folder import RunFolder, check_root
 from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location, open_location
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color
@@ -67,6 +73,91 @@ def open_sequence(root: Folder, name: str, *, camera: str | None = None) -> Driv
         InputError: a missing folder, sequence or camera, or files that cannot be used.
     """
     return datasets.open_drive(open_location(str(root)), name, camera)
+
+
+def label(
+    root: Folder,
+    sequences: str | Names[str],
+    output: Folder,
+    *,
+    config: str | Path | LabelerSettings = "fast",
+    classes: Names[str] | None = None,
+    camera: str | None = None,
+    limit: int | None = None,
+    ray: bool = False,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> Summary:
+    """Label sequences into an output folder, as `vsrd-ray label` does; a run that was interrupted goes on.
+
+    Args:
+        root: a dataset; a folder or the URI of one.
+        sequences: one name or several, or "all".
+        output: where results go; `read_labels`, `evaluate` and `export` take it.
+        config: of `load_config`, or the name or file of a configuration.
+        classes: names of the classes to label; by default the labeler's, cars for boxes.
+        camera: such as "image_00"; by default the dataset's first.
+        limit: label the first frame groups alone.
+        ray: on a local Ray with a worker per GPU or core, and not in this process.
+        device: of the workers.
+
+    Raises:
+        InputError: something is wrong with the dataset, a sequence or the output folder.
+        ConfigError: see `load_config`.
+    """
+    from vsrd_ray.engines import label as run  # noqa: PLC0415 - `import vsrd_ray.api` need not wait for it
+
+    names = (sequences,) if isinstance(sequences, str) else tuple(sequences)
+    request = LabelRequest(
+        root=open_location(str(root)),
+        sequences=names,
+        output=open_location(str(output)),
+        config=_settings(config),
+        config_title=config.labeler if isinstance(config, LabelerSettings) else str(config),
+        classes=None if classes is None else tuple(classes),
+        camera=camera,
+        limit=limit,
+        serial=not ray,
+        pool=PoolRequest(device=device),
+    )
+    return run(request)
+
+
+def evaluate(output: Folder, root: Folder, **options: Any) -> dict[str, Any]:
+    """The quality of a run's labels, as `vsrd-ray evaluate --json` prints it; nothing is written.
+
+    Args:
+        output: of `label`.
+        root: the dataset that was labelled, with its truth.
+        options: those of the command, such as `max_range=30`.
+
+    Raises:
+        InputError: no labels, no truth, another dataset, or an option that the labels' kind does not have.
+    """
+    run = _run_of(output, root)
+    values: dict[str, Any] = {}
+    for kind in kinds_of(run):
+        if kind.evaluate is not None:
+            found = kind.evaluate(run, _options(kind, "evaluate", options)).values
+            values |= {kind.name: dict(found)} if values else found
+    return values
+
+
+def export(output: Folder, root: Folder, destination: Folder, *, format: str, **options: Any) -> str:
+    """Write a run's labels in another format, as `vsrd-ray export` does; what was written, as a sentence.
+
+    Args:
+        output: of `label`.
+        root: the dataset that was labelled.
+        destination: folder to write; an earlier export there is replaced.
+        format: such as "kitti"; docs/formats.md has all of them.
+        options: those of the command, such as `min_confidence=0.5`.
+
+    Raises:
+        InputError: no labels, another dataset, a format that the labels do not have, or an unknown option.
+    """
+    run = _run_of(output, root)
+    kind, write = exporter_of(run, format)
+    return write(run, open_location(str(destination)), _options(kind, "export", options), None)
 
 
 def make_groups(
@@ -154,6 +245,22 @@ def draw_frame(sequence: Drive, frame: int, labels: "pa.Table | DataFrame") -> n
         corners_cam = rigid.apply(T_cam_world, box_of(row).corners())
         draw_box(image, corners_cam, view.K, color=instance_color(row["instance_id"]))
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def _run_of(output: Folder, root: Folder) -> RunFolder:
+    run = RunFolder(open_location(str(output)), open_location(str(root)))
+    check_root(run.output, run.root)
+    return run
+
+
+def _options(kind: Kind, verb: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What a kind's own options are worth: those that are given, and defaults."""
+    known = {option.name or "": option for option in kind.options().get(verb, ())}
+    if unknown := sorted(given.keys() - known.keys()):
+        raise InputError(f"{unknown[0]}: {verb} of {kind.name} has the options {', '.join(sorted(known)) or 'none'}")
+    context = click.Context(click.Command(verb))
+    defaults = {name: option.process_value(context, option.get_default(context)) for name, option in known.items()}
+    return defaults | given
 
 
 def _rows_in(sequence: Drive, frame: int, labels: pa.Table) -> list[dict[str, Any]]:

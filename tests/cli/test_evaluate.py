@@ -17,7 +17,7 @@ def output(labelled, tmp_path):
 
 def test_report_and_json(command, output, street):
     text = command("evaluate", output, "--root", street).stdout
-    assert {"IoU3D", "KITTI AP R40, %", "KITTI-360 AP, %", "confidence of static"} <= {
+    assert {"IoU3D", "KITTI AP R40, %", "KITTI-360 AP, %", "confidence"} <= {
         block.partition("  ")[0] for block in text.split("\n\n")
     }
     printed = command("evaluate", output, "--root", street, "--json", "--prefer", "auto").stdout

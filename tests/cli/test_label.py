@@ -36,7 +36,8 @@ def test_it_writes_what_it_says(labelled, street):
         "Groups    6 of 6 labelled, 0 failed",
         f"Boxes     {labels.num_rows}, {doubtful} of them doubtful (confidence below 0.2)",
         f"Output    {output}",
-        f"Next      vsrd-ray evaluate {output} --root {street}",
+        f"Next      vsrd-ray report {output} --root {street}",
+        f"          vsrd-ray evaluate {output} --root {street}",
         f"          vsrd-ray visualize labels {output} --root {street} --sheet {output / 'sheet.png'}",
     ]
     first, second, *_, last = result.stderr.splitlines()
@@ -64,7 +65,7 @@ def test_labels_depend_on_neither_truth_nor_actors_nor_trace(labelled, label_str
     assert result.exit_code == 0, result.output
     assert files_in(tmp_path / "output", *LABELS) == files_in(labelled[1], *LABELS)
     assert "vsrd-ray evaluate" not in result.stdout
-    assert "Next      vsrd-ray visualize labels" in result.stdout
+    assert "          vsrd-ray visualize labels" in result.stdout
 
 
 def test_one_group_then_all_then_nothing(labelled, label_street, files_in, tmp_path):

@@ -206,7 +206,7 @@ def test_runs_into_odd_places_are_read_back(
     monkeypatch.setenv("HOME", str(here / "home"))
     shutil.copytree(here / "out", open_location(output))
     result = command("evaluate", output, "--root", "root")
-    assert result.exit_code == 0 and "32 of 32 labelled" in result.stdout, result.output
+    assert result.exit_code == 0 and "32 of 32 parked ones" in result.stdout, result.output
 
 
 def test_outputs_are_made_where_they_were_asked_for(

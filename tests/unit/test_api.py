@@ -1,5 +1,6 @@
 """The names for notebooks, and the example that uses them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -154,6 +155,33 @@ def test_names_are_there_and_no_others():
 def test_import_alone_is_quick():
     code = "import sys, vsrd_ray; assert not {'torch', 'ray', 'cv2', 'numpy'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_label_evaluate_and_export_are_the_commands(street, sequence, config, output, tmp_path):
+    found = vsrd_ray.label(street, sequence.name, tmp_path / "labels", config=config)
+    assert repr(found).startswith(f"<Summary of {tmp_path / 'labels'}: 20 frames, ") and repr(found).endswith(" boxes>")
+    labels, others = vsrd_ray.read_labels(tmp_path / "labels"), vsrd_ray.read_labels(output)
+    assert labels.num_rows and labels.drop_columns(["group_id"]).equals(others.drop_columns(["group_id"]))
+    done = CliRunner().invoke(main, ["evaluate", str(output), "--root", str(street), "--json", "--max-range", "30"])
+    assert json.loads(done.stdout) == json.loads(json.dumps(vsrd_ray.evaluate(output, street, max_range=30.0)))
+    said = vsrd_ray.export(output, street, tmp_path / "csv", format="csv", min_confidence=0.5)
+    assert "written to" in said and list((tmp_path / "csv").rglob("*.csv"))
+
+
+def test_options_and_datasets_that_do_not_fit_are_refused(street, output, tmp_path):
+    with pytest.raises(InputError, match="max_rage: evaluate of boxes has the options max_range"):
+        vsrd_ray.evaluate(output, street, max_rage=30.0)
+    with pytest.raises(InputError, match="no format 'kiti'"):
+        vsrd_ray.export(output, street, tmp_path / "x", format="kiti")
+    synthesize(tmp_path / "other", StreetSettings(frames=4, cars=1, seed=2, image_size=(352, 94)))
+    with pytest.raises(InputError, match="other"):
+        vsrd_ray.evaluate(output, tmp_path / "other")
+
+
+def test_what_a_notebook_shows_is_short(sequence, config):
+    assert repr(sequence).startswith("<Drive 2013_05_28_drive_0000_sync of kitti360: image_00; 20 frames with ")
+    (group, *_) = vsrd_ray.make_groups(sequence, config=config)
+    assert repr(group) == f"<GroupTask {group.plan.group_id}: {len(group.plan.view_frames)} views, 3 instances>"
 
 
 @pytest.mark.slow

@@ -20,8 +20,19 @@ from vsrd_ray.cli.installed import datasets, labelers
 from vsrd_ray.cli.kinds import evaluate, export, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
 from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError, explained
+from vsrd_ray.options import example
 
 logger = logging.getLogger(__name__)
+
+# The commands in the order of work; those of packages outside stand behind them.
+_GUIDE = {
+    "Begin": ("synthesize", "datasets", "labelers"),
+    "Label": ("label", "train", "status"),
+    "Measure and look": ("evaluate", "report", "visualize", "render"),
+    "Hand over, take back": ("export", "import", "convert"),
+    "Study": ("degrade", "sample", "annotate", "train-prior"),
+}
+_MORE = "More"
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
@@ -43,6 +54,20 @@ class _Commands(click.Group):
         if cmd_name not in self.commands or isinstance(self.commands[cmd_name], click.Group):
             self._add_contributed()
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands in the order of work, each with the whole of its line."""
+        names = self.list_commands(ctx)
+        placed = {name for group in _GUIDE.values() for name in group}
+        for title, group in (*_GUIDE.items(), (_MORE, [name for name in names if name not in placed])):
+            rows = [
+                (name, command.get_short_help_str(limit=200))
+                for name in group
+                if name in names and (command := self.get_command(ctx, name)) is not None and not command.hidden
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_spacing=13 - max(len(name) for name, _ in rows))
 
     def _add_contributed(self) -> None:
         """Add what labelers and kinds of label offer; a group of theirs adds to the group of that name."""
@@ -80,10 +105,14 @@ class _Commands(click.Group):
         ctx.exit(kind.exit_code)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{example('COMMAND --help')}\n\nREADME.md and docs/ say more; `make docs` makes a site of them.",
+)
 @click.version_option(package_name="vsrd-ray")
 def main() -> None:
-    """3D boxes from 2D instance masks and camera poses, by VSRD on Ray.
+    """Labels for 3D perception from images, masks, poses and LiDAR; on one machine or a Ray cluster.
 
     Exit codes: 0 done, 1 workers failed, 2 bad input, 3 done but for failures, 130 interrupted, 143 terminated.
     """

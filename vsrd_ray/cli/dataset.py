@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.options import PATH, progress_bar
+from vsrd_ray.options import PATH, example, progress_bar, sequences_option
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
@@ -20,7 +20,10 @@ LiDAR points), occupancy (voxels), right (the second camera), fisheye (two, to t
 as nuScenes has them), or all.  [default: none]"""
 
 
-@click.command()
+@click.command(
+    short_help="Write a built-in street, with known truth.",
+    epilog=example("synthesize street --frames 60 --cars 12 --seed 1"),
+)
 @click.argument("out", type=PATH)
 @click.option("--frames", type=int, help="Frames of the drive.  [default: 60]")
 @click.option("--cars", type=int, help="Parked cars.  [default: 12]")
@@ -99,12 +102,13 @@ def synthesize(
     click.echo(f"Next: vsrd-ray label --root {shlex.quote(str(out))} --sequence {settings.sequence}")
 
 
-@click.command()
+@click.command(
+    short_help="Copy a dataset with masks as detectors make them.",
+    epilog=example("degrade street rough --preset mild"),
+)
 @click.argument("root", type=PATH)
 @click.argument("output", type=PATH)
-@click.option(
-    "--sequence", "sequences", multiple=True, help="Sequence to take; may be repeated.  [default: all that have masks]"
-)
+@sequences_option("Sequence to take; may be repeated.  [default: all that have masks]")
 @click.option("--camera", help="Whose masks.  [default: the dataset's first, image_00 of KITTI-360]")
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option("--seed", type=int, help="Another seed, other faults.  [default: 0]")

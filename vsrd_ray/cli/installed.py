@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsrd_ray.options import PATH
+from vsrd_ray.options import PATH, example, sequences_option
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXIT_NOTHING_USABLE = 2
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List datasets that can be read, or check drives of one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def datasets(ctx: click.Context, as_json: bool) -> None:
@@ -41,9 +41,9 @@ def datasets(ctx: click.Context, as_json: bool) -> None:
     )
 
 
-@datasets.command()
+@datasets.command(short_help="Say what drives have, lack and are good for.", epilog=example("datasets check street"))
 @click.argument("root", type=PATH)
-@click.option("--sequence", "sequences", multiple=True, help="Drive to look at; may be repeated.  [default: every one]")
+@sequences_option("Sequence to look at; may be repeated.  [default: every one]")
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option("--camera", help="Which camera.  [default: the dataset's first]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -77,7 +77,7 @@ def check(
         ctx.exit(EXIT_NOTHING_USABLE)
 
 
-@click.command()
+@click.command(short_help="List labelers: needs, labels, configurations.", epilog=example("labelers"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def labelers(as_json: bool) -> None:
     """List the labelers that can be named by a configuration: what each needs, what it writes, what it ships."""

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from vsrd_ray.errors import InputError, explained
 from vsrd_ray.labels.commands import run_root_options
-from vsrd_ray.options import PATH, progress_bar
+from vsrd_ray.options import PATH, example, progress_bar
 
 if TYPE_CHECKING:
     from vsrd_ray.labels.base import Kind
@@ -57,7 +57,11 @@ class _Formats(click.Choice[str]):
         return tuple(dict.fromkeys(format for kind in installed_kinds() for format in kind.formats))
 
 
-@click.command(cls=KindCommand)
+@click.command(
+    cls=KindCommand,
+    short_help="Measure labels against the truth, or compare two runs.",
+    epilog=example("evaluate labels --root street"),
+)
 @click.argument("output", type=PATH, required=False)
 @run_root_options
 @click.option(
@@ -117,7 +121,12 @@ def evaluate(
     click.echo(json.dumps(values, indent=2) if as_json else "\n\n".join(texts))
 
 
-@click.command("export", cls=KindCommand)
+@click.command(
+    "export",
+    cls=KindCommand,
+    short_help="Write labels in the format of a detector or a tool.",
+    epilog=example("export labels --root street --format kitti --output exports/kitti"),
+)
 @click.argument("output", type=PATH)
 @run_root_options
 @click.option("--format", "format", type=_Formats(), required=True, help="See docs/formats.md.")
@@ -138,7 +147,11 @@ def export(
     click.echo(write(run, destination, _of(ctx, kind, options), progress_bar("frame")))
 
 
-@click.command(cls=KindCommand)
+@click.command(
+    cls=KindCommand,
+    short_help="Write one HTML file that shows a run, worst labels first.",
+    epilog=example("report labels --root street"),
+)
 @click.argument("output", type=PATH)
 @run_root_options
 @click.option("--output", "destination", type=PATH, help="HTML file to write.  [default: OUTPUT/report.html]")

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.options import PATH, config_options, optional_list, root_option
+from vsrd_ray.options import PATH, config_options, example, optional_list, root_option, sequences_option
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
@@ -29,17 +30,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields | ({"error": self.formatException(record.exc_info)} if record.exc_info else {}))
 
 
-@click.command()
-@root_option
-@click.option(
-    "--sequence",
-    "sequences",
-    multiple=True,
-    required=True,
-    help="Sequence to label; may be repeated. `all`: every one.",
+def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of configurations, for the shell to complete."""
+    from vsrd_ray.labelers.configs import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
+
+@click.command(
+    short_help="Label sequences: 3D boxes, or whatever --config gives.",
+    epilog=example("label --root street --sequence 2013_05_28_drive_0000_sync --output labels"),
 )
+@root_option
+@sequences_option("Sequence to label; may be repeated. `all`: every one.", required=True)
 @click.option("--output", type=PATH, help="Folder for the results.  [default: ./outputs/<sequence>]")
-@config_options
+@partial(config_options, complete=_shipped)
 @click.option("--classes", callback=optional_list, help="Classes, with commas between them.  [default: car, for boxes]")
 @click.option("--camera", help="Which camera.  [default: the dataset's first, image_00 of KITTI-360]")
 @click.option("--masks", type=PATH, help="File or folder of instance masks, in place of the dataset's.")
@@ -193,7 +198,7 @@ def _check_serial(ctx: click.Context) -> None:
         raise InputError(f"--serial works without Ray: leave --{asked[0]} out, or --serial")
 
 
-@click.command()
+@click.command(short_help="Say how far a run is, or how it ended.", epilog=example("status labels"))
 @click.argument("output", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(output: Location, as_json: bool) -> None:

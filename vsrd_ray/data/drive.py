@@ -111,6 +111,13 @@ class Drive:
     sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
     warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
 
+    def __repr__(self) -> str:
+        counts = {
+            layer: len({frame for frames in of.values() for frame in frames}) for layer, of in self.layers.items()
+        }
+        layers = ", ".join(f"{count} frames with {layer}" for layer, count in counts.items()) or "no layer"
+        return f"<Drive {self.name} of {self.dataset}: {', '.join((*self.cameras, *self.lidars))}; {layers}>"
+
     @property
     def camera(self) -> Camera:
         """The camera of a drive that was opened with one; the first one of others."""

@@ -145,6 +145,10 @@ class GroupTask:
     drive: Drive  # where the pixels are, with the poses of the group's frames alone
     sightings: Sightings
 
+    def __repr__(self) -> str:
+        plan = self.plan
+        return f"<GroupTask {plan.group_id}: {len(plan.view_frames)} views, {len(plan.instance_ids)} instances>"
+
     def group(self) -> FrameGroup:
         """The group, ready to read the pixels of its views."""
         plan, drive = self.plan, self.drive

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 # Commands that a kind can add options to.
 VERBS = ("evaluate", "export", "report")
+REPORT = "report {output} --root {root}"  # the first thing to look at
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Kind:
     report: Reporter | None = None
     options: "Callable[[], Mapping[str, Sequence[click.Option]]]" = _no_options  # of its own, by verb of `VERBS`
     commands: "Callable[[], tuple[click.Command, ...]]" = _no_commands  # that `vsrd-ray` offers beside its own
-    look: str = "report {output} --root {root}"  # what to type to see the labels; also knows {sequence} and {sheet}
+    looks: tuple[str, ...] = (REPORT,)  # what to type to see the labels; they also know {sequence} and {sheet}
 
 
 def check_rows(rows: pa.Table | None, table: LabelTable, *, frames: Collection[int]) -> None:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,13 @@ class Summary:
     notes: tuple[str, ...]  # sentences such as why a sequence has no group
     has_truth: bool  # the drives have labels of the first kind to compare with
     kinds: tuple[str, ...]  # of label
-    look: str  # what to type to see them; see `Kind`
+    looks: tuple[str, ...]  # what to type to see them; see `Kind`
     warnings: tuple[str, ...] = ()  # sentences on inputs that are odd
+
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{self.counts.rows.get(kind, 0)} {kind}" for kind in self.kinds)
+        state = f", {len(self.failures)} failures" if self.has_failures else ""
+        return f"<Summary of {self.request.output}: {self.counts.labelled_frames} frames, {labels}{state}>"
 
     @property
     def has_failures(self) -> bool:
@@ -115,7 +121,7 @@ def format_summary(summary: Summary) -> str:
     if summary.unusable_sequences:
         rows.append(("Note", "The same command labels what was left out, once it is fixed."))
     if any(counts.rows.values()):
-        rows += zip(["Next", ""], _next_commands(summary), strict=False)
+        rows += zip_longest(["Next"], _next_commands(summary), fillvalue="")
     return "\n".join(f"{name:10}{text}" for name, text in rows)
 
 
@@ -141,10 +147,11 @@ def format_seconds(seconds: float) -> str:
 
 
 def _next_commands(summary: Summary) -> list[str]:
-    """What to type next: evaluation where there is truth, and how to see the labels."""
+    """What to type next: how to see the labels, and evaluation where there is truth."""
     output, root = shlex.quote(str(summary.request.output)), shlex.quote(str(summary.request.root))
     local = isinstance(summary.request.output, Path)
     sheet = shlex.quote(str(RunPaths(summary.request.output).sheet) if local else "sheet.png")
     one = f" --sequence {shlex.quote(summary.sequences[0])}" if len(summary.sequences) > 1 else ""
-    commands = [f"vsrd-ray {summary.look.format(output=output, root=root, sequence=one, sheet=sheet)}"]
-    return [f"vsrd-ray evaluate {output} --root {root}", *commands] if summary.has_truth else commands
+    first, *others = (look.format(output=output, root=root, sequence=one, sheet=sheet) for look in summary.looks)
+    evaluate = [f"evaluate {output} --root {root}"] if summary.has_truth else []
+    return [f"vsrd-ray {command}" for command in (first, *evaluate, *others)]

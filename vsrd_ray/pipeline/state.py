@@ -234,7 +234,7 @@ class RunState:
             warnings=tuple(one for name in labelled for one in self._manifest.warnings.get(name, ())),
             has_truth=self._has_truth(labelled),
             kinds=tuple(kind.name for kind in self._job.kinds),
-            look=self._job.kinds[0].look,
+            looks=self._job.kinds[0].looks,
         )
 
     @property

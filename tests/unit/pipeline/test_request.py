@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from builders import make_request
 
+from vsrd_ray.labels.base import REPORT
 from vsrd_ray.labels.boxes.spec import SPEC as BOXES
 from vsrd_ray.pipeline.request import Summary, default_output, format_seconds, format_summary
 from vsrd_ray.runs.records import Counts, Failure
@@ -21,7 +22,7 @@ def counts_of(*numbers):
 def summary_of(counts, *, output="out", sequences=("a",), **changes):
     request = make_request(Path(output), sequences=sequences)
     values = {"failures": (), "unusable_sequences": {}, "wall_seconds": 61.4, "notes": (), "has_truth": True}
-    values |= {"kinds": ("boxes",), "look": BOXES.look}
+    values |= {"kinds": ("boxes",), "looks": BOXES.looks}
     return Summary(request=request, sequences=sequences, counts=counts, **(values | changes))
 
 
@@ -37,7 +38,8 @@ def test_summary_tells_counts_failures_and_what_comes_next():
         "Failed    g3: ValueError: bad",
         "Note      A sentence.",
         "Note      The same command tries the failed groups again.",
-        "Next      vsrd-ray evaluate out --root root",
+        "Next      vsrd-ray report out --root root",
+        "          vsrd-ray evaluate out --root root",
         "          vsrd-ray visualize labels out --root root --sheet out/sheet.png",
     ]
 
@@ -60,7 +62,8 @@ def test_without_boxes_nothing_comes_next():
 def test_without_truth_there_is_nothing_to_evaluate_and_paths_can_be_pasted():
     summary = summary_of(counts_of(6, 0, 6, 1, 1, 0, 6), output="my out", has_truth=False)
     assert format_summary(summary).splitlines()[5:] == [
-        "Next      vsrd-ray visualize labels 'my out' --root root --sheet 'my out/sheet.png'"
+        "Next      vsrd-ray report 'my out' --root root",
+        "          vsrd-ray visualize labels 'my out' --root root --sheet 'my out/sheet.png'",
     ]
 
 
@@ -88,12 +91,12 @@ def test_of_several_sequences_the_first_is_drawn():
 
 def test_rows_are_counted_and_shown_by_kind():
     counts = Counts(6, 0, 6, 1, 1, 0, 0, rows={"masks": 12, "points": 0})
-    summary = summary_of(counts, kinds=("masks", "points"), look="report {output} --root {root}")
+    summary = summary_of(counts, kinds=("masks", "points"), looks=(REPORT,))
     assert format_summary(summary).splitlines()[2:] == [
         "Masks     12",
         "Points    0",
         "Time      1 min 01 s",
         "Output    out",
-        "Next      vsrd-ray evaluate out --root root",
-        "          vsrd-ray report out --root root",
+        "Next      vsrd-ray report out --root root",
+        "          vsrd-ray evaluate out --root root",
     ]

@@ -14,6 +14,7 @@ from vsrd_ray.options import (
     camera_option,
     classes_option,
     config_options,
+    example,
     progress_bar,
     root_option,
     sequence_option,
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 _WRITABLE = "copy the dataset to where this account may write, and name the copy as --root"
 
 
-@click.command()
+@click.command(
+    short_help="Write VSRD's annotation JSON of a sequence.",
+    epilog=example("annotate --root street --sequence 2013_05_28_drive_0000_sync"),
+)
 @root_option
 @sequence_option
 @camera_option
@@ -43,7 +47,10 @@ def annotate(root: Location, sequence: str, camera: str) -> None:
     click.echo(f"{count} annotations written to {root / 'annotations' / sequence}")
 
 
-@click.command()
+@click.command(
+    short_help="Write VSRD's text files of frame groups.",
+    epilog=example("sample --root street --sequence 2013_05_28_drive_0000_sync"),
+)
 @root_option
 @sequence_option
 @camera_option
@@ -72,7 +79,9 @@ def sample(
     click.echo(f"{len(groups)} groups written to {root / 'filenames' / settings.name / sequence}")
 
 
-@click.command("train-prior")
+@click.command(
+    "train-prior", short_help="Learn the shapes of vehicle bodies.", epilog=example("train-prior car shapes.npz")
+)
 @click.argument("family", type=click.Choice(["car", "box"]))
 @click.argument("out", type=PATH)
 @click.option("--samples", type=click.IntRange(min=100), default=4000, show_default=True, help="Random bodies.")
@@ -94,12 +103,16 @@ def train_prior(family: str, out: Location, samples: int, latents: int, seed: in
     click.echo(f"{latents} shapes of {samples} bodies of the family {family} written to {out}")
 
 
-@click.group()
+@click.group(short_help="Draw masks and labels on the images, and from above.")
 def visualize() -> None:
     """Draw masks and boxes on the images, and the street from above."""
 
 
-@visualize.command("annotations")
+@visualize.command(
+    "annotations",
+    short_help="Draw VSRD's annotations.",
+    epilog=example("visualize annotations --root street --sequence 2013_05_28_drive_0000_sync"),
+)
 @root_option
 @sequence_option
 @camera_option

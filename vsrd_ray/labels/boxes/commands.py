@@ -17,12 +17,20 @@ from vsrd_ray.options import (
     PATH,
     camera_option,
     classes_option,
+    comma_list,
+    example,
     optional_list,
     progress_bar,
+    some_sequences,
 )
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
+
+
+def _parts(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Sequences, of which a text may name several, with commas between them; none where none is given."""
+    return tuple(name for text in texts for name in comma_list(context, parameter, text)) if texts else None
 
 
 def _prefer() -> click.Option:
@@ -80,11 +88,7 @@ def options() -> Mapping[str, Sequence[click.Option]]:
                 callback=optional_list,
                 help="Classes, with commas between them.  [default: every one]",
             ),
-            click.Option(
-                ["--sequences"],
-                callback=optional_list,
-                help="Sequences, with commas between them.  [default: all]",
-            ),
+            some_sequences("Which sequences; may be repeated.  [default: all]", "--sequences", callback=_parts),
             click.Option(["--exclude-moving"], is_flag=True, help="Leave out boxes that are marked as moving."),
             click.Option(
                 ["--keep-doubtful"],
@@ -102,20 +106,22 @@ def options() -> Mapping[str, Sequence[click.Option]]:
             _prefer(),
         ),
         "report": (
-            click.Option(
-                ["--sequence", "sequences"], multiple=True, help="Which sequences; may be repeated.  [default: all]"
-            ),
+            some_sequences("Which sequences; may be repeated.  [default: all]"),
             _prefer(),
         ),
     }
 
 
-@click.group()
+@click.group(short_help="Draw masks and labels on the images, and from above.")
 def visualize() -> None:
     """Draw masks and boxes on the images, and the street from above."""
 
 
-@visualize.command("labels")
+@visualize.command(
+    "labels",
+    short_help="Draw the labels of a run, and the truth.",
+    epilog=example("visualize labels labels --root street --sheet sheet.png"),
+)
 @click.argument("output", type=PATH)
 @run_root_options
 @click.option("--sequence", help="Which sequence, where the run has several.")
@@ -141,7 +147,7 @@ def visualize_labels(
         click.echo(f"{count} pictures written to {destination}")
 
 
-@click.command()
+@click.command(short_help="Turn labels, or true boxes, into KITTI text.", epilog=example("convert labels --to texts"))
 @click.argument("output", type=PATH, required=False)
 @click.option("--to", "destination", type=PATH, required=True, help="Folder for <sequence>/<camera>/label_2/*.txt.")
 @click.option("--truth", is_flag=True, help="Convert the box XML of a sequence under ROOT, in place of labels.")
@@ -180,7 +186,11 @@ def convert(
     click.echo(f"{count} label files written to {destination}")
 
 
-@click.command("import")
+@click.command(
+    "import",
+    short_help="Take corrected labels back into their run.",
+    epilog=example("import labels exports/kitti --root street --format kitti"),
+)
 @click.argument("output", type=PATH)
 @click.argument("source", type=PATH, required=False)
 @click.option("--root", type=PATH, envvar="KITTI360_DATASET", show_envvar=True, help="Dataset: its root folder.")

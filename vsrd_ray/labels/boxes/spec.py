@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vsrd_ray.labels.base import Evaluation, Kind, Progress
+from vsrd_ray.labels.base import REPORT, Evaluation, Kind, Progress
 from vsrd_ray.labels.boxes import kitti
 from vsrd_ray.labels.boxes.parquet import FOLDER
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -118,5 +118,5 @@ SPEC = Kind(
     report=_report,
     options=_options,
     commands=_commands,
-    look="visualize labels {output} --root {root}{sequence} --sheet {sheet}",
+    looks=(REPORT, "visualize labels {output} --root {root}{sequence} --sheet {sheet}"),
 )

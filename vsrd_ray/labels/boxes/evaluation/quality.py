@@ -63,7 +63,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """Label quality of a run. `static` is the headline."""
+    """Label quality of a run. `overall` is the headline; `static` is what is parked."""
 
     sequences: tuple[str, ...]
     classes: tuple[str, ...]
@@ -73,15 +73,19 @@ class QualityReport:
     num_skipped_boxes: int  # objects of the ground truth that do not count
     skipped_boxes: dict[str, int]  # the same by reason
     num_windows: int  # KITTI-360's
+    overall: Quality  # parked or moving
     static: Quality
     static_by_range: dict[str, Quality]
     static_by_visibility: dict[str, Quality]  # mask area / area of the true box's outline in the image
     moving: Quality
     moving_by_range: dict[str, Quality]
     moving_by_visibility: dict[str, Quality]
-    confidence_auc: float  # of static labels; NaN unless some are over IoU3D .5 and others are not
-    reliability: tuple[Reliability, ...]  # of static labels, by tenths of confidence
-    kept: tuple[Kept, ...]  # of static labels, by tenths of their number
+    overall_confidence_auc: float  # NaN unless some labels are over IoU3D .5 and others are not
+    overall_reliability: tuple[Reliability, ...]  # by tenths of confidence
+    overall_kept: tuple[Kept, ...]  # by tenths of the number of labels
+    confidence_auc: float  # these three of static labels alone
+    reliability: tuple[Reliability, ...]
+    kept: tuple[Kept, ...]
     kitti_ap: dict[str, KittiAP]  # by class; whatever the range
     kitti_ap_parked: dict[str, KittiAP]  # of parked objects, by labels that do not call theirs moving
     kitti360_ap: dict[str, WindowAP]  # likewise
@@ -110,12 +114,16 @@ def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) ->
         num_skipped_boxes=skipped.total(),
         skipped_boxes=dict(skipped),
         num_windows=sum(result.num_windows for result in results.values()),
+        overall=summarise(matches, official=official),
         static=summarise(static, official=official),
         static_by_range=_by_range(static, max_range=max_range, official=official),
         static_by_visibility=_by_visibility(static, official=official),
         moving=summarise(moving, official=official),
         moving_by_range=_by_range(moving, max_range=max_range, official=official),
         moving_by_visibility=_by_visibility(moving, official=official),
+        overall_confidence_auc=confidence_auc(matches),
+        overall_reliability=reliability(matches),
+        overall_kept=kept_labels(matches),
         confidence_auc=confidence_auc(static),
         reliability=reliability(static),
         kept=kept_labels(static),

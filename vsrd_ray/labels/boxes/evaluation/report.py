@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 
 from vsrd_ray.labels.boxes.evaluation.comparison import INTERVAL, Comparison
+from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU
 from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES
 from vsrd_ray.labels.boxes.evaluation.kitti360 import IOUS
 from vsrd_ray.labels.boxes.evaluation.quality import Error, Overlap, Quality, QualityReport
 
+# How good a run is called, by the share of true boxes with a label over `GOOD_IOU`.
+_VERDICTS = {"good": 0.9, "fair": 0.7, "poor": -math.inf}
 _OVERLAP_HEADER = ["mean", "median", ">.25", ">.5", ">.7"]
 _NO_VALUE = "-"
 
@@ -18,7 +21,11 @@ def format_report(report: QualityReport) -> str:
     if report.static.official_iou_3d is not None:
         kinds["official IoU3D"] = lambda quality: quality.official_iou_3d
         kinds["official IoU_BEV"] = lambda quality: quality.official_iou_bev
-    blocks = [_headline(report), *(_overlap_table(report, title, pick) for title, pick in kinds.items())]
+    blocks = [
+        verdict(report),
+        _headline(report),
+        *(_overlap_table(report, title, pick) for title, pick in kinds.items()),
+    ]
     tables = (_error_table(report), _kitti_table(report), _kitti360_table(report), _confidence_table(report))
     return "\n\n".join([*blocks, *tables])
 
@@ -33,12 +40,12 @@ def format_comparison(comparison: Comparison, names: tuple[str, str]) -> str:
     subject = f"{', '.join(comparison.classes)} in {', '.join(comparison.sequences)}"
     lines = [f"A: {names[0]}", f"B: {names[1]}"]
     lines.append(
-        f"{subject}: {comparison.num_truths} static truths of {comparison.num_instances} instances within"
+        f"{subject}: {comparison.num_truths} parked truths of {comparison.num_instances} instances within"
         f" {comparison.max_range:g} m that both runs could label; a missing label counts 0"
     )
     for letter, run in (("A", comparison.run_a), ("B", comparison.run_b)):
         if run.num_left_out:
-            lines.append(f"left out, since {letter} alone has labelled their frames: {run.num_left_out} static truths")
+            lines.append(f"left out, since {letter} alone has labelled their frames: {run.num_left_out} parked truths")
         lines += _unfinished(letter, has_ended=run.has_ended, num_failed_groups=run.num_failed_groups)
     if comparison.left_out:
         lines.append(f"left out, since one run alone has it: {', '.join(comparison.left_out)}")
@@ -49,15 +56,31 @@ def format_comparison(comparison: Comparison, names: tuple[str, str]) -> str:
     return "\n".join(lines) + "\n\n" + _aligned(rows)
 
 
+def verdict(report: QualityReport) -> str:
+    """The run in a line: how many of the true boxes are labelled well, and what is gained by keeping the confident."""
+    overall = report.overall
+    if not overall.count:
+        return "Verdict: none, since no true box counts"
+    share = overall.iou_3d.share_over_50
+    word = next(word for word, least in _VERDICTS.items() if share >= least)
+    text = f"Verdict: {word}. {_percent(share)} of {overall.count} true boxes have a label over IoU3D {GOOD_IOU:g}"
+    text += f" (mean {_fixed(overall.iou_3d.mean, 3)})"
+    sure = report.overall_reliability[-1]
+    if sure.count:
+        text += f"; of the labels, {_percent(sure.share_kept)} have a confidence of {sure.low:g} or more, and"
+        text += f" {_percent(sure.precision_kept)} of those are as good"
+    return text
+
+
 def _headline(report: QualityReport) -> str:
     subject = f"{', '.join(report.classes)} in {', '.join(report.sequences)}"
-    static = report.static
+    static, overall = report.static, report.overall
     lines = [
         f"{subject}: {report.num_frames} frames, truth within {report.max_range:g} m",
-        f"static: {static.labelled} of {static.count} labelled; a missing label counts as IoU 0,"
-        " errors are over labelled truth",
+        f"{overall.labelled} of {overall.count} true boxes labelled, {static.labelled} of {static.count} parked ones;"
+        " a missing label counts as IoU 0, errors are over labelled truth",
     ]
-    if not static.count + report.moving.count:
+    if not overall.count:
         lines.append("no true box counts: in these frames ROOT's XML has none of these classes within the range")
     lines += _unfinished("the run", has_ended=report.has_ended, num_failed_groups=report.num_failed_groups)
     if report.num_corrected_frames:
@@ -80,7 +103,9 @@ def _unfinished(run: str, *, has_ended: bool, num_failed_groups: int) -> list[st
 
 
 def _rows(report: QualityReport) -> Iterator[tuple[str, Quality]]:
-    yield "static", report.static
+    if report.moving.count:
+        yield "all", report.overall
+    yield "parked", report.static
     yield from _bins(report.static_by_range, report.static_by_visibility)
     yield "moving", report.moving
     if report.moving.count:
@@ -115,13 +140,14 @@ def _error_table(report: QualityReport) -> str:
 
 def _confidence_table(report: QualityReport) -> str:
     """The tenths that have labels, most confident first."""
-    rows = [["confidence of static", "n", "mean", "IoU3D >.5", "kept", "precision of kept"]]
-    for tenth in reversed(report.reliability):
+    rows = [["confidence", "n", "mean", "IoU3D >.5", "kept", "precision of kept"]]
+    for tenth in reversed(report.overall_reliability):
         if tenth.count:
             shares = (tenth.share_good, tenth.share_kept, tenth.precision_kept)
             name = f"  {tenth.low:.1f} - {tenth.high:.1f}"
             rows.append([name, str(tenth.count), _fixed(tenth.mean_confidence, 2), *map(_percent, shares)])
-    return f"{_aligned(rows)}\nAUC of confidence against IoU3D > .5: {_fixed(report.confidence_auc, 3)}"
+    areas = f"{_fixed(report.overall_confidence_auc, 3)}, of parked ones {_fixed(report.confidence_auc, 3)}"
+    return f"{_aligned(rows)}\nAUC of confidence against IoU3D > .5: {areas}"
 
 
 def _kitti_table(report: QualityReport) -> str:
@@ -136,7 +162,15 @@ def _kitti_table(report: QualityReport) -> str:
         for iou in ap.ap_3d:
             cells = [_tenths(table[iou][name]) for table in (ap.ap_3d, ap.ap_bev) for name in names]
             rows.append([f"  IoU > {iou.removeprefix('0')}", *cells])
-    return _aligned(rows)
+    note = "\nWho misses one object never reaches recall 1, the last of 40 recalls: then 97.5 is the most."
+    values = [
+        value
+        for ap in aps.values()
+        for table in (ap.ap_3d, ap.ap_bev)
+        for row in table.values()
+        for value in row.values()
+    ]
+    return _aligned(rows) + (note if any(value < 1 for value in values) else "")
 
 
 def _kitti360_table(report: QualityReport) -> str:

@@ -140,11 +140,10 @@ def _score(output: Location) -> str:
     if not path.is_file():
         return ""
     report = json.loads(path.read_text())
-    static = report["static"]
-    if not static["count"]:
+    if "overall" not in report or not report["overall"]["count"]:  # of an earlier version, or of nothing
         return ""
-    mean, coverage = static["iou_3d"]["mean"], static["coverage"]
-    return f"mean IoU3D {mean:.3f}   coverage {100 * coverage:.0f} %   (static, within {report['max_range']:g} m)"
+    mean, coverage = report["overall"]["iou_3d"]["mean"], report["overall"]["coverage"]
+    return f"mean IoU3D {mean:.3f}   coverage {100 * coverage:.0f} %   (all within {report['max_range']:g} m)"
 
 
 def _legend(shown: ShownDrive) -> np.ndarray:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_RELIABILITY, _KEPT = "reliability", "kept"  # are drawn
+_RELIABILITY, _KEPT = "overall_reliability", "overall_kept"  # are drawn
+_NOT_SHOWN = {_RELIABILITY, _KEPT, "reliability", "kept"}
 _PAIR = {"mean", "median"}  # a dictionary of these two is one cell
 _SHARES = ("coverage", "share_", "recall")  # shown as percent
 _WORDS = {
@@ -37,7 +38,9 @@ _WORDS = {
     "kitti360_ap": "KITTI-360 AP",
     "num_skipped_boxes": "true boxes left out",
     "skipped_boxes": "true boxes left out",
-    "confidence_auc": "AUC of confidence against IoU3D > .5, parked",
+    "overall_confidence_auc": "AUC of confidence against IoU3D > .5",
+    "confidence_auc": "the same, parked",
+    "overall": "all",
     "static": "parked",
     "static_by_range": "parked, range",
     "static_by_visibility": "parked, visible",
@@ -88,20 +91,22 @@ def figure(name: str, value: Any) -> str:
 
 
 def _headline(quality: Mapping[str, Any]) -> list[list[str]]:
-    static = quality.get("static") or {}
-    overlap = static.get("iou_3d") or {}
+    kinds = [quality.get(name) or {} for name in ("overall", "static", "moving")]
+    overall, parked, moving = (kind if kind.get("count") else {} for kind in kinds)
+    overlap = overall.get("iou_3d") or {}
     entries = [
-        ("mean IoU3D, parked", "mean", overlap),
-        ("IoU3D > .5, parked", "share_over_50", overlap),
-        ("IoU3D > .7, parked", "share_over_70", overlap),
-        ("coverage, parked", "coverage", static),
+        ("mean IoU3D, all", "mean", overlap),
+        ("parked", "mean", parked.get("iou_3d") or {}),
+        ("moving", "mean", moving.get("iou_3d") or {}),
+        ("IoU3D > 0.5, all", "share_over_50", overlap),
+        ("coverage, all", "coverage", overall),
     ]
-    return [[title, figure(name, source[name])] for title, name, source in entries if name in source]
+    return [[title, figure(name, source[name])] for title, name, source in entries if source.get(name) is not None]
 
 
 def _tables(quality: Mapping[str, Any]) -> list[tuple[str, _Table]]:
     tables: dict[tuple[str, tuple[str, ...]], _Table] = {}
-    for path, record in _records({name: value for name, value in quality.items() if name not in {_RELIABILITY, _KEPT}}):
+    for path, record in _records({name: value for name, value in quality.items() if name not in _NOT_SHOWN}):
         for title, cells in _split(path, record):
             table = tables.setdefault((title, tuple(cells)), _Table(["", *cells]))
             table.rows.append([_row_name(path, title), *cells.values()])

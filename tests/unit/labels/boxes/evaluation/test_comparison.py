@@ -111,7 +111,7 @@ def test_truths_are_those_that_are_eligible_in_both(two_runs):
     assert found.num_truths == 4
     assert (found.run_a.num_left_out, found.run_b.num_left_out) == (3, 0)
     text = format_comparison(found, ("one", "another"))
-    assert "left out, since A alone has labelled their frames: 3 static truths" in text and "since B alone" not in text
+    assert "left out, since A alone has labelled their frames: 3 parked truths" in text and "since B alone" not in text
     turned = compare_runs(two_runs.b, two_runs.a, two_runs.root)
     assert (turned.run_a.num_left_out, turned.run_b.num_left_out) == (0, 3)
     assert compare_runs(two_runs.a, two_runs.b, two_runs.root, max_range=12.0).num_truths == 2
@@ -142,7 +142,7 @@ def test_runs_that_are_not_whole_are_told(two_runs):
 
 def test_text_has_no_interval_of_one_instance(two_runs):
     text = format_comparison(compare_runs(two_runs.a, two_runs.b, two_runs.root, max_range=12.0), ("one", "another"))
-    assert "4 static truths of 1 instances" in text
+    assert "4 parked truths of 1 instances" in text
     assert text.split("\n\n")[1].splitlines()[1].split() == ["IoU3D,", "mean", "0.500", "0.083", "-0.417", "-"]
 
 
@@ -205,7 +205,7 @@ def test_both_runs_are_spread_at_once_and_all_that_is_wrong_is_named(two_runs):
 def test_text_is_a_table(two_runs):
     text = format_comparison(compare_runs(two_runs.a, two_runs.b, two_runs.root), ("one", "another"))
     head, table = text.split("\n\n")
-    assert head.splitlines()[:2] == ["A: one", "B: another"] and "7 static truths of 2 instances" in head
+    assert head.splitlines()[:2] == ["A: one", "B: another"] and "7 parked truths of 2 instances" in head
     lines = table.splitlines()
     assert lines[0].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
     assert lines[1].split() == ["IoU3D,", "mean", "0.286", "0.190", "-0.095", "-0.417", "to", "+0.333"]

@@ -105,7 +105,7 @@ def test_kept_equals_a_slow_twin():
         assert Kept(least, pytest.approx(len(kept) / 77), pytest.approx(sum(kept) / len(kept))) in entries
 
 
-def test_the_report_has_the_confidence_of_static_labels(write_run, label_row, truth_object):
+def test_the_report_has_the_confidence_of_all_labels_and_of_parked_ones(write_run, label_row, truth_object):
     truth = [truth_object(1, 1, A), truth_object(2, 2, B), truth_object(3, 3, (14.0, 0, 0), timestamp=4)]
     rows = [label_row(1, 26001, A, confidence=0.8), label_row(2, 26001, A, confidence=0.9)]
     rows += [label_row(2, 26002, (24.0, -2, 0), confidence=0.3)]
@@ -119,9 +119,11 @@ def test_the_report_has_the_confidence_of_static_labels(write_run, label_row, tr
     assert written["reliability"][8]["mean_confidence"] == pytest.approx(0.8)
     assert written["reliability"][0]["mean_confidence"] is None
     table = format_report(report).split("\n\n")[-1].splitlines()
-    assert table[1].split() == ["0.9", "-", "1.0", "1", "0.90", "100", "%", "33", "%", "100", "%"]
-    assert table[3].split() == ["0.3", "-", "0.4", "1", "0.30", "0", "%", "100", "%", "67", "%"]
-    assert table[-1] == "AUC of confidence against IoU3D > .5: 1.000"
+    assert written["overall_reliability"][1]["count"] == 1 and written["reliability"][1]["count"] == 0
+    assert table[1].split() == ["0.9", "-", "1.0", "1", "0.90", "100", "%", "25", "%", "100", "%"]
+    assert table[3].split() == ["0.3", "-", "0.4", "1", "0.30", "0", "%", "75", "%", "67", "%"]
+    assert table[4].split() == ["0.1", "-", "0.2", "1", "0.10", "100", "%", "100", "%", "75", "%"]
+    assert table[-1] == "AUC of confidence against IoU3D > .5: 0.667, of parked ones 1.000"
 
 
 def test_a_humans_boxes_have_no_part_in_the_labelers_confidence(write_run, label_row, truth_object):

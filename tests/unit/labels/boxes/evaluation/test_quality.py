@@ -165,7 +165,9 @@ def test_a_run_without_a_label_and_a_class_without_truth(write_run, truth):
     assert math.isnan(report.static.center_distance.mean) and math.isnan(report.confidence_auc)
     assert report.kitti360_ap["car"].ap_3d == {"0.25": 0.0, "0.5": 0.0}
     assert report.kitti360_ap["truck"].num_objects == 0 and math.isnan(report.kitti360_ap["truck"].ap_3d["0.5"])
-    assert "0 of 7 labelled" in format_report(report)
+    text = format_report(report)
+    assert text.startswith("Verdict: poor. 0 % of 8 true boxes have a label over IoU3D 0.5 (mean 0.000)\n")
+    assert "0 of 8 true boxes labelled, 0 of 7 parked ones" in text
     written = json.loads(json.dumps(values_of(report, root), allow_nan=False))
     assert written["kitti_ap"]["truck"]["ap_3d"]["0.5"]["hard"] is None
 
@@ -242,20 +244,21 @@ def test_the_report_is_written_as_json_without_nan(write_run, label_row, truth):
 def test_the_text_has_aligned_tables(write_run, label_row, truth):
     output, root = write_run([label_row(1, 26001, A)], truth)
     text = format_report(evaluate_run(output, root))
-    _, iou_3d, iou_bev, errors, kitti, kitti360, _ = text.split("\n\n")
+    verdict, _, iou_3d, iou_bev, errors, kitti, kitti360, _ = text.split("\n\n")
     assert f"car in {SEQUENCE}: 4 frames, truth within 40 m" in text
-    assert "1 of 7 labelled" in text
+    assert verdict.startswith("Verdict: poor. 12 % of 8 true boxes have a label over IoU3D 0.5 (mean 0.125)")
+    assert "1 of 8 true boxes labelled, 1 of 7 parked ones" in text
     for table in (iou_3d, iou_bev, errors):
         lines = table.splitlines()
-        assert len(lines) == 15 and lines[1].startswith("static") and lines[8].startswith("moving")
-        assert [line.split("  ")[1] for line in lines[9:]] == [line.split("  ")[1] for line in lines[2:8]]
+        assert [len(lines), lines[1][:3], lines[2][:6], lines[9][:6]] == [16, "all", "parked", "moving"]
+        assert [line.split("  ")[1] for line in lines[10:]] == [line.split("  ")[1] for line in lines[3:9]]
         assert len({len(line) for line in lines}) == 1
     assert kitti.splitlines()[1].split() == ["car:", "objects", "0", "0", "0"]  # none of them is 25 px tall
     assert kitti.splitlines()[5].startswith("car, parked: objects")
     assert [line.split()[:3] for line in kitti.splitlines()[2:5]] == [["IoU", ">", iou] for iou in (".3", ".5", ".7")]
     assert kitti360.splitlines()[1].split() == ["car", "1", "2", "50.0", "50.0"]
-    assert iou_3d.splitlines()[1].split() == [
-        "static",
+    assert iou_3d.splitlines()[2].split() == [
+        "parked",
         "7",
         "14",
         "%",

@@ -165,7 +165,7 @@ def test_confidence_is_of_static_labels(run):
 def test_skipped_boxes_and_failed_groups_are_told(run):
     report = evaluate_run(*run)
     assert (report.num_failed_groups, report.has_ended) == (1, True)
-    lines = format_report(report).split("\n\n")[0].splitlines()
+    lines = format_report(report).split("\n\n")[1].splitlines()
     assert "left out of the ground truth: 1 objects (1 with an instance id not from 1 to 999)" in lines
     assert "1 group failed in the run: what they ought to have labelled counts as missing" in lines
     assert not any("has not ended" in line for line in lines)

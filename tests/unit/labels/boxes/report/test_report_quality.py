@@ -22,12 +22,16 @@ def quality(**changes):
 REPORT = {
     "sequences": ["a", "b"],
     "max_range": 40.0,
+    "overall": quality(count=5),
     "static": quality(),
     "static_by_range": {"0 - 15 m": quality(count=1)},
     "moving": quality(count=0),
+    "overall_confidence_auc": 0.8,
+    "overall_reliability": [{"low": 0.0, "count": 0}, {"low": 0.9, "count": 3}],
+    "overall_kept": [{"confidence": 0.9, "share": 0.1, "precision": 1.0}],
     "confidence_auc": 0.9,
-    "reliability": [{"low": 0.0, "count": 0}, {"low": 0.9, "count": 3}],
-    "kept": [{"confidence": 0.9, "share": 0.1, "precision": 1.0}],
+    "reliability": [{"low": 0.5, "count": 1}],
+    "kept": [],
     "kitti_ap": {"car": {"num_objects": {"easy": 1, "hard": 2}, "ap_3d": {"0.5": {"easy": 0.25, "hard": None}}}},
     "kitti360_ap": {"car": {"num_objects": 7, "ap_3d": {"0.25": 0.5, "0.5": 0.125}}},
 }
@@ -42,12 +46,13 @@ def test_quality_becomes_tables_by_what_is_measured():
     overlap = table("IoU3D")
     assert overlap["columns"] == ["", "count", "labelled", "coverage", "mean", "median", "> .25", "> .5", "> .7"]
     assert overlap["rows"] == [
+        ["all", "5", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
         ["parked", "4", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
         ["parked, range · 0 - 15 m", "1", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
     ]
     errors = table("Errors of labelled truth, mean / median")
     assert errors["columns"] == ["", "centre m", "yaw mod π °"]
-    assert errors["rows"][0] == ["parked", "0.12 / 0.10", "–"]
+    assert errors["rows"][1] == ["parked", "0.12 / 0.10", "–"]
 
 
 def test_average_precision_of_any_depth_becomes_a_table():
@@ -65,10 +70,10 @@ def test_average_precision_of_any_depth_becomes_a_table():
 def test_headline_facts_and_reliability():
     contents = quality_contents(REPORT)
     assert contents["headline"] == [
-        ["mean IoU3D, parked", "0.500"],
-        ["IoU3D > .5, parked", "50 %"],
-        ["IoU3D > .7, parked", "–"],
-        ["coverage, parked", "75 %"],
+        ["mean IoU3D, all", "0.500"],
+        ["parked", "0.500"],
+        ["IoU3D > 0.5, all", "50 %"],
+        ["coverage, all", "75 %"],
     ]
     assert ["sequences", "a, b"] in contents["facts"] and ["farthest truth, m", "40.000"] in contents["facts"]
     assert [entry["low"] for entry in contents["reliability"]] == [0.9]

@@ -88,11 +88,11 @@ function summaryCharts(quality) {
   }
   if (quality?.reliability.length) {
     const share = { range: [-0.03, 1.05], tickformat: ".0%" };
-    charts.push(panelChart("Parked: do confidences mean what they say?", "reliability",
+    charts.push(panelChart("Do confidences mean what they say?", "reliability",
       () => reliabilityTraces(quality.reliability),
       { xaxis: { title: "confidence", range: [-0.03, 1.05] }, yaxis: { title: "good labels", ...share } }));
     if (quality.kept.length) {
-      charts.push(panelChart("Parked: keep the confident ones, how many, how good?", "precision",
+      charts.push(panelChart("Keep the confident ones: how many, how good?", "precision",
         () => precisionTraces(quality.kept),
         { xaxis: { title: "labels kept", ...share }, yaxis: { title: "good among them", ...share } }));
     }
