@@ -17,7 +17,7 @@ from vsrd_ray.storage.atomic import write_parquet
 ERROR = 'ValueError: </script><script>document.title = "taken over"</script>'
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --hide-scrollbars"
+    " --disable-component-update --disable-sync --hide-scrollbars --disable-dev-shm-usage"
 )
 
 
@@ -55,6 +55,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         environment.setenv("SE_AVOID_STATS", "true")
         service = webdriver.ChromeService(executable_path=programs[1], log_output=os.devnull)
         driver = webdriver.Chrome(options=options, service=service)
+        driver.set_script_timeout(120)
         yield driver
         driver.quit()
 

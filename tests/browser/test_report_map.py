@@ -2,10 +2,9 @@
 
 import cv2
 import pytest
-from hands import press, press_button, route, texts, values, wait_for
+from hands import act, click, press, press_button, route, texts, values, wait_for
 from runs import SEQUENCE
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.slow
@@ -99,7 +98,7 @@ def test_moving_truth_has_its_way_and_its_box_where_it_was_labelled(page):
     assert values(browser, f"{TRACES}.find((trace) => trace.name === {way!r}).x.length") == num_frames + 1
     xs = values(browser, f"{TRACES}.find((trace) => trace.name === {box!r}).x.slice(0, 4)")
     assert sum(xs) / 4 == pytest.approx(target, abs=1e-3)
-    assert way in browser.find_element(By.CSS_SELECTOR, "#map .legend").text
+    assert way in texts(browser, "#map .legend")[0]
 
 
 def test_boxes_have_an_edge_unless_they_are_very_many(page):
@@ -124,7 +123,7 @@ def test_the_map_shows_the_part_that_one_came_from(page):
     assert values(browser, RANGES) == pytest.approx(part, abs=0.2)
     press(browser, "t")
     assert values(browser, RANGES) == pytest.approx(part, abs=0.2)
-    browser.find_element(By.CSS_SELECTOR, ".modebar-btn[data-title*='eset']").click()
+    click(browser, ".modebar-btn[data-title*='eset']")
     wait_for(browser, lambda: values(browser, RANGES) == pytest.approx(whole))
     press(browser, "t")
     assert values(browser, RANGES) == pytest.approx(whole)
@@ -151,13 +150,14 @@ def test_one_walks_through_the_instances_of_the_map_and_back_to_it(page):
 def test_a_click_on_a_box_opens_its_instance(page):
     browser = page("#map")
     x, y, identity = browser.execute_script(PIXEL_OF_BOX)
-    pointer = ActionChains(browser).move_by_offset(round(x), round(y))
-    pointer.pause(0.3).click().move_by_offset(-round(x), -round(y)).perform()
+    ActionChains(browser).move_by_offset(round(x), round(y)).perform()
+    wait_for(browser, lambda: values(browser, "document.getElementById('map')._hoverdata?.length"))
+    ActionChains(browser).click().move_by_offset(-round(x), -round(y)).perform()
     wait_for(browser, lambda: route(browser) == f"#instance/{SEQUENCE}/{identity}")
 
 
 def test_the_map_can_be_saved_as_a_picture(page, browser, tmp_path):
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    button = page("#map").find_element(By.CSS_SELECTOR, ".modebar-btn[data-title*='ownload']")
-    ActionChains(browser).move_to_element(button).click().perform()
+    download = ".modebar-btn[data-title*='ownload']"
+    act(page("#map"), download, lambda button: ActionChains(browser).move_to_element(button).click().perform())
     wait_for(browser, lambda: [path for path in tmp_path.glob("*.png") if cv2.imread(str(path)) is not None])

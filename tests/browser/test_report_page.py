@@ -6,9 +6,8 @@ import re
 import cv2
 import numpy as np
 import pytest
-from hands import press, press_button, route, texts, values, wait_for
+from hands import act, attributes, click, count, press, press_button, route, texts, values, wait_for
 from runs import SEQUENCE
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from vsrd_ray.labels.boxes.parquet import read_labels
@@ -34,7 +33,10 @@ IN_WINDOW = """
         .map((place) => [place.left, place.top, place.right, place.bottom].map(Math.round));
 """
 
-
+# The outlines and the pictures of each view.
+VIEWS = """[...document.querySelectorAll(".views figure")].map((figure) =>
+    [["path.outline", "d"], ["image", "href"]].map(([selector, name]) =>
+        [...figure.querySelectorAll(selector)].map((some) => some.getAttribute(name))))"""
 # Gives an instance a truth that drives along x, a metre a frame, and whose length is the number of the frame.
 DRIVING = """
     const instance = allInstances.find((some) => some.box && some.truth.length), [still] = instance.truth;
@@ -51,16 +53,19 @@ def test_every_page_fits_its_window_and_shows_something(page, tmp_path, place, w
     browser = page(place, theme=theme, width=width)
     assert values(browser, "document.documentElement.scrollWidth <= window.innerWidth")
     assert texts(browser, "h1")[0]
-    browser.save_screenshot(str(tmp_path / "page.png"))
-    picture = cv2.imread(str(tmp_path / "page.png"))
-    assert abs(picture.shape[1] - width) <= 20
-    corner = picture[-60:-40, 2:8].mean()
-    assert corner > 200 if theme == "light" else corner < 60
-    places = browser.execute_script(IN_WINDOW, PICTURES[place])
-    assert places or width < 1280
-    for left, top, right, bottom in places:
-        painted = picture[top:bottom, left:right].reshape(-1, 3)
-        assert len(np.unique(painted, axis=0)) > 30
+
+    def has_painted():  # pictures appear some time after their elements
+        browser.save_screenshot(str(tmp_path / "page.png"))
+        picture = cv2.imread(str(tmp_path / "page.png"))
+        assert abs(picture.shape[1] - width) <= 20
+        corner = picture[-60:-40, 2:8].mean()
+        assert corner > 200 if theme == "light" else corner < 60
+        places = browser.execute_script(IN_WINDOW, PICTURES[place])
+        assert places or width < 1280
+        cuts = [picture[top:bottom, left:right].reshape(-1, 3) for left, top, right, bottom in places]
+        return all(len(np.unique(cut, axis=0)) > 30 for cut in cuts)
+
+    wait_for(browser, has_painted)
 
 
 def test_nothing_is_asked_of_any_network(page, browser):
@@ -76,11 +81,7 @@ def test_summary_shows_counts_quality_and_reliability(page):
     browser = page("#summary")
     assert "24" in texts(browser, ".figures strong")
     assert {"IoU3D", "IoU BEV", "KITTI AP R40"} <= set(texts(browser, "section.panel > b"))
-    assert {plot.get_attribute("data-chart") for plot in browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")} == {
-        "histogram",
-        "reliability",
-        "precision",
-    }
+    assert set(attributes(browser, ".js-plotly-plot", "data-chart")) == {"histogram", "reliability", "precision"}
     titles = texts(browser, "section.panel > b")
     assert {"Do confidences mean what they say?", "Keep the confident ones: how many, how good?"} <= set(titles)
     figures = texts(browser, ".figures .panel")
@@ -93,7 +94,7 @@ def test_summary_shows_counts_quality_and_reliability(page):
 
 def test_worst_first_is_one_click(page):
     browser = page("#summary")
-    browser.find_element(By.ID, "worst").click()
+    click(browser, "#worst")
     wait_for(browser, lambda: texts(browser, "h1") == ["Instances, worst first"])
     ids = [int(text.split()[1]) for text in texts(browser, ".tile .caption b")]
     doubts = dict(values(browser, "allInstances.map((i) => [i.id, i.doubt])"))
@@ -124,13 +125,17 @@ def test_gallery_sorts_boxes_by_instance_and_keeps_to_one(page):
 
 def test_tiles_have_masks_boxes_and_a_view_from_above(page):
     browser = page("#gallery")
-    tile = browser.find_elements(By.CSS_SELECTOR, ".tile")[12]
-    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture image")) == 1
-    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture .outline")) >= 1
-    assert len(tile.find_elements(By.CSS_SELECTOR, ".picture .wire")) >= 1
-    assert len(tile.find_elements(By.CSS_SELECTOR, ".plan .footprint")) >= 2
+    tile = "[...document.querySelectorAll('.tile')][12]"
+    parts = [".picture image", ".picture .outline", ".picture .wire", ".plan .footprint"]
+    counts = dict(
+        zip(parts, values(browser, f"{parts}.map((part) => {tile}.querySelectorAll(part).length)"), strict=True)
+    )
+    assert counts[".picture image"] == 1
+    assert counts[".picture .outline"] >= 1
+    assert counts[".picture .wire"] >= 1
+    assert counts[".plan .footprint"] >= 2
     press_button(browser, "Masks")
-    assert browser.find_elements(By.CSS_SELECTOR, ".picture .outline") == []
+    wait_for(browser, lambda: count(browser, ".picture") and not count(browser, ".picture .outline"))
 
 
 def test_keys_walk_through_the_list_that_one_came_from(page):
@@ -147,9 +152,9 @@ def test_keys_walk_through_the_list_that_one_came_from(page):
     press(browser, Keys.ESCAPE)
     wait_for(browser, lambda: route(browser) == "#gallery/frames/confidence/up")
     press(browser, "?")
-    assert browser.find_element(By.ID, "keys").is_displayed()
+    wait_for(browser, lambda: texts(browser, "#keys") != [""])
     press(browser, Keys.ESCAPE)
-    assert not browser.find_element(By.ID, "keys").is_displayed()
+    wait_for(browser, lambda: texts(browser, "#keys") == [""])
     for key, place in (("w", "#instances/worst/up"), ("m", "#map"), ("s", "#summary")):
         press(browser, key)
         wait_for(browser, lambda place=place: route(browser) == place)
@@ -171,6 +176,7 @@ def test_one_comes_back_to_the_place_in_a_list_that_one_left(page):
 def test_keyboards_and_screen_readers_are_told_where_they_are(page):
     browser = page("#gallery")
     press_button(browser, "Boxes")  # "Boxes" stands for a kind of tiles, and for what is drawn
+    wait_for(browser, lambda: route(browser).startswith("#gallery/boxes/"))
     assert values(browser, "document.activeElement.textContent") == "Boxes"
     press(browser, "m")
     wait_for(browser, lambda: browser.title.startswith("Map – "))
@@ -193,7 +199,7 @@ def test_tiles_of_boxes_show_mask_and_box_whole(page):
 def test_the_order_is_said_and_can_be_turned_round(page):
     browser = page("#gallery/boxes/confidence/up")
     assert texts(browser, ".turn") == ["⇅ lowest first"]
-    browser.find_element(By.CSS_SELECTOR, ".turn").click()
+    click(browser, ".turn")
     wait_for(browser, lambda: route(browser) == "#gallery/boxes/confidence/down")
     wait_for(browser, lambda: texts(browser, ".turn") == ["⇅ highest first"])
     browser = page("#instances/range/down")
@@ -203,7 +209,7 @@ def test_the_order_is_said_and_can_be_turned_round(page):
 def test_keys_are_the_pages_again_after_escape_in_a_field(page):
     browser = page("#gallery")
     number = values(browser, "allInstances[0].id")
-    browser.find_element(By.CSS_SELECTOR, "input").send_keys(str(number), Keys.ENTER)
+    act(browser, "input", lambda field: field.send_keys(str(number), Keys.ENTER))
     wait_for(browser, lambda: route(browser).endswith(f"/{number}"))
     press(browser, Keys.ESCAPE)
     assert route(browser).endswith(f"/{number}")
@@ -228,10 +234,10 @@ def test_an_instance_that_moves_is_shown_with_its_way_and_its_truth_where_it_was
     address = browser.execute_script(DRIVING)
     browser.execute_script("location.hash = arguments[0]", address)
     wait_for(browser, lambda: route(browser) == address and texts(browser, ".facts"))
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".plan .truth.way")) == 1
-    outlines = browser.find_elements(By.CSS_SELECTOR, ".plan .footprint[style*='--ink']")
+    assert count(browser, ".plan .truth.way") == 1
+    outlines = attributes(browser, ".plan .footprint[style*='--ink']", "d")
     assert len(outlines) == 2  # a footprint and its mark of the heading
-    numbers = [float(text) for text in re.findall(r"-?[0-9.]+", outlines[0].get_attribute("d"))]
+    numbers = [float(text) for text in re.findall(r"-?[0-9.]+", outlines[0])]
     target = values(browser, f"allInstances.find((some) => instanceRoute(some) === {address!r}).box.target_frame")
     assert np.mean(numbers[::2]) == pytest.approx(target, abs=0.1)
     shown = "\n".join(texts(browser, ".facts tr"))
@@ -244,7 +250,7 @@ def test_a_made_up_order_is_the_usual_one(page):
 
 def test_an_instances_page_shows_its_numbers_and_views(page):
     browser = page(INSTANCES)
-    browser.find_element(By.CSS_SELECTOR, ".tile").click()
+    click(browser, ".tile")
     wait_for(browser, lambda: route(browser).startswith(f"#instance/{SEQUENCE}/"))
     identity = int(route(browser).rsplit("/", 1)[1])
     box = values(browser, f"[...sequences[0].instances].find((i) => i.id === {identity}).box.confidence")
@@ -259,12 +265,12 @@ def test_an_instances_page_shows_its_numbers_and_views(page):
         "true size",
     ):
         assert name in shown
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".views figure")) >= 2
+    figures = values(browser, VIEWS)
+    assert len(figures) >= 2
     # every view has a picture, the outline of the mask and that of the body
-    for figure in browser.find_elements(By.CSS_SELECTOR, ".views figure"):
-        paths = [path.get_attribute("d") for path in figure.find_elements(By.CSS_SELECTOR, "path.outline")]
+    for paths, (picture, *_) in figures:
         assert len(paths) == 2 and all(len(path) > 20 for path in paths)
-        assert figure.find_element(By.CSS_SELECTOR, "image").get_attribute("href").startswith("data:image/webp")
+        assert picture.startswith("data:image/webp")
     assert "silhouette covers" in texts(browser, ".views figcaption")[0]
     press(browser, "j")
     wait_for(browser, lambda: int(route(browser).rsplit("/", 1)[1]) != identity)
@@ -327,9 +333,9 @@ def test_whose_boxes_are_shown_is_said_where_a_human_corrected_some(page, prefer
 
 def test_the_chosen_colours_are_kept(page):
     browser = page("#summary")
-    browser.find_element(By.ID, "theme").click()
+    click(browser, "#theme")
     assert values(browser, "document.documentElement.dataset.theme") == "dark"
-    browser.find_element(By.ID, "theme").click()
+    click(browser, "#theme")
     assert values(browser, "document.documentElement.dataset.theme") == "light"
 
 
