@@ -127,6 +127,11 @@ class UprightBoxes:
         y = sin * local[..., 0] + cos * local[..., 1]
         return np.stack([x, y, local[..., 2]], axis=-1) + self.centers[..., None, :]
 
+    def quaternions(self) -> np.ndarray:
+        """Headings as unit quaternions [..., 4], x y z w."""
+        half, zeros = self.yaws / 2, np.zeros_like(self.yaws)
+        return np.stack([zeros, zeros, np.sin(half), np.cos(half)], axis=-1)
+
     def to_kitti_camera(
         self,
         T_cam_world: np.ndarray,  # [4, 4], or [..., 4, 4] where boxes have cameras of their own

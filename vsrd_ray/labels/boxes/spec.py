@@ -19,7 +19,20 @@ from vsrd_ray.storage import Location
 if TYPE_CHECKING:
     import click
 
-_FORMATS = ("kitti", "kitti-tracking", "mmdet3d", "openpcdet", "nuscenes", "kitti360", "coco", "csv", "rerun", "cvat")
+_FORMATS = (
+    "kitti",
+    "kitti-tracking",
+    "mmdet3d",
+    "openpcdet",
+    "nuscenes",
+    "kitti360",
+    "coco",
+    "csv",
+    "rerun",
+    "cvat",
+    "openlabel",
+    "mcap",
+)
 
 
 @dataclass(frozen=True)

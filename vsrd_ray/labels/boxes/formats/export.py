@@ -15,8 +15,10 @@ from vsrd_ray.labels.boxes.formats import (
     kitti,
     kitti360,
     kitti_tracking,
+    mcap,
     mmdet3d,
     nuscenes,
+    openlabel,
     openpcdet,
     rerun,
 )
@@ -54,6 +56,8 @@ FORMATS: dict[str, _Writer] = {
     "coco": coco.write,
     "csv": csv.write,
     "rerun": rerun.write,
+    "openlabel": openlabel.write,
+    "mcap": mcap.write,
     "cvat": cvat.write,
 }
 _WITH_LINKS = ("kitti", "kitti-tracking", "mmdet3d")

@@ -1,4 +1,4 @@
-"""Recordings for the viewer Rerun: camera, images, masks, boxes and the way driven.
+"""Recordings for the viewer Rerun: camera, images, masks, boxes with their confidence, true boxes, the way driven.
 
 Shapes: N boxes of one frame.
 """
@@ -12,21 +12,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.spatial import cKDTree
 
 from vsrd_ray.data.classes import IS_INSTANCE
 from vsrd_ray.data.drive import IMAGES, MASKS, Drive, View
+from vsrd_ray.data.truth import BOXES, TruthBoxes
 from vsrd_ray.errors import InputError, UnreadableFrameError
-from vsrd_ray.labels.boxes.columns import boxes_of
+from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.labels.boxes.columns import boxes_of, track_ids
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import read_bytes
 
 logger = logging.getLogger(__name__)
 
 _TIMELINE = "frame"
+_SERIES = "confidence"
+_NEAR = 60.0  # metres from the camera's way
+_TRUTH_COLOR = (40, 200, 120)
 
 
 def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[], None]) -> None:
-    """Write <sequence>.rrd, whose timeline `frame` has the labelled frames.
+    """Write <sequence>.rrd, whose timeline `frame` has the labelled frames, with a blueprint of its views.
+
+    The true boxes of a dataset that has some are shown near the way driven, in another colour.
 
     Rerun computes in single precision: coordinates are metres from `world:origin`, the camera's first position.
 
@@ -41,18 +49,46 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     if find_spec("rerun") is None:
         raise InputError("the format rerun needs rerun-sdk: pip install 'vsrd-ray[rerun]'")
     rr = importlib.import_module("rerun")
+    blueprint = _blueprint()
     for labelled in sequences:
         recording = rr.RecordingStream("vsrd-ray", recording_id=labelled.sequence.name)
         recording.save(folder / f"{labelled.sequence.name}.rrd")
         origin = _origin(labelled)
+        recording.send_blueprint(blueprint)
         _log_drive(rr, recording, labelled, origin)
+        truth = _near_truth(labelled)
         for view, rows in labelled.by_frame():
             recording.set_time(_TIMELINE, sequence=view.frame)
             _log_camera(rr, recording, view, origin)
             _log_pixels(rr, recording, labelled.sequence, view.frame)
             _log_boxes(rr, recording, rows, origin)
+            _log_confidences(rr, recording, rows)
+            if truth is not None:
+                _log_truth(rr, recording, truth, view.frame, origin)
             done()
         recording.disconnect()
+
+
+def _blueprint() -> Any:
+    """The street beside the image, and confidences over the frames below it."""
+    rrb = importlib.import_module("rerun.blueprint")
+    street = rrb.Spatial3DView(name="Street", origin="world", contents=["$origin/**", "- world/camera/image/masks"])
+    image = rrb.Spatial2DView(name="Image", origin="world/camera/image", contents=["$origin/**", "world/boxes"])
+    series = rrb.TimeSeriesView(name="Confidence", origin=_SERIES)
+    columns = rrb.Horizontal(street, rrb.Vertical(image, series), column_shares=[3, 2])
+    return rrb.Blueprint(columns, collapse_panels=True)
+
+
+def _near_truth(labelled: LabelledSequence) -> TruthBoxes | None:
+    """The true boxes near the way driven; none where the dataset has none."""
+    drive, frames = labelled.sequence, labelled.frames
+    if not frames or not drive.has_truth(BOXES):
+        return None
+    truth = drive.truth(BOXES)
+    way = np.array([drive.T_world_cam[frame][:3, 3] for frame in frames])
+    near = np.flatnonzero(cKDTree(way).query(truth.boxes.centers)[0] < _NEAR)
+    names = tuple(truth.class_names[place] for place in near)
+    return TruthBoxes(truth.instance_ids[near], names, truth.boxes[near], truth.timestamps[near])
 
 
 def _origin(labelled: LabelledSequence) -> np.ndarray:
@@ -108,20 +144,35 @@ def _instances(drive: Drive, frame: int) -> np.ndarray | None:
     return np.where(IS_INSTANCE[instance_map], instance_map, 0).astype(np.uint16)
 
 
+def _log_confidences(rr: Any, recording: Any, rows: pa.Table) -> None:
+    """A point of each track's series."""
+    for track, confidence in zip(track_ids(rows).tolist(), rows["confidence"].to_pylist(), strict=True):
+        recording.log(f"{_SERIES}/{track}", rr.Scalars(confidence))
+
+
+def _log_truth(rr: Any, recording: Any, truth: TruthBoxes, frame: int, origin: np.ndarray) -> None:
+    shown = np.flatnonzero(truth.in_frame(frame))
+    boxes = truth.boxes[shown]
+    labels = [f"truth {truth.class_names[place]} {truth.instance_ids[place]}" for place in shown.tolist()]
+    recording.log("world/truth", _boxes(rr, boxes, origin, colors=[_TRUTH_COLOR] * len(boxes), labels=labels))
+
+
+def _boxes(rr: Any, boxes: UprightBoxes, origin: np.ndarray, **others: Any) -> Any:
+    return rr.Boxes3D(
+        centers=boxes.centers - origin,
+        half_sizes=boxes.dimensions_lwh / 2,
+        quaternions=boxes.quaternions(),
+        show_labels=False,
+        **others,
+    )
+
+
 def _log_boxes(rr: Any, recording: Any, rows: pa.Table, origin: np.ndarray) -> None:
     if not rows.num_rows:
         recording.log("world/boxes", rr.Clear(recursive=False))  # of those of the frame before
         return
-    boxes = boxes_of(rows)
-    half_yaws, zeros = boxes.yaws / 2, np.zeros(len(boxes))
     ids, confidences = rows["instance_id"].to_numpy(), rows["confidence"].to_numpy()
     names = rows["class_name"].to_pylist()
-    shown = rr.Boxes3D(
-        centers=boxes.centers - origin,
-        half_sizes=boxes.dimensions_lwh / 2,
-        quaternions=np.stack([zeros, zeros, np.sin(half_yaws), np.cos(half_yaws)], axis=-1),  # x, y, z, w
-        class_ids=ids,
-        labels=[f"{name} {confidence:.2f}" for name, confidence in zip(names, confidences, strict=True)],
-        show_labels=False,
-    )
+    labels = [f"{name} {confidence:.2f}" for name, confidence in zip(names, confidences, strict=True)]
+    shown = _boxes(rr, boxes_of(rows), origin, class_ids=ids, labels=labels)
     recording.log("world/boxes", shown, rr.AnyValues(confidence=confidences, instance_id=ids))
