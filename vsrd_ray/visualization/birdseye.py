@@ -61,14 +61,14 @@ def fit_plan(points: np.ndarray, size: tuple[int, int], *, right: np.ndarray, ma
 
 
 def draw_grid(plan: Plan) -> None:
-    """Draw grid lines at round distances."""
+    """Draw grid lines at round distances, square to the picture."""
     step = _grid_step(plan)
     height, width = plan.image.shape[:2]
     reach = math.hypot(width, height) / 2 / plan.scale
-    center = np.round(plan.origin / step) * step
+    center = np.round(plan.axes @ plan.origin / step) * step @ plan.axes
     for offset in np.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1) * step:
-        for along in (np.array([1.0, 0.0]), np.array([0.0, 1.0])):
-            middle = center + offset * along[::-1]
+        for along, across in (plan.axes, plan.axes[::-1]):
+            middle = center + offset * across
             start, end = plan.to_pixels(np.stack([middle - 2 * reach * along, middle + 2 * reach * along]))
             draw_line(plan.image, start, end, color=_GRID)
 

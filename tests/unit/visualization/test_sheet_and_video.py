@@ -12,7 +12,7 @@ from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.vsrd.published.annotations import annotate
 from vsrd_ray.labelers.vsrd.published.pictures import visualize_annotations
-from vsrd_ray.labels.boxes.pictures import visualize_labels, write_sheet
+from vsrd_ray.labels.boxes.pictures import annotated, sheet, visualize_labels, write_sheet
 from vsrd_ray.labels.boxes.pictures.annotated import open_shown
 from vsrd_ray.visualization.video import write_pictures
 
@@ -190,3 +190,23 @@ def test_large_gifs_are_scaled_down_and_odd_films_cut(tmp_path: Path):
     film = cv2.VideoCapture(str(tmp_path / "a.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 1000 and film.get(cv2.CAP_PROP_FRAME_HEIGHT) == 100
     film.release()
+
+
+def test_names_of_boxes_do_not_lie_on_each_other(run):
+    """Of two boxes in one place the nearer one is named; one that is partly behind the camera is not."""
+    image = np.zeros((200, 400, 3), np.uint8)
+    ahead = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (9.0, 12.0)])
+    K = np.array([[200.0, 0, 200], [0, 200, 100], [0, 0, 1]])
+    annotated._draw_names(image, ["near"], ahead[None], np.array([0]), K=K, size=0.5)
+    both = np.zeros_like(image)
+    boxes = ahead + np.array([[0, 0, 0.0], [0, 0, 1.0], [0, 0, -10.0]])[:, None]
+    annotated._draw_names(both, ["near", "far", "behind"], boxes, np.array([0, 1, 2]), K=K, size=0.5)
+    assert image.any() and (image == both).all()
+
+
+def test_sheet_shows_the_fullest_frame_of_each_part(run):
+    scene = open_shown(*run)  # frame 2 has two labels, the others one or none
+    assert sheet._fullest(scene, 2) == [2, 4]
+    assert sheet._fullest(scene, 9) == [1, 2, 3, 4]
+    assert scene.labels.in_frame(2).names() == ["26001 0.20", "26002 0.50"]
+    assert scene.parked_truth().names() == ["26001", "26002"]

@@ -4,6 +4,7 @@ Shapes: N boxes.
 """
 
 import logging
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -25,11 +26,12 @@ from vsrd_ray.runs.folder import open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.runs.reading import read_groups
 from vsrd_ray.storage import Location, read_bytes
-from vsrd_ray.visualization.drawing import INK, WHITE, Color, draw_box, instance_color
+from vsrd_ray.visualization.drawing import INK, WHITE, Color, draw_box, draw_text, instance_color, text_width
 
 logger = logging.getLogger(__name__)
 
 _NO_IMAGE = 96  # grey of frames without an image
+_NEAR = 1.0  # metres ahead of the camera from which on a box gets a name
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,16 @@ class ShownBoxes:
     instance_ids: np.ndarray  # [N] int64
     frames: np.ndarray  # [N] int64; STATIC for boxes that hold in every frame
     boxes: UprightBoxes  # [N], in the world
+    confidences: np.ndarray  # [N]; NaN of what has none
 
     def where(self, chosen: np.ndarray) -> "ShownBoxes":
         """The boxes that a mask [N], or positions, choose."""
-        return ShownBoxes(self.instance_ids[chosen], self.frames[chosen], self.boxes[chosen])
+        return ShownBoxes(self.instance_ids[chosen], self.frames[chosen], self.boxes[chosen], self.confidences[chosen])
+
+    def names(self) -> list[str]:
+        """Instance and confidence of each box, such as "26003 0.97"."""
+        pairs = zip(self.instance_ids.tolist(), self.confidences.tolist(), strict=True)
+        return [f"{number}" if math.isnan(confidence) else f"{number} {confidence:.2f}" for number, confidence in pairs]
 
     def in_frame(self, frame: int) -> "ShownBoxes":
         """The boxes that hold in one frame: its own, and the static ones of other instances."""
@@ -74,18 +82,20 @@ class ShownDrive:
     visible: frozenset[tuple[int, int]]  # (instance, frame) whose mask is large enough for a truth to be drawn
 
     def truth_in(self, frame: int) -> ShownBoxes | None:
-        """True boxes whose instances can be seen in a frame."""
+        """True boxes whose instances can be seen in a frame, or are labelled in it."""
         if self.truth is None:
             return None
         boxes = self.truth.in_frame(frame)
-        return boxes.where(self._is_visible(boxes, [frame]))
+        is_labelled = np.isin(boxes.instance_ids, self.labels.in_frame(frame).instance_ids)
+        return boxes.where(self._is_visible(boxes, [frame]) | is_labelled)
 
     def parked_truth(self) -> ShownBoxes | None:
-        """True boxes of parked instances that can be seen in any labelled frame."""
+        """True boxes of parked instances that can be seen, or are labelled, in any labelled frame."""
         if self.truth is None:
             return None
         parked = self.truth.where(self.truth.frames == STATIC)
-        return parked.where(self._is_visible(parked, self.frames))
+        is_labelled = np.isin(parked.instance_ids, self.labels.instance_ids)
+        return parked.where(self._is_visible(parked, self.frames) | is_labelled)
 
     def _is_visible(self, boxes: ShownBoxes, frames: list[int] | tuple[int, ...]) -> np.ndarray:
         wanted = set(frames)
@@ -157,9 +167,10 @@ def corners_in_camera(boxes: ShownBoxes, T_world_cam: np.ndarray) -> np.ndarray:
 
 
 def draw_labels(image: np.ndarray, shown: ShownDrive, frame: int) -> None:
-    """Draw a frame's true boxes, thin, and its labels over them into its image [H, W, 3]."""
+    """Draw a frame's true boxes, thin, and its labels over them, with their names, into its image [H, W, 3]."""
     view = shown.sequence.view(frame)
-    thickness = max(1, round(image.shape[1] / 700))
+    width = image.shape[1]
+    thickness, size = max(1, round(width / 700)), max(0.4, width / 2300)
     truth = shown.truth_in(frame)
     if truth is not None:
         for corners in corners_in_camera(truth, view.T_world_cam):
@@ -171,11 +182,39 @@ def draw_labels(image: np.ndarray, shown: ShownDrive, frame: int) -> None:
     for position in farthest_first:
         color = instance_color(int(labels.instance_ids[position]))
         draw_box(image, corners_cam[position], view.K, color=color, thickness=thickness)
+    _draw_names(image, labels.names(), corners_cam, farthest_first[::-1], K=view.K, size=size)
+
+
+def _draw_names(
+    image: np.ndarray, names: list[str], corners_cam: np.ndarray, order: np.ndarray, *, K: np.ndarray, size: float
+) -> None:
+    """Write names above boxes [N, 8, 3] in an order; one that would lie on another is left out."""
+    height = 26 * size
+    taken: list[tuple[float, float, float]] = []  # left, right and base line
+    for position in order.tolist():
+        place = _above(corners_cam[position], K)
+        if place is None:
+            continue
+        width, y = text_width(names[position], size), max(place[1] - 4, height)
+        left = float(place[0] - width / 2)
+        if any(left < other[1] and other[0] < left + width and abs(y - other[2]) < height for other in taken):
+            continue
+        taken.append((left, left + width, y))
+        draw_text(image, names[position], (left, y), color=WHITE, size=size, halo=INK)
+
+
+def _above(corners_cam: np.ndarray, K: np.ndarray) -> np.ndarray | None:
+    """Pixel [2] above the middle of a box of corners [8, 3] m in the camera; None unless all of it is ahead."""
+    if corners_cam[:, 2].min() < _NEAR:
+        return None
+    pixels = corners_cam @ K.T
+    pixels = pixels[:, :2] / pixels[:, 2:]
+    return np.array([pixels[:, 0].mean(), pixels[:, 1].min()])
 
 
 def _label_boxes(rows: pa.Table) -> ShownBoxes:
     ids, frames = (rows[name].to_numpy().astype(np.int64) for name in ("instance_id", "frame"))
-    return ShownBoxes(ids, frames, boxes_of(rows))
+    return ShownBoxes(ids, frames, boxes_of(rows), rows["confidence"].to_numpy().astype(np.float64))
 
 
 def _best_of_instance(rows: pa.Table) -> np.ndarray:
@@ -192,4 +231,5 @@ def _truth_boxes(drive: Drive, index: pa.Table, *, classes: tuple[str, ...]) -> 
         return None
     truth = true_boxes(drive, index)
     wanted = np.isin(truth.class_names, classes)
-    return ShownBoxes(truth.instance_ids[wanted], truth.timestamps[wanted], truth.boxes[wanted])
+    unknown = np.full(int(wanted.sum()), np.nan)
+    return ShownBoxes(truth.instance_ids[wanted], truth.timestamps[wanted], truth.boxes[wanted], unknown)

@@ -82,6 +82,8 @@ def _label_picture(shown: ShownDrive, frame: int) -> np.ndarray:
         inks = [INK] * len(truth.frames)
         birdseye.draw_footprints(plan, _plan_footprints(truth, T_level_world), inks, filled=False, thickness=1)
     birdseye.draw_scale(plan)
+    legend = f"{shown.sequence.name}   colour: label   {'' if truth is None else 'thin black: truth   '}arrow: front"
+    draw_text(plan.image, legend, (12, 24), color=INK, size=0.5)
     return np.concatenate([image, plan.image])
 
 

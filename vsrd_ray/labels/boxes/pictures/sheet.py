@@ -35,7 +35,7 @@ _STREET_MARGIN = 4.0  # metres
 def write_sheet(
     output: Location, root: Location, path: Location, *, frames: int = 4, sequence: str | None = None
 ) -> None:
-    """Draw a PNG sheet of a run: frames spread over the sequence, and the street from above with labels and truth.
+    """Draw a PNG sheet of a run: full frames from all over the sequence, and the street from above, labels and truth.
 
     Args:
         output: folder of a labelling run.
@@ -50,16 +50,24 @@ def write_sheet(
     """
     check_file(path, kind="PNG", suffixes=(".png",), fix="give another --sheet")
     shown = open_shown(output, root, sequence=sequence)
-    tiles = [_tile(shown, frame) for frame in _spread(shown.frames, frames)]
+    tiles = [_tile(shown, frame) for frame in _fullest(shown, frames)]
     blocks = [_title(shown, output), *_tile_rows(tiles), _beside_gaps(_street(shown)), _legend(shown)]
     with atomic_write(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", np.concatenate(blocks))[1].tobytes())
 
 
-def _spread(frames: tuple[int, ...], count: int) -> list[int]:
-    """The middle frame of each of `count` nearly equal runs; all frames where there are fewer."""
-    count = min(count, len(frames))
-    return [frames[int((run + 0.5) * len(frames) / count)] for run in range(count)]
+def _fullest(shown: ShownDrive, count: int) -> list[int]:
+    """Of each of `count` nearly equal runs of frames the one with the most labels, the nearest to the run's middle.
+
+    All frames where there are fewer.
+    """
+    frames = np.array(shown.frames)
+    numbers = {frame: int((shown.labels.frames == frame).sum()) for frame in shown.frames}
+
+    def fullest(run: list[int]) -> int:
+        return min(run, key=lambda frame: (-numbers[frame], abs(frame - run[len(run) // 2]), frame))
+
+    return [fullest(run.tolist()) for run in np.array_split(frames, min(count, len(frames)))]
 
 
 def _tile(shown: ShownDrive, frame: int) -> np.ndarray:
@@ -149,11 +157,18 @@ def _score(output: Location) -> str:
 def _legend(shown: ShownDrive) -> np.ndarray:
     block = _paper(_LEGEND_HEIGHT)
     middle, x = 20.0, float(_GAP)
-    entries = [("label, most confident of its instance", instance_color(26001), True, 2)]
+    entries = [
+        (
+            "label, with instance and confidence; its front is filled, or marked by an arrow",
+            instance_color(26001),
+            True,
+            2,
+        )
+    ]
     if shown.best.sum() < len(np.unique(np.round(shown.labels.corners(), 3), axis=0)):
         entries.append(("its other labels", GREY, False, 1))
     if shown.truth is not None:
-        entries.append(("ground truth", INK, False, 1))
+        entries.append(("truth, thin", INK, False, 1))
     for text, color, filled, thickness in entries:
         box = np.array([[x, middle - 7], [x + 30, middle - 7], [x + 30, middle + 7], [x, middle + 7]])
         if filled:
