@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -114,14 +115,19 @@ def test_commands_of_the_page_label_and_evaluate_a_real_drive(command, shared, t
     """The drive as it is, but with the masks of a few frames."""
     real, root = shared / "data" / "kitti_raw_mini", tmp_path / "here" / "kitti"
     root.mkdir()
-    for folder in ("2011_09_26", "orb_slam3", "tracking"):
+    for folder in ("2011_09_26", "orb_slam3", "tracking", "object/mapping"):
+        (root / folder).parent.mkdir(exist_ok=True)
         (root / folder).symlink_to(real / folder)
+    (root / "object" / "ImageSets").mkdir()
+    (root / "object" / "ImageSets" / "val.txt").write_text("000000\n")  # of another drive
     masks = root / "mots" / "instances_txt" / "0011.txt"
     masks.parent.mkdir(parents=True)
     lines = (real / "mots" / "instances_txt" / "0011.txt").read_text().splitlines()
     masks.write_text("\n".join(line for line in lines if int(line.split()[0]) in FRAMES))
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
-    label, evaluate = [line.split()[1:] for block in blocks for line in block.splitlines()]
+    label, evaluate, *exports = [
+        shlex.split(line, comments=True)[1:] for block in blocks for line in block.splitlines()
+    ]
     result = command(*label, "--serial")
     assert result.exit_code == 0, result.output
     assert f"Frames    {len(FRAMES)} of 373 labelled" in result.output
@@ -130,4 +136,7 @@ def test_commands_of_the_page_label_and_evaluate_a_real_drive(command, shared, t
     figures = json.loads(evaluated.stdout)
     assert figures["static"]["count"] == figures["static"]["labelled"] > 15
     assert figures["static_by_range"]["0 - 15 m"]["iou_3d"]["mean"] > 0.6
-    assert command("export", "labels", "--root", "kitti", "--format", "kitti", "--output", "text").exit_code == 0
+    for words in [*exports, ["export", "labels", "--root", "kitti", "--format", "kitti", "--output", "text"]]:
+        exported = command(*words)
+        assert exported.exit_code == 0, exported.output
+        assert f"in {len(FRAMES)} frames" in exported.output

@@ -38,6 +38,24 @@ def read_T_cam0_imu(root: Location, name: str) -> np.ndarray:  # noqa: N802 - a 
     return read_T_cam0_lidar(root, name) @ _read_rigid(paths.imu_calibration_file(root, name))
 
 
+def read_matrices(root: Location, name: str) -> dict[str, np.ndarray]:
+    """The matrices of a day under the names of the object benchmark's calibration files.
+
+    P0 to P3 [3, 4], R0_rect [3, 3], Tr_velo_to_cam and Tr_imu_to_velo [3, 4], which end before rectification.
+
+    Raises:
+        InputError: see `read_camera`.
+    """
+    text = _read(paths.calibration_file(root, name))
+    matrices = {f"P{number}": text.numbers(f"P_rect_{number:02d}", 12).reshape(3, 4) for number in range(4)}
+    return {
+        **matrices,
+        "R0_rect": text.numbers("R_rect_00", 9).reshape(3, 3),
+        "Tr_velo_to_cam": _read_rigid(paths.lidar_calibration_file(root, name))[:3],
+        "Tr_imu_to_velo": _read_rigid(paths.imu_calibration_file(root, name))[:3],
+    }
+
+
 def _read_rigid(path: Location) -> np.ndarray:
     text, T = _read(path), np.eye(4)
     T[:3, :3], T[:3, 3] = text.numbers("R", 9).reshape(3, 3), text.numbers("T", 3)

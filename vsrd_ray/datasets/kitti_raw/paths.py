@@ -121,6 +121,27 @@ def tracking_files(root: Location, name: str) -> list[Location]:
     return [] if number is None else [folder / f"{number:04d}.txt" for folder in folders]
 
 
+def mapping_files(root: Location) -> tuple[Location, Location]:
+    """Of the object benchmark's development kit: raw frames of its images, and their order."""
+    return root / "object" / "mapping" / "train_mapping.txt", root / "object" / "mapping" / "train_rand.txt"
+
+
+def validation_files(root: Location) -> list[Location]:
+    """Where the list of the object benchmark's images for validation may lie."""
+    return [root / "object" / "ImageSets" / "val.txt", root / "ImageSets" / "val.txt"]
+
+
+def object_label_folders(root: Location) -> list[Location]:
+    """Where people's labels of the object benchmark may lie."""
+    return [root / "object" / "training" / "label_2", root / "object" / "label_2"]
+
+
+def annotation_file(name: str, camera: str, frame: int) -> str:
+    """Way from a root to an annotation of VSRD's first version."""
+    folder = f"annotations{camera.removeprefix('image')}"
+    return f"{name[:10]}/{name}/{folder}/data/{frame:010d}.json"
+
+
 def mask_folder(root: Location, name: str) -> Location | None:
     """KITTI-MOTS's PNG masks of camera 02, in whichever place they are; None where there are none."""
     number = tracking_sequence(name)

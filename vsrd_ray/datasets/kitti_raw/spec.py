@@ -1,11 +1,13 @@
 """KITTI's raw data as a dataset: what the rest of the house asks of it."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Drive
 from vsrd_ray.datasets.kitti_raw import drives, layers, paths
+from vsrd_ray.datasets.kitti_raw.benchmark import read_benchmark
 from vsrd_ray.datasets.kitti_raw.calibration import read_camera, read_T_cam0_lidar
 from vsrd_ray.datasets.kitti_raw.classes import CLASSES
 from vsrd_ray.datasets.kitti_raw.truth import read_truth, truth_file
@@ -117,13 +119,19 @@ class KITTIRaw:
         return None
 
     def detail(self, drive: Drive, name: str) -> Any:
-        """Folder of the `poses`, or `T_cam_lidar` [4, 4] of the camera."""
+        """Folder of the `poses`, `T_cam_lidar` [4, 4] of the camera, or what other benchmarks say of the drive."""
         match name:
             case "poses":
                 return paths.packet_folder(drive.root, drive.name)
             case "T_cam_lidar":
                 T_cam_cam0 = read_camera(drive.root, drive.name, drive.camera.name).T_cam_cam0
                 return T_cam_cam0 @ read_T_cam0_lidar(drive.root, drive.name)
+            case "object_benchmark":
+                return read_benchmark(drive)
+            case "tracking_sequence":
+                return paths.tracking_sequence(drive.name)
+            case "annotation_file":
+                return partial(paths.annotation_file, drive.name, drive.camera.name)
             case _:
                 return None
 

@@ -20,18 +20,8 @@ if TYPE_CHECKING:
     import click
 
 _FORMATS = (
-    "kitti",
-    "kitti-tracking",
-    "mmdet3d",
-    "openpcdet",
-    "nuscenes",
-    "kitti360",
-    "coco",
-    "csv",
-    "rerun",
-    "cvat",
-    "openlabel",
-    "mcap",
+    *("kitti", "kitti-tracking", "kitti-object", "kitti-mots", "vsrd-annotations", "mmdet3d", "openpcdet", "nuscenes"),
+    *("kitti360", "coco", "csv", "rerun", "cvat", "openlabel", "mcap"),
 )
 
 

@@ -28,7 +28,7 @@ def test_the_folder_says_what_it_holds(run, tmp_path):
     assert note["selection"]["min_confidence"] == 0.3 and note["selection"]["max_range"] is None
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "kitti-object"])  # of raw drives
 def test_every_format_tells_of_every_frame_and_takes_a_run_without_boxes(run, tmp_path, name, caplog):
     if name == "rerun":
         pytest.importorskip("rerun", reason="no rerun-sdk: pip install 'vsrd-ray[rerun]'")

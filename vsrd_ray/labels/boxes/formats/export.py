@@ -14,6 +14,8 @@ from vsrd_ray.labels.boxes.formats import (
     cvat,
     kitti,
     kitti360,
+    kitti_mots,
+    kitti_object,
     kitti_tracking,
     mcap,
     mmdet3d,
@@ -21,6 +23,7 @@ from vsrd_ray.labels.boxes.formats import (
     openlabel,
     openpcdet,
     rerun,
+    vsrd_annotations,
 )
 from vsrd_ray.labels.boxes.formats.folder import (
     CONFIG_HASH,
@@ -49,6 +52,9 @@ _Writer = Callable[[Sequence[LabelledSequence], Path, Callable[[], None]], Mappi
 FORMATS: dict[str, _Writer] = {
     "kitti": kitti.write,
     "kitti-tracking": kitti_tracking.write,
+    "kitti-object": kitti_object.write,
+    "kitti-mots": kitti_mots.write,
+    "vsrd-annotations": vsrd_annotations.write,
     "mmdet3d": mmdet3d.write,
     "openpcdet": openpcdet.write,
     "nuscenes": nuscenes.write,
@@ -60,9 +66,9 @@ FORMATS: dict[str, _Writer] = {
     "mcap": mcap.write,
     "cvat": cvat.write,
 }
-_WITH_LINKS = ("kitti", "kitti-tracking", "mmdet3d")
-_WITH_2D_BOXES = ("kitti", "kitti-tracking", "mmdet3d", "coco")
-_WITH_SPLITS = ("kitti", "mmdet3d", "openpcdet", "coco")
+_WITH_LINKS = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d")
+_WITH_2D_BOXES = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d", "coco")
+_WITH_SPLITS = ("kitti", "kitti-object", "mmdet3d", "openpcdet", "coco")
 _TO_CORRECT = ("cvat",)  # what is believed to be wrong is there to be corrected
 
 
@@ -118,7 +124,9 @@ def export(
     _check_failures(output, sequences)
     if format in _WITH_2D_BOXES:
         sequences = _in_images(sequences)
-    if format in _WITH_SPLITS:
+    if format == "kitti-object" and selection.split == VSRD:
+        sequences = kitti_object.with_benchmark_splits(sequences)
+    elif format in _WITH_SPLITS:
         sequences = with_splits(sequences, selection.split)
     summary = _summary(sequences)
     if not summary.boxes:
