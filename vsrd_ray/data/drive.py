@@ -110,6 +110,7 @@ class Drive:
     lidars: Mapping[str, Lidar] = field(default_factory=dict)
     sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
     warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
+    pose_scale: float | None = None  # a metric path over that of the pose file that was given; None where none tells
 
     def __repr__(self) -> str:
         counts = {

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import pyarrow as pa
 
 from vsrd_ray import plugins
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
+from vsrd_ray.poses.check import PoseCheck
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location
@@ -100,6 +102,7 @@ class Kind:
     compare: Callable[[RunFolder, RunFolder, Mapping[str, Any]], Evaluation] | None = None  # of two runs
     formats: Mapping[str, Exporter] = field(default_factory=dict)  # that it can be exported to, by name
     report: Reporter | None = None
+    check_poses: Callable[[Drive, pa.Table, pa.Table], PoseCheck] | None = None  # by a drive's rows and its index
     options: "Callable[[], Mapping[str, Sequence[click.Option]]]" = _no_options  # of its own, by verb of `VERBS`
     commands: "Callable[[], tuple[click.Command, ...]]" = _no_commands  # that `vsrd-ray` offers beside its own
     looks: tuple[str, ...] = (REPORT,)  # what to type to see the labels; they also know {sequence} and {sheet}

@@ -66,6 +66,7 @@ class Summary:
     kinds: tuple[str, ...]  # of label
     looks: tuple[str, ...]  # what to type to see them; see `Kind`
     warnings: tuple[str, ...] = ()  # sentences on inputs that are odd
+    poses: Mapping[str, str] = field(default_factory=dict)  # how good they are by the labels, by sequence
 
     def __repr__(self) -> str:
         labels = ", ".join(f"{self.counts.rows.get(kind, 0)} {kind}" for kind in self.kinds)
@@ -114,6 +115,8 @@ def format_summary(summary: Summary) -> str:
     ]
     rows += [("Failed", f"{failure.group_id}: {failure.error}") for failure in summary.failures]
     rows += [("Left out", f"{name}: {error}") for name, error in summary.unusable_sequences.items()]
+    several = len(summary.sequences) > 1
+    rows += [("Poses", f"{name}: {said}" if several else said) for name, said in summary.poses.items()]
     rows += [("Warning", warning) for warning in summary.warnings]
     rows += [("Note", note) for note in summary.notes]
     if counts.groups_failed:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from vsrd_ray import storage
 from vsrd_ray.data.groups import GroupPlan, GroupTask, GroupTasks
@@ -16,9 +16,11 @@ from vsrd_ray.pipeline.planner import FinishedDrive, Planned, Planner, UnusableD
 from vsrd_ray.pipeline.progress import GroupProgress
 from vsrd_ray.pipeline.queue import Engine
 from vsrd_ray.pipeline.request import Summary
+from vsrd_ray.poses.check import DRIFT, PoseCheck
 from vsrd_ray.runs.manifest import Manifest, Status, check_same_settings, read_manifest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.plan import DrivePlan
+from vsrd_ray.runs.reading import read_rows
 from vsrd_ray.runs.records import NEARLY_ALL_DOUBTFUL, Counts, Failure, Progress
 from vsrd_ray.runs.results import GroupResult
 from vsrd_ray.runs.sink import Earlier, Sink
@@ -232,6 +234,11 @@ class RunState:
             wall_seconds=wall_seconds,
             notes=tuple(self._notes),
             warnings=tuple(one for name in labelled for one in self._manifest.warnings.get(name, ())),
+            poses={
+                name: str(found)
+                for name in labelled
+                if (found := PoseCheck.recorded(self._manifest.poses.get(name))) is not None
+            },
             has_truth=self._has_truth(labelled),
             kinds=tuple(kind.name for kind in self._job.kinds),
             looks=self._job.kinds[0].looks,
@@ -282,6 +289,7 @@ class RunState:
                 self._pending[plan.drive.name] = _Pending(plan, earlier, tasks, untaken, len(untaken))
             else:
                 self._sink.close(plan.drive.name)
+                self._check_poses(plan)
             self._changed.notify_all()
 
     def _leave_out(self, name: str, why: str) -> None:
@@ -328,6 +336,23 @@ class RunState:
         if not pending.num_left:
             del self._pending[plan.sequence]
             self._sink.close(plan.sequence)
+            self._check_poses(pending.plan)
+
+    def _check_poses(self, plan: DrivePlan) -> None:
+        """Note what the labels of a drive tell of its poses, once all of them are there."""
+        name, kind = plan.drive.name, self._job.kinds[0]
+        if kind.check_poses is None or not plan.groups:
+            return
+        try:
+            table = kind.table
+            rows = read_rows(self._request.output, table.folder, table.schema, needed=("frame",), sequence=name)
+            found = kind.check_poses(plan.drive, rows, plan.index)
+        except (InputError, OSError) as error:  # who reads the labels is told
+            logger.warning("Poses of %s are not checked by its labels: %s", name, error)
+            return
+        self._manifest.poses[name] = asdict(found)
+        others = [one for one in self._manifest.warnings.get(name, ()) if DRIFT not in one]
+        self._manifest.warn(name, [*others, *found.warnings(name)])
 
     def _num_unrecorded(self) -> int:
         """Groups without any record."""

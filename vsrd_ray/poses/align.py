@@ -24,6 +24,7 @@ class Posed:
 
     poses: dict[int, np.ndarray]  # frame -> T_world_cam [4, 4] float64, metres
     warnings: tuple[str, ...] = ()  # sentences
+    ratio: float | None = None  # see `Aligned`, of poses that a file gave; None where it is not known
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def levelled(
         warnings.append(f"{place}: {aligned.length:.0f} m of common path alone tell its scale by {by}.")
     if missing := len(reference.keys() - given.keys()):
         warnings.append(f"{place}: {missing} of {len(reference)} frames have no pose in it, and get no labels.")
-    return Posed(aligned.poses, (*warnings, *check_steps(aligned.poses, place=place)))
+    ratio = None if np.isnan(aligned.ratio) else aligned.ratio
+    return Posed(aligned.poses, (*warnings, *check_steps(aligned.poses, place=place)), ratio)
 
 
 def align(given: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray], *, scaled: bool) -> Aligned:

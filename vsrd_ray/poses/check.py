@@ -1,12 +1,19 @@
-"""Whether steps of poses jitter so much that labels suffer."""
+"""Whether steps of poses jitter, and poses drift, so much that labels suffer."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 MIN_STEP = 0.3  # metres; shorter steps are mostly noise
 _JITTER = 0.03  # of a step; from here on boxes of parked cars are tenths of an IoU worse
 _FEWEST = 20  # steps that tell
+# Metres between fits of a parked object from different stretches, from which on labels suffer: .2 with the best poses
+# of two real drives, .3 with those of GPS and IMU, .4 and more with poses that drift by half a metre.
+_APART = 0.3
+_FEWEST_OBJECTS = 3
+DRIFT = "fits of parked objects from different stretches lie"  # how the warning begins
 
 
 def jitter(T_world_cam: Mapping[int, np.ndarray]) -> float:
@@ -44,3 +51,51 @@ def check_steps(T_world_cam: Mapping[int, np.ndarray], *, place: str) -> list[st
         f"{place}: steps between frames jitter by {share:.1%}, and boxes suffer: give smoother poses, such as a file "
         "of visual odometry as --poses; they are scaled by the dataset's own."
     ]
+
+
+@dataclass(frozen=True)
+class PoseCheck:
+    """What a run's labels and poses tell of how good the poses are."""
+
+    step_jitter: float | None  # see `jitter`
+    scale_ratio: float | None  # see `Drive.pose_scale`
+    parked_scatter_m: float | None = None  # how far fits of one parked object from different stretches lie apart
+    parked_objects: int = 0  # that tell it
+
+    @staticmethod
+    def of(T_world_cam: Mapping[int, np.ndarray], ratio: float | None, scatter: float, num_objects: int) -> "PoseCheck":
+        """The check of a drive's camera; NaN stands for what is not known."""
+        share = jitter(T_world_cam)
+        known = [None if np.isnan(value) else round(value, 4) for value in (share, ratio or np.nan, scatter)]
+        return PoseCheck(*known, num_objects)
+
+    @staticmethod
+    def recorded(values: Any) -> "PoseCheck | None":
+        """The check that a manifest holds; None where it is none, such as of another version."""
+        try:
+            found = PoseCheck(**values)
+            return found if str(found) else None
+        except (TypeError, ValueError):
+            return None
+
+    def __str__(self) -> str:
+        """In words, for the end of a run."""
+        said = [
+            None if self.step_jitter is None else f"steps jitter by {self.step_jitter:.1%}",
+            None if self.scale_ratio is None else f"the metric path is {self.scale_ratio:.3f} of the file's",
+            "too few parked objects tell more"
+            if self.parked_scatter_m is None
+            else f"fits of {self.parked_objects} parked objects from different stretches lie "
+            f"{self.parked_scatter_m:.2f} m apart",
+        ]
+        return "; ".join(one for one in said if one is not None)
+
+    def warnings(self, place: str) -> list[str]:
+        """A sentence on poses that drift so that labels suffer, with the mend."""
+        if self.parked_scatter_m is None or self.parked_objects < _FEWEST_OBJECTS or self.parked_scatter_m <= _APART:
+            return []
+        return [
+            f"{place}: {DRIFT} {self.parked_scatter_m:.2f} m apart ({self.parked_objects} objects): poses drift or "
+            "their scale varies, and boxes are off as much: give better poses, such as a file of visual odometry as --poses, "
+            "scaled by the dataset's own (leave poses.scale=none out)."
+        ]

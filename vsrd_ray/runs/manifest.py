@@ -259,6 +259,7 @@ class Manifest:
             "failures": previous["failures"] if previous else [],
             "unusable_sequences": previous.get("unusable_sequences", {}) if previous else {},
             "warnings": previous.get("warnings", {}) if previous else {},
+            "poses": previous.get("poses", {}) if previous else {},
             "error": None,
             "seconds": previous["seconds"] if previous else {"wall": 0.0, "device": 0.0},
             "progress": asdict(progress) | {"time": _now()},
@@ -279,6 +280,11 @@ class Manifest:
     def warnings(self) -> dict[str, list[str]]:
         """What is odd about the inputs of sequences, by name: sentences."""
         return self._content["warnings"]
+
+    @property
+    def poses(self) -> dict[str, dict[str, Any]]:
+        """What labels tell of the poses of sequences, by name: fields of `PoseCheck`."""
+        return self._content["poses"]
 
     def leave_out(self, name: str, error: str) -> None:
         """List a sequence as one that cannot be used; it stands in the file with the next note."""

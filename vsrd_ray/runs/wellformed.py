@@ -83,5 +83,6 @@ class _Manifest(_Part):
     seconds: _Seconds
     unusable_sequences: dict[str, str] | None = None
     warnings: dict[str, list[str]] | None = None
+    poses: dict[str, Any] = {}
     error: str | None = None
     progress: _Progress | None = None

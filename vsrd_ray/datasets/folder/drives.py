@@ -35,6 +35,7 @@ class OwnDrive:
     frames: Frames
     facts: tuple[str, ...]  # where poses, up and scale come from
     warnings: tuple[str, ...]  # sentences on what is odd
+    pose_scale: float | None = None  # see `Drive`
 
 
 def list_drives(root: Location) -> list[str]:
@@ -86,7 +87,7 @@ def open_folder(folder: Location, poses: PoseSource = OWN_POSES) -> OwnDrive:
         {frame: posed.poses[frame] for frame in known},
         {frame: times_s[frame] for frame in known} if all(frame in times_s for frame in known) else {},
     )
-    return OwnDrive(camera, frames, facts, (*frames.warnings, *posed.warnings))
+    return OwnDrive(camera, frames, facts, (*frames.warnings, *posed.warnings), posed.ratio)
 
 
 def _read_poses(place: Location, frames: Frames, times_s: dict[int, float]) -> PoseModel:

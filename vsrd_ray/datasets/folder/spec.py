@@ -76,6 +76,7 @@ class Folder:
             cameras={drives.CAMERA: own.camera},
             layers={IMAGES: {drives.CAMERA: images}, MASKS: {drives.CAMERA: tuple(own.frames.masks)}},
             warnings=own.warnings,
+            pose_scale=own.pose_scale,
         )
 
     def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:

@@ -69,7 +69,7 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
         check_known(name, list_drives(root), root=root)
     for camera in cameras:
         check_camera(camera, paths.IMAGE_CAMERAS)
-    opened, warnings = _cameras(root, name, cameras, poses)
+    opened, posed = _cameras(root, name, cameras, poses)
     sweeps = _frames(paths.sweep_folder(root, name), suffix=".bin")
     lidar = open_lidar(root, name, opened[cameras[0]], has_own_poses=poses.file is None) if sweeps else None
     return Drive(
@@ -83,14 +83,15 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
             **({POINTS: {LIDAR: sweeps}} if lidar is not None else {}),
         },
         lidars={} if lidar is None else {LIDAR: lidar},
-        warnings=warnings,
+        warnings=posed.warnings,
+        pose_scale=posed.ratio,
     )
 
 
 def _cameras(
     root: Location, name: str, cameras: tuple[str, ...], source: PoseSource
-) -> tuple[dict[str, Camera], tuple[str, ...]]:
-    """The cameras with their poses, and what is odd about these."""
+) -> tuple[dict[str, Camera], Posed]:
+    """The cameras with their poses, and what these are made of."""
     calibrations = {camera: read_calibration(root, camera) for camera in cameras}
     posed = _posed(root, name, cameras[0], source, calibrations[cameras[0]])
     T_world_cam0 = posed.poses
@@ -100,7 +101,7 @@ def _cameras(
         poses = {frame: pose @ T_cam0_cam for frame, pose in T_world_cam0.items()}
         times = read_times(root, name, camera, poses)
         opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses, times)
-    return opened, posed.warnings
+    return opened, posed
 
 
 def _posed(root: Location, name: str, camera: str, source: PoseSource, calibration: RectifiedCamera) -> Posed:

@@ -7,11 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.labels.base import REPORT, Evaluation, Kind, Progress
 from vsrd_ray.labels.boxes import kitti
 from vsrd_ray.labels.boxes.parquet import FOLDER
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
+from vsrd_ray.poses.check import PoseCheck
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.storage import Location
@@ -90,6 +93,13 @@ def _report(
     return told
 
 
+def _check_poses(drive: Drive, rows: pa.Table, index: pa.Table) -> PoseCheck:
+    from vsrd_ray.labels.boxes.stretches import scatter
+
+    found = scatter(rows.filter(pc.field("camera") == drive.camera.name), index, drive.camera)
+    return PoseCheck.of(drive.T_world_cam, drive.pose_scale, found.metres, found.num_objects)
+
+
 def _options() -> "Mapping[str, Sequence[click.Option]]":
     from vsrd_ray.labels.boxes.commands import options
 
@@ -119,6 +129,7 @@ SPEC = Kind(
     compare=_compare,
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
+    check_poses=_check_poses,
     options=_options,
     commands=_commands,
     looks=(REPORT, "visualize labels {output} --root {root}{sequence} --sheet {sheet}"),

@@ -12,6 +12,7 @@ from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
 from vsrd_ray.labels.boxes.parquet import Preference, read_reviewed
 from vsrd_ray.labels.boxes.report.choice import doubt
 from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables
+from vsrd_ray.poses.check import PoseCheck
 from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
 
@@ -81,7 +82,14 @@ def run_contents(manifest: dict[str, Any], inputs: RunInputs) -> dict[str, Any]:
         "skipped_frames": manifest.get("inputs", {}).get("skipped_frames", {}),
         "unusable_sequences": manifest.get("unusable_sequences", {}),
         "warnings": manifest.get("warnings", {}),
+        "poses": pose_sentences(manifest),
     }
+
+
+def pose_sentences(manifest: dict[str, Any]) -> dict[str, str]:
+    """What the labels of sequences tell of their poses, by name."""
+    checks = {name: PoseCheck.recorded(values) for name, values in manifest.get("poses", {}).items()}
+    return {name: str(found) for name, found in checks.items() if found is not None}
 
 
 def group_contents(groups: pa.Table) -> dict[str, Any]:

@@ -17,6 +17,7 @@ function summaryPage() {
     Object.entries(run.unusable_sequences).map(([name, error]) =>
       element("p", { class: "bad" }, `The run left ${name} out, which cannot be used: ${error}`)),
     Object.values(run.warnings).flat().map((warning) => element("p", { class: "bad" }, warning)),
+    Object.entries(run.poses ?? {}).map(([name, said]) => element("p", { class: "muted" }, `Poses of ${name}: ${said}.`)),
     correctionWords(content.corrections),
     leftOutNote(),
     summaryCharts(quality),
