@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,10 @@ def test_commands_of_the_page_label_and_evaluate_a_real_drive(command, shared, t
         exported = command(*words)
         assert exported.exit_code == 0, exported.output
         assert f"in {len(FRAMES)} frames" in exported.output
+
+
+def test_visual_poses_without_their_package_say_what_to_install(label, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pycolmap", None)
+    result = label("--poses", "visual")
+    assert result.exit_code == 2 and "pip install 'vsrd-ray[visual]'" in result.output
+    assert not (tmp_path / "output").exists()

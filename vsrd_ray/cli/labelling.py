@@ -52,7 +52,8 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
 @click.option(
     "--poses",
     metavar="NAME|FILE",
-    help="Poses: given, oxts, oxts-published, or a file, scaled by the dataset's own unless --set poses.scale=none.",
+    help="Poses: given, oxts, oxts-published, visual, or a file; the last two are scaled by the dataset's own unless "
+    "--set poses.scale=none.",
 )
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
@@ -177,7 +178,7 @@ def label(
 
 def _poses_given(poses: str | None, overrides: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The fields of `Given` that `--poses` and `--set poses.scale` mean, and all other overrides."""
-    from vsrd_ray.poses.source import NAMES, OWN
+    from vsrd_ray.poses.source import NAMES, OWN, VISUAL
     from vsrd_ray.storage import open_location
 
     scales = [text.partition("=")[2].strip() for text in overrides if text.startswith("poses.scale=")]
@@ -188,7 +189,10 @@ def _poses_given(poses: str | None, overrides: tuple[str, ...]) -> tuple[dict[st
         if scales:
             raise InputError("--set poses.scale is of a pose file: give one as --poses, or leave it out")
         return {"poses": None if poses == OWN else poses}, others
-    return {"pose_file": open_location(poses), "pose_scale": "none" if scales[-1:] == ["none"] else None}, others
+    scale = "none" if scales[-1:] == ["none"] else None
+    if poses == VISUAL:
+        return {"poses": VISUAL, "pose_scale": scale}, others
+    return {"pose_file": open_location(poses), "pose_scale": scale}, others
 
 
 def _check_serial(ctx: click.Context) -> None:

@@ -19,6 +19,7 @@ from vsrd_ray.pipeline.pool import resolve_pool
 from vsrd_ray.pipeline.queue import Backend, Engine
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, LabelRequest, Summary, format_beginning
 from vsrd_ray.pipeline.state import RunState
+from vsrd_ray.pipeline.visual import with_visual_poses
 from vsrd_ray.pipeline.work import LabelerFactory, Work
 from vsrd_ray.poses.source import check_poses_of
 from vsrd_ray.runs.lock import TakenOverError, locked
@@ -50,6 +51,7 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
     """
     started = time.monotonic()
     _check_request(request)
+    request = with_visual_poses(request)
     job = LabelJob.of(request)
     drives = _drives(job)
     check_folder(request.output, fix="give another --output")

@@ -96,6 +96,6 @@ class PoseCheck:
             return []
         return [
             f"{place}: {DRIFT} {self.parked_scatter_m:.2f} m apart ({self.parked_objects} objects): poses drift or "
-            "their scale varies, and boxes are off as much: give better poses, such as a file of visual odometry as --poses, "
-            "scaled by the dataset's own (leave poses.scale=none out)."
+            "their scale varies, and boxes are off as much: give better poses, such as a file of visual odometry as "
+            "--poses, scaled by the dataset's own (leave poses.scale=none out)."
         ]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.storage import Location, is_folder, names_in
+from vsrd_ray.storage import Location, folders_in, is_folder, names_in
 
 OWN, OXTS, OXTS_PUBLISHED = "given", "oxts", "oxts-published"
 NAMES = (OWN, OXTS, OXTS_PUBLISHED)
+VISUAL = "visual"  # made of the images by a run, and a file from then on
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ OWN_POSES = PoseSource()
 
 
 def file_of(place: Location, name: str) -> Location:
-    """The pose file of a drive: the place itself or, in a folder, NAME.txt or COLMAP's images.txt.
+    """The pose file of a drive: the place itself or, in a folder, NAME.txt, NAME/images.txt or COLMAP's images.txt.
 
     Raises:
         InputError: the folder has neither.
     """
     if not is_folder(place):
         return place
+    if name in folders_in(place) and "images.txt" in names_in(place / name):
+        return place / name / "images.txt"
     names = names_in(place)
     for wanted in (f"{name}.txt", "images.txt"):
         if wanted in names:

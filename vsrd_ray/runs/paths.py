@@ -7,6 +7,7 @@ groups/<group or compacted file>.parquet   a row for each group: the mark that i
 index/<drive>.parquet                   the frames and mask instances that the groups were planned from
 kitti/<drive>/<camera>/label_2/…txt     label texts of boxes
 superseded/<drive>-<n>/                 labels of other inputs, from before they were labelled again
+.poses/<drive>/…txt                     COLMAP models that the run made of images
 trace/, corrections/, .before-import/, pictures/, evaluation.json, report.html, sheet.png
 """
 
@@ -41,6 +42,11 @@ class RunPaths:
     def attempts(self) -> Location:
         """Failed attempts, for the next run should this one be killed."""
         return self.output / ".attempts.json"
+
+    @property
+    def poses(self) -> Location:
+        """COLMAP models, a folder for each drive, that the run made of images; hidden, since they come before it."""
+        return self.output / ".poses"
 
     @property
     def groups(self) -> Location:

@@ -142,7 +142,7 @@ def _placed(model: PoseModel, file: CameraFile) -> tuple[Posed, tuple[str, ...]]
         file,
         place=f"{model.place}",
         is_metric=model.is_metric,
-        read_points=lambda: read_points(model.place),
+        read_points=lambda: read_points(model.place if is_folder(model.place) else model.place.parent),
     )
     warnings: list[str] = []
     if lost := model.num_without_frame:
