@@ -57,7 +57,7 @@ def reconstruct(
         models = _models(colmap, folder, names, K)
         if not models:
             raise InputError(
-                f"the {len(names)} images do not tell how the camera moves: it may stand still, or they show too little "
+                f"the {len(names)} images do not tell how the camera moves: it may stand still, or they show little "
                 "that stays where it is; give poses in a file as --poses"
             )
         best = max(models.values(), key=lambda model: model.num_reg_images())
@@ -108,9 +108,7 @@ def _models(colmap: Any, folder: Path, names: list[str], K: np.ndarray) -> dict[
         (folder / "models").mkdir()
         return colmap.incremental_mapping(database, folder / "images", folder / "models", mapping)
     except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"COLMAP cannot go on with these {len(names)} images ({error}): give poses as --poses"
-        ) from error
+        raise InputError(f"COLMAP cannot go on with these {len(names)} images ({error}): give a file") from error
 
 
 def _mapping(colmap: Any) -> Any:
