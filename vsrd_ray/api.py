@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import MASKS, Drive
+from vsrd_ray.data.given import Given
 from vsrd_ray.data.groups import GroupTask, GroupTasks
 from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets import base as datasets
@@ -32,6 +33,7 @@ from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest, Summary
 from vsrd_ray.runs.folder import RunFolder, check_root
+from vsrd_ray.poses.source import NAMES, OWN, VISUAL
 from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location, open_location
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color
@@ -61,18 +63,24 @@ def load_config(name_or_file: str | Path, overrides: Iterable[str] = ()) -> Labe
     return configuration.load_config(str(name_or_file), overrides)
 
 
-def open_sequence(root: Folder, name: str, *, camera: str | None = None) -> Drive:
+def open_sequence(
+    root: Folder, name: str, *, camera: str | None = None, poses: Folder | None = None, masks: Folder | None = None
+) -> Drive:
     """A sequence that can be read: its intrinsics `K`, `image_size`, `T_world_cam` by frame, and `mask_frames`.
 
     Args:
         root: a dataset; a folder or the URI of one.
         name: such as "2013_05_28_drive_0000_sync".
         camera: such as "image_00"; by default the dataset's first.
+        poses: as `label --poses` takes them: a name such as "oxts", or a file, which is scaled by the dataset's own.
+        masks: as `label --masks` takes them, in place of the dataset's.
 
     Raises:
         InputError: a missing folder, sequence or camera, or files that cannot be used.
     """
-    return datasets.open_drive(open_location(str(root)), name, camera)
+    if str(poses) == VISUAL:
+        raise InputError(f"poses={VISUAL!r} is for `label`, which makes a file: give OUTPUT/.poses of its run")
+    return datasets.open_drive(open_location(str(root)), name, camera, given=_given(poses, masks))
 
 
 def label(
@@ -83,6 +91,8 @@ def label(
     config: str | Path | LabelerSettings = "fast",
     classes: Names[str] | None = None,
     camera: str | None = None,
+    poses: Folder | None = None,
+    masks: Folder | None = None,
     limit: int | None = None,
     ray: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -96,6 +106,8 @@ def label(
         config: of `load_config`, or the name or file of a configuration.
         classes: names of the classes to label; by default the labeler's, cars for boxes.
         camera: such as "image_00"; by default the dataset's first.
+        poses: as `label --poses` takes them: a name such as "oxts", or a file, which is scaled by the dataset's own.
+        masks: as `label --masks` takes them, in place of the dataset's.
         limit: label the first frame groups alone.
         ray: on a local Ray with a worker per GPU or core, and not in this process.
         device: of the workers.
@@ -115,6 +127,7 @@ def label(
         config_title=config.labeler if isinstance(config, LabelerSettings) else str(config),
         classes=None if classes is None else tuple(classes),
         camera=camera,
+        given=_given(poses, masks),
         limit=limit,
         serial=not ray,
         pool=PoolRequest(device=device),
@@ -245,6 +258,15 @@ def draw_frame(sequence: Drive, frame: int, labels: "pa.Table | DataFrame") -> n
         corners_cam = rigid.apply(T_cam_world, box_of(row).corners())
         draw_box(image, corners_cam, view.K, color=instance_color(row["instance_id"]))
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def _given(poses: Folder | None, masks: Folder | None) -> Given:
+    is_named = poses is not None and str(poses) in NAMES
+    return Given(
+        masks=None if masks is None else open_location(str(masks)),
+        poses=str(poses) if is_named and str(poses) != OWN else None,
+        pose_file=None if poses is None or is_named else open_location(str(poses)),
+    )
 
 
 def _run_of(output: Folder, root: Folder) -> RunFolder:

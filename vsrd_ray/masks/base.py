@@ -12,6 +12,8 @@ from vsrd_ray.masks.rle import Part
 from vsrd_ray.storage import Location, folders_in, is_folder, names_in, read_bytes
 
 HEAD = 4096  # bytes of a file that detection may look at
+RGB, RGBA = (8, 2), (8, 6)  # bits of a channel and PNG's type of colours
+_PNG, _HEADER = b"\x89PNG\r\n\x1a\n", 26  # how a PNG file begins, and where its type of colours has been told
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,16 @@ class Content:
             return b""
         with self.location.open("rb") as file:
             return file.read(HEAD)
+
+    @cached_property
+    def png_kind(self) -> tuple[int, int] | None:
+        """Bits of a channel and type of colours of a folder's first PNG file; None where there is none that tells."""
+        name = next((name for name in self.names if name.endswith(".png")), None)
+        if name is None:
+            return None
+        with (self.location / name).open("rb") as file:
+            head = file.read(_HEADER)
+        return (head[24], head[25]) if len(head) == _HEADER and head.startswith(_PNG) else None
 
     @cached_property
     def json(self) -> Any:

@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
+from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.png import check_gray16, decode_gray16
-from vsrd_ray.errors import InputError
-from vsrd_ray.masks.base import Mask
+from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.masks.base import RGBA, Mask
 from vsrd_ray.masks.rle import Part
 from vsrd_ray.storage import Location, read_bytes
 
+MOST_NUMBERS = 4096  # of instances, in values of maps whose instances and classes lie in channels of their own
 _NUMBER = re.compile(r"([0-9]+)[^0-9]*")
 # Class and number, as `Mask` has them, of a value; None where it is background.
 Meaning = Callable[[int], tuple[str | None, int | None] | None]
@@ -40,8 +43,8 @@ class MapFolder:
 
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
         """See `MaskFile`."""
-        values = self.read(self.file(frame))
         try:
+            values = self.read(self.file(frame))
             return values.shape[::-1], list(split(values, self.meaning))
         except ValueError as error:
             raise InputError(f"{self.file(frame)}: {error}") from error
@@ -86,6 +89,43 @@ def number_in(stem: str) -> int | None:
     """The last number in a file's name without its suffix; None where there is none."""
     numbers = _NUMBER.findall(stem)
     return int(numbers[-1]) if numbers else None
+
+
+def read_png8(path: Location, kind: tuple[int, int]) -> np.ndarray:
+    """The pixels [H, W, C] uint8 of a PNG file, red first, with alpha where its kind has it.
+
+    Args:
+        path: the file.
+        kind: `RGB` or `RGBA`.
+
+    Raises:
+        UnreadableFrameError: it is truncated or corrupt.
+        InputError: it is of another kind, or not there.
+    """
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        raise InputError(f"no mask {path}: restore the file") from None
+    pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if pixels is None:
+        raise UnreadableFrameError(f"{path}: the pixels cannot be decoded: restore the file")
+    channels = 4 if kind == RGBA else 3
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != channels:
+        raise InputError(f"{path}: expected {channels} channels of 8 bits, got {pixels.dtype} {pixels.shape}: save ids")
+    return pixels[..., [2, 1, 0, 3][:channels]]
+
+
+def number_of_instance(instance: int) -> int:
+    """The number of an instance in its class, 1..999.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    if not 0 < instance < IDS_PER_CLASS:
+        raise ValueError(
+            f"instance {instance}: expected 1..{IDS_PER_CLASS - 1}: number the instances of a drive from 1"
+        )
+    return instance
 
 
 def read_png16(path: Location) -> np.ndarray:

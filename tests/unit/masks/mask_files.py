@@ -167,7 +167,31 @@ def _pointsam(folder, frame, instance_map):
         np.savez(folder / f"{kind}_{frame:010d}.npz", data=values.astype(np.int32))
 
 
+def write_png8(path: Path, channels) -> None:
+    """A PNG of 8 bits a channel, red first."""
+    assert cv2.imwrite(str(path), np.stack([channels[n] for n in (2, 1, 0, 3)[: len(channels)]], -1).astype(np.uint8))
+
+
+def _bdd100k(folder, frame, instance_map):
+    red, green, blue, alpha = (np.zeros(instance_map.shape, np.int64) for _ in range(4))
+    for number, instance, mask in instances(instance_map):
+        red[mask], green[mask] = {26: 3, 24: 1}.get(number, 3), 8 if number else 2
+        blue[mask], alpha[mask] = divmod(instance, 256)
+    write_png8(folder / f"b1c66a42-{frame:07d}.png", (red, green, blue, alpha))
+
+
+def step(folder, frame, instance_map):
+    """KITTI-STEP's map: instances on the road; what is unknown is void."""
+    red, green, blue = (np.zeros(instance_map.shape, np.int64) for _ in range(3))
+    for number, instance, mask in instances(instance_map):
+        red[mask] = {26: 13, 24: 11}.get(number, 255)
+        green[mask], blue[mask] = divmod(instance if number else 0, 256)
+    write_png8(folder / f"{frame:06d}.png", (red, green, blue))
+
+
 FRAMES = {
+    "bdd100k": _bdd100k,
+    "kitti-step": step,
     "kitti360": lambda folder, frame, instance_map: write_png(folder / f"{frame:010d}.png", instance_map),
     "kitti-mots-png": _mots_png,
     "cityscapes": _cityscapes,

@@ -24,7 +24,7 @@ from vsrd_ray.masks.given import check_masks_of, formats, stamp_of_masks, with_m
 SEQUENCE = "2013_05_28_drive_0042_sync"
 CAMERA = "image_00"
 HEIGHT, WIDTH = 24, 40
-TRACKED = ("coco", "cvat", "kitti-mots-png", "kitti-mots-txt", "kitti360", "vsrd", "youtube-vis")
+TRACKED = ("bdd100k", "coco", "cvat", "kitti-mots-png", "kitti-mots-txt", "kitti360", "vsrd", "youtube-vis")
 UNTRACKED = ("cityscapes", "pointsam", "run")
 
 
@@ -65,7 +65,7 @@ def given(drive, tmp_path):
 
 
 def test_every_format_is_tried_here():
-    assert set(formats()) == {*TRACKED, *UNTRACKED}
+    assert set(formats()) == {*TRACKED, *UNTRACKED, "kitti-step"}
     assert all(spec.summary for spec in formats().values())
 
 
@@ -411,3 +411,28 @@ def test_a_file_that_changes_meanwhile_is_refused(given):
     module._opened.cache_clear()  # as in another process
     with pytest.raises(InputError, match="has changed since the drive was opened: run the same command again"):
         drive.read(MASKS, CAMERA, 4)
+
+
+def test_maps_of_kitti_step_have_instances_stuff_and_void(given):
+    drive = given("kitti-step")
+    assert drive.sources[MASKS].places[CAMERA].format == "kitti-step"
+    assert drive.sources[MASKS].opened(drive, CAMERA).has_ids
+    for frame, expected in MAPS.items():
+        road = np.where(expected == 0, 7000, expected)
+        np.testing.assert_array_equal(drive.read(MASKS, CAMERA, frame), road)
+
+
+def test_crowds_of_kitti_step_are_unknown_and_odd_values_are_named(drive, tmp_path):
+    def read(red, blue, green=0):
+        channels = [np.full((HEIGHT, WIDTH), value) for value in (red, green, blue)]
+        mask_files.write_png8(tmp_path / "000004.png", channels)
+        return with_masks(drive, tmp_path, None).read(MASKS, CAMERA, 4)
+
+    assert (read(13, 0) == UNKNOWN).all()  # cars without a number
+    assert (read(14, 0) == 27000).all()  # trucks are not counted
+    with pytest.raises(InputError, match=r"000004\.png: class 40: expected 0\.\.18, or 255 for void"):
+        read(40, 0)
+    with pytest.raises(InputError, match=r"000004\.png: instance 1024: expected 1\.\.999"):
+        read(13, 0, green=4)
+    with pytest.raises(InputError, match=r"000004\.png: instance 51200: expected less than 4096"):
+        read(13, 0, green=200)

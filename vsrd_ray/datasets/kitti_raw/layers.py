@@ -66,6 +66,18 @@ def read_mask(drive: Drive, camera: str, frame: int) -> np.ndarray:
     return np.select([is_object, is_ignored], [ids + 1, np.uint16(UNKNOWN)], 0).astype(np.uint16)
 
 
+def encode_mask(instance_map: np.ndarray) -> bytes:
+    """A PNG of KITTI-MOTS's ids, which `read_mask` gives as this instance map [H, W] uint16.
+
+    KITTI-MOTS has cars and pedestrians; what is of another class is to be ignored there.
+    """
+    number = instance_map // IDS_PER_CLASS
+    is_object = np.isin(number, MASKED) & (instance_map % IDS_PER_CLASS > 0)
+    is_ignored = (instance_map == UNKNOWN) | (~is_object & (instance_map % IDS_PER_CLASS > 0))
+    ids = np.select([is_object, is_ignored], [instance_map - 1, np.uint16(IGNORE * IDS_PER_CLASS)], 0)
+    return cv2.imencode(".png", ids.astype(np.uint16))[1].tobytes()
+
+
 def read_points(drive: Drive, sensor: str, frame: int) -> np.ndarray:
     """Sweep [P, 4] float32 of a frame: x, y, z in metres of the LiDAR (x ahead, y left, z up), and reflectance.
 

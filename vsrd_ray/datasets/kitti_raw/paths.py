@@ -6,7 +6,7 @@ Every function takes ROOT (the folder that holds `2011_09_26` and the like) firs
 import re
 from collections.abc import Iterable
 
-from vsrd_ray.storage import Location, is_folder
+from vsrd_ray.storage import Location, files_below, is_folder
 
 CAMERAS = ("image_02", "image_03")
 LIDAR = "velodyne"
@@ -140,6 +140,13 @@ def annotation_file(name: str, camera: str, frame: int) -> str:
     """Way from a root to an annotation of VSRD's first version."""
     folder = f"annotations{camera.removeprefix('image')}"
     return f"{name[:10]}/{name}/{folder}/data/{frame:010d}.json"
+
+
+def files_beside_masks(root: Location, name: str) -> list[Location]:
+    """All files of a drive but its masks: calibration, what lies in its folder, and the tracking benchmark's boxes."""
+    files = [calibration_file(root, name), lidar_calibration_file(root, name), imu_calibration_file(root, name)]
+    files += [file for file in tracking_files(root, name) if file.is_file()]
+    return files + list(files_below(drive_folder(root, name)))
 
 
 def mask_folder(root: Location, name: str) -> Location | None:

@@ -100,6 +100,14 @@ class KITTIRaw:
         """See `Drive.file`."""
         return _FILE[layer](drive, sensor, frame)
 
+    def files_beside_masks(self, root: Location, name: str) -> list[Location]:
+        """See `MaskWriter`."""
+        return paths.files_beside_masks(root, name)
+
+    def encode_mask(self, instance_map: np.ndarray) -> bytes:
+        """See `MaskWriter`: KITTI-MOTS's ids."""
+        return layers.encode_mask(instance_map)
+
     def truth(self, root: Location, name: str, kind: str) -> Any:
         """`TruthBoxes` in the world of the drive's own poses; of a drive that is open, see `truth_in`."""
         return self.truth_in(self.open(root, name, self.cameras[:1]), kind)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
-from vsrd_ray.masks.base import Content, Drive, MaskFormat
+from vsrd_ray.masks.base import RGB, Content, Drive, MaskFormat
 from vsrd_ray.masks.classes import classes_of, strange_among
 from vsrd_ray.masks.maps import MapFolder, numbered, read_png16
 
@@ -34,7 +34,7 @@ class _Meanings:
 
 
 def _recognises(content: Content) -> bool:
-    return any(_NAME.fullmatch(name) for name in content.names)
+    return content.png_kind != RGB and any(_NAME.fullmatch(name) for name in content.names)
 
 
 def _open(content: Content, drive: Drive) -> MapFolder:
