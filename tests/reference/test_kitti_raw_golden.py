@@ -5,10 +5,11 @@ import pytest
 
 from vsrd_ray.data.given import Given
 from vsrd_ray.datasets.base import open_drive
-from vsrd_ray.datasets.kitti_raw import calibration, paths, truth
+from vsrd_ray.datasets.kitti_raw import calibration, paths, posing, truth
 from vsrd_ray.datasets.kitti_raw.packets import read_packets
 from vsrd_ray.poses import oxts
 from vsrd_ray.poses.check import jitter
+from vsrd_ray.poses.files import read_pose_file
 
 DRIVES = ("0001", "0009", "0059")
 PUBLISHED = Given(poses="oxts-published")
@@ -132,3 +133,31 @@ def test_odometry_is_scaled_and_level(raw_root, drive):
     ups = np.array([[one.T_world_cam[frame][2, :3] for frame in one.T_world_cam] for one in (scaled, own)])
     tilts = np.degrees(np.arccos(np.clip((ups[0] * ups[1]).sum(axis=-1), -1, 1)))
     assert np.median(tilts) < 0.3
+
+
+def courses(poses):
+    """Directions of motion in the camera's axes half way, by the first frame of a step: degrees to the right and up."""
+    found = {}
+    for frame in sorted(poses):
+        if frame + 1 in poses:
+            step = poses[frame + 1][:3, 3] - poses[frame][:3, 3]
+            right, down, ahead = (poses[frame][:3, :3] + poses[frame + 1][:3, :3]).T @ step / 2
+            if ahead > 0.3:
+                found[frame] = np.degrees([np.arctan2(right, ahead), np.arctan2(-down, ahead)])
+    return found
+
+
+@pytest.mark.parametrize("odometry", ["orb_slam3/2011_09_26/{name}.txt", "tracking/orbslam3/{number}.txt"])
+@pytest.mark.parametrize(("drive", "number"), [("0009", "0001"), ("0059", "0011")])
+def test_the_cameras_of_a_day_look_beside_their_calibration(raw_root, drive, number, odometry):
+    """By two tools' visual odometry against the packets: no box is looked at. What drives are turned by lies between."""
+    name = name_of(drive)
+    file = raw_root / odometry.format(name=name, number=number)
+    seen = courses(read_pose_file(file, camera="image_02", times_s={}).poses)
+    measured = courses(posing._timed(raw_root, name).poses)
+    frames = sorted(seen.keys() & measured.keys())
+    # a camera that looks to the right of its calibration sees the car go to the left of it
+    right, up = -np.median([seen[frame] - measured[frame] for frame in frames], axis=0)
+    assert 0.15 < right < 0.5 and 0.0 < up < 0.2
+    by = posing._TURNED["2011_09_26"]
+    assert abs(by[0] - right) < 0.2 and abs(by[1] - up) < 0.2
