@@ -32,8 +32,8 @@ from vsrd_ray.labels.boxes.pictures.annotated import read_image
 from vsrd_ray.pipeline.plan import plan_drive
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.pipeline.request import LabelRequest, Summary
-from vsrd_ray.runs.folder import RunFolder, check_root
 from vsrd_ray.poses.source import NAMES, OWN, VISUAL
+from vsrd_ray.runs.folder import RunFolder, check_root
 from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.storage import Location, open_location
 from vsrd_ray.visualization.drawing import draw_box, draw_masks, instance_color

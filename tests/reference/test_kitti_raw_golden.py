@@ -150,7 +150,7 @@ def courses(poses):
 @pytest.mark.parametrize("odometry", ["orb_slam3/2011_09_26/{name}.txt", "tracking/orbslam3/{number}.txt"])
 @pytest.mark.parametrize(("drive", "number"), [("0009", "0001"), ("0059", "0011")])
 def test_the_cameras_of_a_day_look_beside_their_calibration(raw_root, drive, number, odometry):
-    """By two tools' visual odometry against the packets: no box is looked at. What drives are turned by lies between."""
+    """By two tools' visual odometry against the packets, without a look at boxes. What is applied lies between."""
     name = name_of(drive)
     file = raw_root / odometry.format(name=name, number=number)
     seen = courses(read_pose_file(file, camera="image_02", times_s={}).poses)

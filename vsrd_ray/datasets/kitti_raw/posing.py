@@ -16,8 +16,8 @@ from vsrd_ray.poses.source import OXTS_PUBLISHED, PoseSource
 from vsrd_ray.storage import Location
 
 # Degrees to the right and upwards by which a day's cameras look beside where the calibration has them. Visual odometry
-# sees the car move where it goes; the packets and the calibration have it go elsewhere in the image. Two tools' odometry
-# of two drives has .21 to .47 to the right and .02 to .09 up, with no look at boxes; the figures are of the best drives.
+# sees the car move where it goes; packets and calibration have it go elsewhere in the image. Two tools' odometry of two
+# drives has .21 to .47 to the right and .02 to .09 up, with no look at boxes; the figures are of the best drives.
 _TURNED = {"2011_09_26": (0.3, 0.15)}
 # As `python -m benchmarks.real_drives` has it.
 _ALONE = (
