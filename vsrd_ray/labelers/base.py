@@ -15,6 +15,7 @@ from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan
 from vsrd_ray.settings import LabelerSettings
+from vsrd_ray.training.base import TrainableSpec
 
 if TYPE_CHECKING:
     import click
@@ -139,6 +140,10 @@ def _as_it_is(config: Any) -> Resources:
     return Resources()
 
 
+def _no_trainables() -> tuple[TrainableSpec[Any], ...]:
+    return ()
+
+
 def _no_commands() -> "tuple[click.Command, ...]":
     return ()
 
@@ -163,6 +168,7 @@ class LabelerSpec(Generic[C]):
     why_no_group: Callable[[pa.Table, C, Wanted], str] = _nothing_planned  # half a sentence about an index
     resources: Callable[[C], Resources] = _as_it_is
     commands: Callable[[], "tuple[click.Command, ...]"] = _no_commands  # that `vsrd-ray` offers beside its own
+    trainables: Callable[[], tuple[TrainableSpec[Any], ...]] = _no_trainables  # that `vsrd-ray train` trains
     solids: Callable[[C], Solids] | None = None  # what the labels were fitted as, for pictures
 
 

@@ -98,7 +98,7 @@ def _shipped_values(name: str) -> dict[str, Any]:
 
 def _read_file(file: str) -> tuple[dict[str, Any], str | None]:
     """The values that a user's file gives itself, and the name of its base, if it has any."""
-    values = parse_yaml(_content(file), source=file)
+    values = parse_yaml(content(file, shipped_configs()), source=file)
     is_of_default = values.get("labeler", DEFAULT_LABELER) == DEFAULT_LABELER
     base = values.pop("base", None) or (DEFAULT_CONFIG if is_of_default else None)
     if base is not None and base not in shipped_configs():
@@ -110,8 +110,17 @@ def _laid_over(values: dict[str, Any], base: str | None) -> dict[str, Any]:
     return values if base is None else merged(_shipped_values(base), values)
 
 
-def _content(file: str) -> bytes:
-    """The bytes of a user's file, or more than any configuration has."""
+def content(file: str, known: Iterable[str]) -> bytes:
+    """The bytes of a user's file, or more than any configuration has.
+
+    Args:
+        file: its path.
+        known: names of the configurations that ship, for the error.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read.
+    """
+    known = list(known)
     try:
         if Path(file).is_file():
             with Path(file).open("rb") as opened:
@@ -120,12 +129,12 @@ def _content(file: str) -> bytes:
     except (OSError, ValueError) as error:  # no permission, or a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"configuration {file!r} cannot be read ({reason}): give a YAML file that can") from error
-    known = ", ".join(shipped_configs())
+    names = ", ".join(known)
     if is_folder:
-        raise ConfigError(f"configuration {file!r} is a folder: give a YAML file in it, or one of {known}")
-    nearest = nearest_name(file, shipped_configs())
+        raise ConfigError(f"configuration {file!r} is a folder: give a YAML file in it, or one of {names}")
+    nearest = nearest_name(file, known)
     hint = "." if nearest is None else f"; did you mean {nearest!r}?"
-    raise ConfigError(f"no configuration {file!r}{hint} Give a YAML file or one of {known}")
+    raise ConfigError(f"no configuration {file!r}{hint} Give a YAML file or one of {names}")
 
 
 @cache
