@@ -2,8 +2,8 @@
 
 Imports of the package are inside the commands, so that `vsrd-ray --help` need not wait for torch and Ray. Labelers and
 kinds of label bring commands and options of their own; here are the ones that do not depend on what is installed:
-`labelling` labels and asks how far a run is, `kinds` measures, exports and reports runs of any kind, `dataset` writes
-built-in streets and copies with bad masks, `installed` lists datasets and labelers.
+`labelling` labels and asks how far a run is, `training` trains, `kinds` measures, exports and reports runs of any kind,
+`dataset` writes built-in streets and copies with bad masks, `installed` lists datasets and labelers.
 
 Owns: options, exit codes, what is printed.
 Does not own: anything that a notebook might want as well (`vsrd_ray.api`).
@@ -19,6 +19,7 @@ from vsrd_ray.cli.dataset import degrade, synthesize
 from vsrd_ray.cli.installed import datasets, labelers
 from vsrd_ray.cli.kinds import evaluate, export, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
+from vsrd_ray.cli.training import train
 from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError, explained
 from vsrd_ray.options import example
 
@@ -125,6 +126,7 @@ def main() -> None:
 
 for _command in (
     label,
+    train,
     status,
     synthesize,
     degrade,

@@ -208,6 +208,9 @@ def _check_serial(ctx: click.Context) -> None:
 def status(output: Location, as_json: bool) -> None:
     """Say how far the run in OUTPUT is, or how it ended; from any machine that can read OUTPUT."""
     from vsrd_ray.pipeline.status import format_status, read_status
+    from vsrd_ray.pipeline.training import format_training_status, is_training, read_training_status
 
-    state = read_status(output)
-    click.echo(json.dumps(state, indent=2) if as_json else format_status(state))
+    trains = is_training(output)
+    state = read_training_status(output) if trains else read_status(output)
+    text = format_training_status if trains else format_status
+    click.echo(json.dumps(state, indent=2) if as_json else text(state))

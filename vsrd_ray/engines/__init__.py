@@ -4,8 +4,10 @@ A run (`vsrd_ray.pipeline`) is planned, counted and written by its driver. An en
 queue, has workers load and label them, and gives results back. `serial` does so one after the other in this process.
 `ray_data` streams groups through Ray Data to a pool of actors, each of which holds a labeler.
 
-`label` chooses the engine of a request. Nothing below this floor imports Ray, so that planning, reading and evaluating
-need none; nothing above it does, so that commands start at once.
+Training has two as well: `serial`, and `ray_train`, which runs the same loop in the workers of Ray Train.
+
+`label` and `train` choose the engine of a request. Nothing below this floor imports Ray, so that planning,
+reading and evaluating need none; nothing above it does, so that commands start at once.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vsrd_ray.pipeline.queue import Backend
     from vsrd_ray.pipeline.request import LabelRequest, Summary
+    from vsrd_ray.pipeline.training import TrainRequest, TrainSummary
     from vsrd_ray.pipeline.work import LabelerFactory
 
 
@@ -41,3 +44,20 @@ def _backend(request: "LabelRequest") -> "Backend":
     from vsrd_ray.engines.ray_data.session import RayOnDemand  # noqa: PLC0415
 
     return RayOnDemand(address=request.address, dashboard=request.dashboard, verbose=request.verbose)
+
+
+def train(request: "TrainRequest") -> "TrainSummary":
+    """Train a network into an output folder; see `vsrd_ray.pipeline.training.run_training`.
+
+    Args:
+        request: what to train, on what, and where to; without `workers`, in this process.
+    """
+    from vsrd_ray.pipeline.training import run_training  # noqa: PLC0415 - see `label`
+
+    if not request.workers:
+        from vsrd_ray.engines.serial import SerialTraining  # noqa: PLC0415
+
+        return run_training(request, SerialTraining())
+    from vsrd_ray.engines.ray_train import RayTraining  # noqa: PLC0415
+
+    return run_training(request, RayTraining(request))

@@ -2,22 +2,28 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames, index_frames
-from vsrd_ray.errors import WorkerError, one_line
+from vsrd_ray.errors import InputError, WorkerError, one_line
 from vsrd_ray.pipeline.job import LabelJob
 from vsrd_ray.pipeline.pool import Machines, Pool, this_machine
 from vsrd_ray.pipeline.queue import Engine, GroupQueue
 from vsrd_ray.pipeline.work import Work
 from vsrd_ray.runs.records import Progress
 from vsrd_ray.runs.results import GroupResult
+
+if TYPE_CHECKING:
+    from vsrd_ray.pipeline.training import TrainingDisplay
+    from vsrd_ray.training.base import Piece
+    from vsrd_ray.training.loop import TrainingJob
 
 logger = logging.getLogger(__name__)
 
@@ -75,3 +81,39 @@ class SerialBackend(nullcontext[None]):
     def engine(self, work: Work, pool: Pool, job: LabelJob) -> Engine:
         """An engine that is there at once."""
         return SerialEngine(work)
+
+
+class SerialTraining(nullcontext[None]):
+    """Training in this process: what other engines' losses are compared with."""
+
+    def __enter__(self) -> "SerialTraining":  # pyright: ignore[reportIncompatibleMethodOverride]  # gives itself
+        return self
+
+    def device(self, wanted: str) -> str:
+        """See `vsrd_ray.pipeline.training.TrainingEngine`."""
+        import torch  # noqa: PLC0415 - takes two seconds
+
+        has_gpu = torch.cuda.is_available()
+        if wanted == "cuda" and not has_gpu:
+            raise InputError(
+                "--device cuda: there is no CUDA device here; use --device cpu, or train where there is one"
+            )
+        return "cuda" if has_gpu and wanted != "cpu" else "cpu"
+
+    def make(self, job: "TrainingJob", pieces: "Sequence[Piece]") -> Iterator[int]:
+        """See `vsrd_ray.pipeline.training.TrainingEngine`."""
+        from vsrd_ray.training.pieces import make_piece  # noqa: PLC0415 - as above
+
+        trainable = job.build(job.settings)
+        for done, piece in enumerate(pieces, 1):
+            make_piece(trainable, piece, job.store)
+            yield done
+
+    def train(self, job: "TrainingJob", display: "TrainingDisplay") -> None:
+        """See `vsrd_ray.pipeline.training.TrainingEngine`."""
+        import torch  # noqa: PLC0415 - as above
+
+        from vsrd_ray.training.loop import train  # noqa: PLC0415
+        from vsrd_ray.training.sums import Alone  # noqa: PLC0415
+
+        train(job, Alone(), device=torch.device(job.device), listener=display.update)

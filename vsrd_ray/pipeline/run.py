@@ -68,7 +68,7 @@ def run(request: LabelRequest, backend: Backend, labeler_factory: LabelerFactory
         batch_size = 1 if request.serial else pool.batch_size
         state = RunState(job, drives, engine, batch_size=batch_size, started=started)
         state.look_ahead()
-        with _terminated_like_interrupted() as is_ending, locked(request.output) as check_lock:
+        with terminated_like_interrupted() as is_ending, locked(request.output) as check_lock:
             try:
                 return _carried_out(state, engine, check_lock, is_ending)
             except OSError as error:  # such as a full disk
@@ -161,7 +161,7 @@ def _carried_out(
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[threading.Event]:
+def terminated_like_interrupted() -> Iterator[threading.Event]:
     """Let SIGTERM end the block as Ctrl-C does, and say that it came. Signals are for the main thread alone."""
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
