@@ -6,11 +6,11 @@ again, and they go on from the newest checkpoint in the run's folder, which the 
 
 import logging
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsrd_ray.engines.ray_data.session import RayOnDemand
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK = 1.0  # seconds between looks at how far workers are
-_OUT_OF_MEMORY = "OutOfMemoryError", "memory usage threshold", "OOM"  # in what Ray says of a worker that it ended
-_OWN_FOLDER = ".ray"  # of a run: what Ray Train keeps of its own
+_LOW_ON_MEMORY = "low on memory"  # what Ray says of an actor that it has ended for it
 
 
 class RayTraining(RayOnDemand):
@@ -85,6 +84,7 @@ class RayTraining(RayOnDemand):
         for name in ("ray.train", "ray.train.v2"):
             logging.getLogger(name).setLevel(logging.INFO if request.verbose else logging.CRITICAL)
         resources = {"CPU": float(request.num_cpus), **({"GPU": 1.0} if is_gpu else {})}
+        own = tempfile.mkdtemp(prefix="vsrd-ray-")  # for what Ray Train keeps, which is nothing: checkpoints are ours
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"job": job, "num_cpus": request.num_cpus},
@@ -92,7 +92,7 @@ class RayTraining(RayOnDemand):
             scaling_config=ScalingConfig(num_workers=request.workers, use_gpu=is_gpu, resources_per_worker=resources),
             run_config=RunConfig(
                 name="train",
-                storage_path=str(job.run / _OWN_FOLDER),
+                storage_path=own,
                 failure_config=FailureConfig(max_failures=request.max_attempts - 1),
             ),
         )
@@ -102,8 +102,7 @@ class RayTraining(RayOnDemand):
         except TrainingFailedError as error:
             raise _told(error) from error
         finally:
-            if isinstance(job.run, Path):
-                shutil.rmtree(job.run / _OWN_FOLDER, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def _make(batch: dict[str, Any], work: Any) -> dict[str, Any]:
@@ -189,8 +188,10 @@ def _told(error: Exception) -> VSRDRayError:
     own = [one for one in causes if isinstance(one, VSRDRayError)]
     if own:
         return own[0]
-    text = " ".join(map(str, failures)) or str(error)
-    if any(words in text for words in _OUT_OF_MEMORY) or any(isinstance(one, MemoryError) for one in causes):
+    from ray.exceptions import OutOfMemoryError  # noqa: PLC0415 - Ray is there by now
+
+    is_for_memory = any(isinstance(one, OutOfMemoryError | MemoryError) for one in causes)
+    if is_for_memory or any(_LOW_ON_MEMORY in str(one) for one in failures):
         return WorkerError(
             "a worker was ended for memory, which its machine ran out of: set a smaller optimisation.batch_size, or "
             "start fewer --workers a machine; the same command goes on from the newest checkpoint"

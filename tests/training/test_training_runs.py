@@ -1,0 +1,161 @@
+"""`vsrd-ray train` in one process: what it learns and writes, what it refuses, and that a kill costs nothing."""
+
+import errno
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
+
+from vsrd_ray.cli import main
+from vsrd_ray.training.checkpoints import Checkpoint, load_trained, read_checkpoint, write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def whole(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing has disturbed."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    result = train(output, "--set", "watching.keep=2")
+    assert result.exit_code == 0, result.output
+    assert "Steps     12 of 12" in result.output
+    return output
+
+
+def test_it_learns_and_says_so(whole: Path, train: Train):
+    losses = [line["loss"] for line in history(whole)]
+    assert len(losses) == 12 and losses[-1] < 0.6 * losses[0]
+    figures = history(whole, "validation")
+    assert [line["step"] for line in figures] == [6, 12]
+    assert [path.name for path in sorted(whole.glob("checkpoints/*"))] == [
+        "best.pt",
+        "step-0000000008.pt",
+        "step-0000000012.pt",
+    ]
+    best = min(figures, key=lambda line: line["loss"])
+    assert read_checkpoint(whole / "checkpoints" / "best.pt").step == load_trained(whole).step == best["step"]
+    image = cv2.imread(str(whole / "pictures" / "painted-0-0000000012.png"))
+    assert image is not None and image.shape == (8, 16, 3)
+
+
+def test_tensorboard_has_the_history(whole: Path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is an extra: pip install 'vsrd-ray[trace]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(whole / "tensorboard")).Reload()
+    losses = [(event.step, event.value) for event in board.Scalars("train/loss")]
+    assert losses == [(line["step"], pytest.approx(line["loss"], rel=1e-6)) for line in history(whole)]
+    assert [event.step for event in board.Images("painted-0")] == [6, 12]
+
+
+def test_status_tells_of_training(whole: Path):
+    def command(*words: object) -> Result:
+        return CliRunner().invoke(main, list(map(str, words)))
+
+    assert "Trains    mean_colour\nStatus    complete\nProgress  12/12 steps, loss " in command("status", whole).output
+    state = json.loads(command("status", whole, "--json").output)
+    assert (state["status"], state["progress"]["step"], state["config"]["width"]) == ("complete", 12, 8)
+
+
+def test_nothing_is_done_again(whole: Path, train: Train):
+    before = {path: path.read_bytes() for path in whole.glob("checkpoints/*")} | {
+        "": (whole / "history.jsonl").read_bytes()
+    }
+    assert train(whole).exit_code == 0
+    assert before == {path: path.read_bytes() for path in whole.glob("checkpoints/*")} | {
+        "": (whole / "history.jsonl").read_bytes()
+    }
+
+
+def test_a_killed_run_goes_on_to_equal_losses(train: Train, street: Path, cache: Path, environment, tmp_path: Path):
+    words = arguments(street, cache, tmp_path / "run", "colours", *ENDLESS)
+    process = start(tmp_path, environment, words)
+    wait_for(lambda: newest(tmp_path / "run"), process, what="a checkpoint")
+    kill(process)
+    steps = newest(tmp_path / "run") + 6
+    more = ("--set", f"optimisation.steps={steps}", "--set", f"watching.checkpoint_every={steps}")
+    assert train(tmp_path / "run", *more).exit_code == 0
+    assert train(tmp_path / "unbroken", *more).exit_code == 0
+    resumed, unbroken = (history(tmp_path / name) for name in ("run", "unbroken"))
+    assert resumed == unbroken and len(resumed) == steps
+    ends = [read_checkpoint(tmp_path / name / "checkpoints" / f"step-{steps:010d}.pt") for name in ("run", "unbroken")]
+    for name, tensor in ends[0].model.items():
+        assert torch.equal(tensor, ends[1].model[name])
+    assert ends[0].best == ends[1].best
+
+
+def test_averages_clipping_one_cycle_and_low_precision_resume_too(train: Train, tmp_path: Path):
+    settings = {"ema": 0.9, "clip": 0.1, "schedule": "one_cycle", "precision": "bfloat16", "optimiser": "adamw"}
+    options = [word for name, value in settings.items() for word in ("--set", f"optimisation.{name}={value}")]
+    assert train(tmp_path / "run", *options, "--set", "watching.keep=5").exit_code == 0
+    before = history(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-0000000012.pt").unlink()
+    assert train(tmp_path / "run", *options).exit_code == 0
+    assert history(tmp_path / "run") == before
+    assert before[0]["learning_rate"] < max(line["learning_rate"] for line in before) == pytest.approx(0.01, rel=0.05)
+    end = read_checkpoint(tmp_path / "run" / "checkpoints" / "step-0000000012.pt")
+    assert end.average is not None and not torch.equal(end.average["0.weight"], end.model["0.weight"])
+
+
+def test_a_run_starts_from_the_weights_of_another(whole: Path, train: Train, tmp_path: Path):
+    assert train(tmp_path / "run", "--init", whole, "--set", "optimisation.steps=1").exit_code == 0
+    assert history(tmp_path / "run")[0]["loss"] < 0.6 * history(whole)[0]["loss"]
+    refused = train(tmp_path / "wide", "--init", whole, "--set", "width=9")
+    assert refused.exit_code == 2
+    assert "--init: weights of another width: 0.weight is [8, 2] there and [9, 2] here" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "width=9"), "holds a run with other settings (width: 8 -> 9): give another --output"),
+        (("--val-sequence", "nowhere"), "no sequence 'nowhere'"),
+        (("--sequence", "2013_05_28_drive_0000_sync"), "is given more than once"),
+        (("--address", "auto"), "without --workers nothing runs on Ray"),
+        (("--camera", "image_07"), "unknown camera 'image_07'"),
+        (("--teacher", "nowhere"), "nowhere holds no checkpoint"),
+        (("--set", "watching.best=colours"), "no figure 'colours': give one of loss, colour"),
+        (("--device", "cuda"), "there is no CUDA device here"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(whole: Path, train: Train, tmp_path: Path, options, message: str):
+    if options[0] == "--device" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    result = train(whole if "width=9" in options else tmp_path / "run", *options)
+    assert result.exit_code == 2
+    assert message in result.output and result.output.count("Error") == 1
+
+
+def test_folders_of_other_things_are_left_alone(train: Train, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    result = train(tmp_path)
+    assert result.exit_code == 2 and "is not empty and holds no run of training" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_losses_that_are_no_numbers_end_the_run(train: Train, tmp_path: Path):
+    result = train(tmp_path / "run", "--set", "optimisation.learning_rate=1e30")
+    assert result.exit_code == 1
+    assert "the loss is no number any more before step" in result.output
+    assert "lower optimisation.learning_rate" in result.output
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["status"] == "failed"
+
+
+def test_a_run_on_a_full_disk_says_so_and_goes_on_later(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vsrd_ray.training import loop
+
+    def full(checkpoint: Checkpoint, path: Path) -> None:
+        if checkpoint.step > 4:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_checkpoint(checkpoint, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "write_checkpoint", full)
+        result = train(tmp_path / "run")
+    assert result.exit_code == 2
+    assert "make room; then the same command goes on from the newest checkpoint" in result.output
+    assert newest(tmp_path / "run") == 4
+    assert train(tmp_path / "run").exit_code == 0
+    assert newest(tmp_path / "run") == 12
