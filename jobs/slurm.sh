@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A labelling run on Slurm: Ray starts on every node of the allocation, labels, and ends with it.
+# A run on Slurm: Ray starts on every node of the allocation, labels or trains, and ends with it.
 #
 #   sbatch jobs/slurm.sh ROOT OUTPUT --sequence all [options of `vsrd-ray label`]
+#   sbatch --export=ALL,VSRD_RAY_COMMAND=train jobs/slurm.sh ROOT OUTPUT --sequence all --workers 16 [of `vsrd-ray train`]
 #
 # ROOT is a path that every node reads, or a URI; OUTPUT is written by the first node alone. CHANGE the sizes below.
 #SBATCH --job-name=vsrd-ray
@@ -23,6 +24,7 @@ if (($# < 2)); then
   echo "usage: sbatch jobs/slurm.sh ROOT OUTPUT --sequence all [options of vsrd-ray label]" >&2
   exit 2
 fi
+command=${VSRD_RAY_COMMAND:-label}
 root=$1
 output=$2
 shift 2
@@ -44,7 +46,7 @@ export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300 # seconds; the default of 30 i
 # --cpus-per-task: without it, newer Slurms bind a step to one core.
 srun --cpus-per-task="$SLURM_CPUS_ON_NODE" --cpu-bind=none \
   ray symmetric-run --address "$HEAD:6379" --min-nodes "$SLURM_NNODES" -- \
-  vsrd-ray label --address auto --root "$root" --output "$output" "$@"
+  vsrd-ray "$command" --address auto --root "$root" --output "$output" "$@"
 
 vsrd-ray status "$output"
 # symmetric-run ends with 0 where Ray itself could not start.

@@ -39,6 +39,7 @@ def test_commands_are_those_of_the_handbook():
     names = {" ".join(path) for path, _ in commands()}
     assert names == {
         "label",
+        "train",
         "status",
         "synthesize",
         "degrade",

@@ -37,7 +37,9 @@ def check(line: str) -> None:
     elif program == "ray":
         check_ray(arguments)
     elif program == "sbatch":
-        parse_vsrd_ray(["label", "--root", arguments[1], "--output", arguments[2], *arguments[3:]])
+        command = "train" if "VSRD_RAY_COMMAND=train" in line else "label"
+        root, output, *options = arguments[arguments.index("jobs/slurm.sh") + 1 :]
+        parse_vsrd_ray([command, "--root", root, "--output", output, *options])
     else:
         assert program in OTHERS, program
 
@@ -46,8 +48,9 @@ def check_ray(arguments: list[str]) -> None:
     context = parse_ray(arguments)
     if context.info_name == "submit":
         python, script, *options = context.params["entrypoint"]
-        assert (python, script) == ("python", "jobs/label.py")
-        parse_vsrd_ray(["label", *options])
+        command = Path(script).stem
+        assert (python, script) == ("python", f"jobs/{command}.py")
+        parse_vsrd_ray([command, *options])
 
 
 @pytest.fixture(autouse=True)

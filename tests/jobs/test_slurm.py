@@ -71,6 +71,15 @@ def test_it_starts_ray_on_every_node_and_the_command_on_the_first(stubs: Path):
     assert re.fullmatch(r"mode=token token=[0-9a-f]{64}", settings)
 
 
+def test_it_trains_where_that_is_the_command(stubs: Path):
+    options = ("--sequence", "all", "--config", "any", "--workers", "12")
+    code, (started, *_) = start(stubs, "/data", "/scratch/run", *options, VSRD_RAY_COMMAND="train")
+    assert code == 0
+    words = shlex.split(started)
+    parsed = parse_vsrd_ray(words[words.index("vsrd-ray") + 1 :])
+    assert (parsed.info_name, parsed.params["workers"], parsed.params["address"]) == ("train", 12, "auto")
+
+
 def test_ray_and_vsrd_ray_know_the_options(stubs: Path):
     _, (started, _, *told) = start(stubs, "/data", "/labels", "--sequence", "all", "--num-actors", "12")
     words = shlex.split(started)

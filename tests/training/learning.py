@@ -58,7 +58,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def wait_for(is_true: Callable[[], object], process: subprocess.Popen[str], *, what: str, seconds: float = 300) -> None:
+def wait_for(is_true: Callable[[], object], process: subprocess.Popen[str], *, what: str, seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not is_true():
         assert process.poll() is None, f"the process ended with {process.returncode} before {what}"

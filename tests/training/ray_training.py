@@ -1,4 +1,4 @@
-"""`vsrd-ray` with a Ray of its own, whose metrics can be asked for: their URL is printed. python ray_training.py train …"""
+"""`vsrd-ray` with a Ray of its own, and the URL of its metrics on the first line: python ray_training.py train …"""
 
 import sys
 

@@ -2,11 +2,13 @@
 
 import errno
 import json
+import shlex
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
+import toy_package
 from click.testing import CliRunner, Result
 from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
 
@@ -38,6 +40,16 @@ def test_it_learns_and_says_so(whole: Path, train: Train):
     assert read_checkpoint(whole / "checkpoints" / "best.pt").step == load_trained(whole).step == best["step"]
     image = cv2.imread(str(whole / "pictures" / "painted-0-0000000012.png"))
     assert image is not None and image.shape == (8, 16, 3)
+
+
+def test_the_page_can_be_typed(toy: None, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "street").symlink_to(street)
+    monkeypatch.chdir(tmp_path)
+    block = toy_package.PAGE.split("```sh\n")[1].split("```")[0]
+    for line in block.splitlines():
+        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.output
+    assert "Status    complete" in result.output
 
 
 def test_tensorboard_has_the_history(whole: Path):
