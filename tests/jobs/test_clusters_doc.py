@@ -48,8 +48,8 @@ def check_ray(arguments: list[str]) -> None:
     context = parse_ray(arguments)
     if context.info_name == "submit":
         python, script, *options = context.params["entrypoint"]
-        command = Path(script).stem
-        assert (python, script) == ("python", f"jobs/{command}.py")
+        command = script.removeprefix("jobs/").removesuffix(".py")
+        assert python == "python" and command in ("label", "train")
         parse_vsrd_ray([command, *options])
 
 
@@ -98,7 +98,8 @@ def test_options_in_the_text_exist():
     from vsrd_ray.cli import main
 
     named = set(re.findall(r"`(--[a-z-]+)", re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)))
-    known = {option for parameter in main.commands["label"].params for option in parameter.opts}
+    commands = main.commands["label"], main.commands["train"]
+    known = {option for command in commands for parameter in command.params for option in parameter.opts}
     of_others = {"--requeue", "--dashboard-host", "--entrypoint-num-cpus"}  # sbatch, ray start, ray job submit
     assert named - of_others <= known
 

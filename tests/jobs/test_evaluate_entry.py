@@ -1,4 +1,4 @@
-"""The entry points of evaluation and training as Ray jobs: the click command of the CLI, from the folder that was submitted."""
+"""The entry points of evaluation and training as Ray jobs: the click commands, from the submitted folder."""
 
 import os
 import shutil

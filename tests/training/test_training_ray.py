@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
 
-from vsrd_ray.errors import InputError, WorkerError
+from vsrd_ray.errors import InputError, OutputError, WorkerError
 
 SCRIPT = Path(__file__).with_name("ray_training.py")
 MARK = "VSRD_RAY_TEST_TRAINING"  # every process of the runs inherits it
@@ -104,5 +104,7 @@ def test_what_ends_workers_is_told():
     assert isinstance(memory, WorkerError) and "ran out of: set a smaller optimisation.batch_size" in str(memory)
     own = InputError("sample a: no image")
     assert told(RuntimeError("connection closed"), UserExceptionWithTraceback(own, "Traceback …")) is own
+    full = told(UserExceptionWithTraceback(OSError(28, "No space left on device", "run/best.pt"), "Traceback …"))
+    assert isinstance(full, OutputError) and "run/best.pt cannot be used" in str(full) and "make room" in str(full)
     other = told(UserExceptionWithTraceback(KeyError("depth"), "Traceback …"))
     assert isinstance(other, WorkerError) and "KeyError: 'depth'" in str(other)

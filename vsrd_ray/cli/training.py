@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.options import PATH, root_option
+from vsrd_ray.options import PATH, example, root_option, sequences_option
 
 if TYPE_CHECKING:
     pass
@@ -24,16 +24,10 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
 @click.command(
     short_help="Train a network of a labeler.",
-    epilog="\b\nExample:\n  vsrd-ray train --config colours --root street --sequence all --output colours",
+    epilog=example("train --config colours --root street --sequence all --output colours"),
 )
 @root_option
-@click.option(
-    "--sequence",
-    "sequences",
-    multiple=True,
-    required=True,
-    help="Sequence to train on; may be repeated. `all`: every one.",
-)
+@sequences_option("Sequence to train on; may be repeated. `all`: every one.", required=True)
 @click.option(
     "--val-sequence", "val_sequences", multiple=True, help="Sequence to validate on.  [default: samples held out]"
 )

@@ -5,16 +5,16 @@ again, and they go on from the newest checkpoint in the run's folder, which the 
 """
 
 import logging
+import pickle
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vsrd_ray.engines.ray_data.session import RayOnDemand
-from vsrd_ray.errors import InputError, VSRDRayError, WorkerError, one_line
+from vsrd_ray.errors import InputError, OutputError, VSRDRayError, WorkerError, explained, one_line
 from vsrd_ray.training.base import Piece
 from vsrd_ray.training.record import read_progress
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PIECES_AT_ONCE = 16
 _LOOK = 1.0  # seconds between looks at how far workers are
 _LOW_ON_MEMORY = "low on memory"  # what Ray says of an actor that it has ended for it
 
@@ -61,17 +62,18 @@ class RayTraining(RayOnDemand):
         self.start()
         import ray  # noqa: PLC0415 - starts first
 
-        dataset = ray.data.from_items([{"number": number} for number in range(len(pieces))])
-        work = ray.put((job.build, job.settings, tuple(pieces), job.store))
+        from ray.exceptions import RayError  # noqa: PLC0415
+
+        dataset = ray.data.from_items([{"piece": pickle.dumps(piece)} for piece in pieces])
         done = 0
         try:
-            made = dataset.map_batches(partial(_make, work=work), batch_size=16)
+            made: Any = dataset.map_batches(_make, batch_size=_PIECES_AT_ONCE, fn_kwargs={"job": job})
             for row in made.iter_rows():
                 if row["error"]:
                     raise InputError(row["error"])
                 done += 1
                 yield done
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             raise WorkerError(f"samples cannot be prepared: {one_line(_cause(error))}") from error
 
     def train(self, job: "TrainingJob", display: "TrainingDisplay") -> None:
@@ -105,17 +107,14 @@ class RayTraining(RayOnDemand):
             shutil.rmtree(own, ignore_errors=True)
 
 
-def _make(batch: dict[str, Any], work: Any) -> dict[str, Any]:
+def _make(batch: Any, job: "TrainingJob") -> Any:
     """Make some pieces on a worker; errors come back as rows."""
-    import ray  # noqa: PLC0415 - on the worker
+    from vsrd_ray.training.pieces import make_piece  # noqa: PLC0415 - on the worker
 
-    from vsrd_ray.training.pieces import make_piece  # noqa: PLC0415
-
-    build, settings, pieces, store = ray.get(work)
-    trainable, errors = build(settings), []
-    for number in batch["number"]:
+    trainable, errors = job.build(job.settings), []
+    for piece in batch["piece"]:
         try:
-            make_piece(trainable, pieces[number], store)
+            make_piece(trainable, pickle.loads(piece), job.store)
             errors.append("")
         except (VSRDRayError, OSError) as error:
             errors.append(str(error) if isinstance(error, VSRDRayError) else one_line(error))
@@ -196,6 +195,8 @@ def _told(error: Exception) -> VSRDRayError:
             "a worker was ended for memory, which its machine ran out of: set a smaller optimisation.batch_size, or "
             "start fewer --workers a machine; the same command goes on from the newest checkpoint"
         )
+    if system := [one for one in causes if isinstance(one, OSError)]:  # such as a full disk
+        return OutputError(f"{explained(system[0])}; then the same command goes on from the newest checkpoint")
     reason = one_line(causes[0]) if causes else one_line(error)
     return WorkerError(
         f"workers ended before training did ({reason[:500]}); the same command goes on from the newest checkpoint"

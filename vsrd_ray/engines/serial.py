@@ -83,11 +83,14 @@ class SerialBackend(nullcontext[None]):
         return SerialEngine(work)
 
 
-class SerialTraining(nullcontext[None]):
+class SerialTraining:
     """Training in this process: what other engines' losses are compared with."""
 
-    def __enter__(self) -> "SerialTraining":  # pyright: ignore[reportIncompatibleMethodOverride]  # gives itself
+    def __enter__(self) -> "SerialTraining":
         return self
+
+    def __exit__(self, *error: object) -> None:
+        """There is nothing to end."""
 
     def device(self, wanted: str) -> str:
         """See `vsrd_ray.pipeline.training.TrainingEngine`."""

@@ -29,6 +29,7 @@ from vsrd_ray.training.base import Piece, TrainableSpec, TrainingNeeds
 from vsrd_ray.training.paths import TrainingPaths
 from vsrd_ray.training.record import (
     Record,
+    Status,
     TrainingProgress,
     check_folder_of,
     read_progress,
@@ -126,16 +127,18 @@ def run_training(request: TrainRequest, backend: AbstractContextManager[Training
                     _make_pieces(job, engine, display)
                     engine.train(job, display)
         except KeyboardInterrupt:
+            _close(record, request.output, status="interrupted")
             logger.warning("Interrupted; the same command goes on from the newest checkpoint.")
             raise
         except OSError as error:  # such as a full disk
-            _close(record, request.output, error=explained(error))
+            _close(record, request.output, status="failed", error=explained(error))
             fix = f"{explained(error)}; then the same command goes on from the newest checkpoint"
             raise OutputError(f"the training into {request.output} cannot go on: {fix}") from error
         except Exception as error:
-            _close(record, request.output, error=str(error) if isinstance(error, VSRDRayError) else one_line(error))
+            text = str(error) if isinstance(error, VSRDRayError) else one_line(error)
+            _close(record, request.output, status="failed", error=text)
             raise
-        _close(record, request.output, error=None)
+        _close(record, request.output, status="complete")
     progress = read_progress(request.output) or TrainingProgress()
     return TrainSummary(request, progress, time.monotonic() - started)
 
@@ -265,9 +268,9 @@ def _make_pieces(job: Any, engine: TrainingEngine, display: "TrainingDisplay") -
         display.show(done, len(pieces), f"{done}/{len(pieces)} prepared")
 
 
-def _close(record: Record, run: Location, *, error: str | None) -> None:
+def _close(record: Record, run: Location, *, status: Status, error: str | None = None) -> None:
     with suppress(OSError, VSRDRayError):  # what ended the run may hinder this too
-        write_record(replace(record, status="complete" if error is None else "failed", error=error), run)
+        write_record(replace(record, status=status, error=error), run)
 
 
 class TrainingDisplay:
@@ -360,13 +363,15 @@ def read_training_status(run: Location) -> dict[str, Any]:
 
 def format_training_status(state: dict[str, Any]) -> str:
     """The state in a few lines."""
-    status = state["status"]
-    if status == "running" and (state["age"] is None or state["age"] > _SILENCE):
+    status, age = state["status"], state["age"] or 0.0
+    if status == "interrupted":
+        status = "interrupted; the same command goes on from there"
+    elif status == "running" and age > _SILENCE:
         status = "running when it was last heard of; if it was killed, the same command goes on from there"
     rows = [("Output", state["output"]), ("Trains", state["trainable"]), ("Status", status)]
     if state["progress"] is not None:
         rows.append(("Progress", training_line(TrainingProgress(**state["progress"]))))
-        rows.append(("Noted", f"{format_seconds(max(state['age'], 0.0))} ago"))
+        rows.append(("Noted", f"{format_seconds(max(age, 0.0))} ago"))
     if state["error"]:
         rows.append(("Error", state["error"]))
     return "\n".join(f"{name:10}{text}" for name, text in rows)

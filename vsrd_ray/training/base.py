@@ -34,7 +34,7 @@ class Term:
     Its value is the sum over all workers divided by the count over all workers; 0 where the count is 0.
     """
 
-    sum: Tensor  # scalar, differentiable where it is a loss
+    sum: Tensor  # scalar, differentiable where it is a loss; added up in float32 under bfloat16 too
     count: Tensor | float  # of what was added up: pixels, rays, images; no gradient passes it
     weight: float = 1.0  # in the loss; 0 for what is only noted
 
@@ -110,6 +110,8 @@ class Trainable(ABC, Generic[S]):
     @abstractmethod
     def model(self, teacher: TrainedModel | None) -> nn.Module:
         """A network to train, on the CPU, initialised from torch's generator, which is seeded by the run.
+
+        It is set to training by its own `train`, which is the place to keep batch norms frozen.
 
         Args:
             teacher: what `--teacher RUN` trained; None where none is given.

@@ -11,7 +11,7 @@ from vsrd_ray.storage import Location, folders_in, names_in, read_bytes
 from vsrd_ray.storage.atomic import atomic_write
 from vsrd_ray.training.paths import TrainingPaths
 
-Status = Literal["running", "complete", "failed"]
+Status = Literal["running", "complete", "interrupted", "failed"]
 
 
 @dataclass(frozen=True)

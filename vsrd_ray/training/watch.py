@@ -31,7 +31,8 @@ class Watch:
         self._lines = [line for line in _history(self._paths.history) if line["step"] <= step]
         self._first, self._started, self._noted = step, time.monotonic(), 0.0
         self._board = _tensorboard(self._paths.tensorboard, step)
-        self.loss: float | None = None
+        losses = [line["loss"] for line in self._lines if line["kind"] == "train"]
+        self.loss: float | None = losses[-1] if losses else None
         self.best = best
 
     def note(self, step: int, values: Mapping[str, float], *, kind: str) -> None:
