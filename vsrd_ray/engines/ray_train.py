@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vsrd_ray.engines.ray_data.session import RayOnDemand
@@ -61,7 +61,6 @@ class RayTraining(RayOnDemand):
         """See `vsrd_ray.pipeline.training.TrainingEngine`."""
         self.start()
         import ray  # noqa: PLC0415 - starts first
-
         from ray.exceptions import RayError  # noqa: PLC0415
 
         dataset = ray.data.from_items([{"piece": pickle.dumps(piece)} for piece in pieces])
@@ -99,8 +98,7 @@ class RayTraining(RayOnDemand):
             ),
         )
         try:
-            with _followed(job, display):
-                trainer.fit()
+            _follow(_Fit(trainer), job, display)
         except TrainingFailedError as error:
             raise _told(error) from error
         finally:
@@ -159,25 +157,33 @@ class _Metrics:
                 gauge.set(value)
 
 
-@contextmanager
-def _followed(job: "TrainingJob", display: "TrainingDisplay") -> Iterator[None]:
-    """Shows what the first worker notes in the run's folder."""
-    has_ended = threading.Event()
+class _Fit(threading.Thread):
+    """Ray Train at work, beside the main thread: there it would take Ctrl-C for itself, and end with exit code 0."""
 
-    def follow() -> None:
-        shown = read_progress(job.run)
-        while not has_ended.wait(_LOOK):
-            with suppress(InputError, OSError):
-                if (progress := read_progress(job.run)) is not None and progress != shown:
-                    display.update(shown := progress)
+    def __init__(self, trainer: Any) -> None:
+        super().__init__(name="ray-train", daemon=True)
+        self._trainer = trainer
+        self.error: BaseException | None = None
 
-    thread = threading.Thread(target=follow, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        has_ended.set()
-        thread.join()
+    def run(self) -> None:
+        """Train, and keep what it ends with."""
+        try:
+            self._trainer.fit()
+        except BaseException as error:
+            self.error = error
+
+
+def _follow(fit: _Fit, job: "TrainingJob", display: "TrainingDisplay") -> None:
+    """Shows what the first worker notes in the run's folder, until training ends."""
+    shown = read_progress(job.run)
+    fit.start()
+    while fit.is_alive():
+        fit.join(_LOOK)
+        with suppress(InputError, OSError):
+            if (progress := read_progress(job.run)) is not None and progress != shown:
+                display.update(shown := progress)
+    if fit.error is not None:
+        raise fit.error
 
 
 def _told(error: Exception) -> VSRDRayError:
