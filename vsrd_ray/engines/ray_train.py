@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vsrd_ray.engines.ray_data.session import RayOnDemand
@@ -66,8 +67,8 @@ class RayTraining(RayOnDemand):
         dataset = ray.data.from_items([{"piece": pickle.dumps(piece)} for piece in pieces])
         done = 0
         try:
-            made: Any = dataset.map_batches(_make, batch_size=_PIECES_AT_ONCE, fn_kwargs={"job": job})
-            for row in made.iter_rows():
+            work: Any = partial(_make, job=job)
+            for row in dataset.map_batches(work, batch_size=_PIECES_AT_ONCE).iter_rows():
                 if row["error"]:
                     raise InputError(row["error"])
                 done += 1
