@@ -124,6 +124,8 @@ def test_a_run_starts_from_the_weights_of_another(whole: Path, train: Train, tmp
     [
         (("--set", "width=9"), "holds a run with other settings (width: 8 -> 9): give another --output"),
         (("--val-sequence", "nowhere"), "no sequence 'nowhere'"),
+        (("--val-sequence", "all"), "--val-sequence all: name each sequence to validate on"),
+        (("--val-sequence", "2013_05_28_drive_0000_sync"), "is trained on as well: give another"),
         (("--sequence", "2013_05_28_drive_0000_sync"), "is given more than once"),
         (("--address", "auto"), "without --workers nothing runs on Ray"),
         (("--camera", "image_07"), "unknown camera 'image_07'"),
@@ -138,6 +140,17 @@ def test_what_cannot_be_trained_is_told(whole: Path, train: Train, tmp_path: Pat
     result = train(whole if "width=9" in options else tmp_path / "run", *options)
     assert result.exit_code == 2
     assert message in result.output and result.output.count("Error") == 1
+
+
+def test_steps_a_second_are_measured(toy: None, street: Path, capsys: pytest.CaptureFixture[str]):
+    from benchmarks.training import main as measure
+
+    measure(["--config", "colours", "--root", str(street), "--steps", "4", "--warm-up", "2"])
+    *_, row = capsys.readouterr().out.splitlines()
+    _, title, _, size, rate, samples, memory, _ = row.split("|")
+    assert (title.strip(), int(size)) == ("colours", 4)
+    assert float(samples) == pytest.approx(4 * float(rate), rel=0.02) and float(rate) > 0
+    assert memory.strip().endswith("GiB of the process")
 
 
 def test_folders_of_other_things_are_left_alone(train: Train, tmp_path: Path):

@@ -155,6 +155,7 @@ def _inputs(
     names = _names(request, dataset, needs, camera)
     if both := set(names) & set(request.val_sequences):
         raise InputError(f"--val-sequence {min(both)} is trained on as well: give another")
+    opened = [_open(dataset, request.root, name, cameras, needs) for name in (*names, *request.val_sequences)]
     inputs = {
         "dataset": dataset.name,
         "camera": camera,
@@ -169,12 +170,13 @@ def _inputs(
         "root": str(request.root),
         "places": {option: str(getattr(request, option)) for option in ("teacher", "init")},
     }
-    opened = [_open(dataset, request.root, name, cameras, needs) for name in (*names, *request.val_sequences)]
     return tuple(opened[: len(names)]), tuple(opened[len(names) :]), inputs
 
 
 def _names(request: TrainRequest, dataset: Dataset, needs: TrainingNeeds, camera: str) -> tuple[str, ...]:
     known = dataset.drives(request.root)
+    if ALL_SEQUENCES in request.val_sequences:
+        raise InputError(f"--val-sequence {ALL_SEQUENCES}: name each sequence to validate on")
     for name in (*request.sequences, *request.val_sequences):
         if name != ALL_SEQUENCES:
             check_known(plain_name(name, what="sequence"), known, root=request.root)

@@ -132,7 +132,10 @@ class Trainable(ABC, Generic[S]):
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, draws: Draws) -> dict[str, Term]:
-        """Terms of the loss of a batch by name, each with its weight; those of weight 0 are noted only."""
+        """Terms of the loss of a batch by name, each with its weight; those of weight 0 are noted only.
+
+        Every batch has the same names, with a count of 0 where it has nothing to say of one. None is named "loss".
+        """
 
     def validate(self, model: nn.Module, batch: Batch, draws: Draws) -> dict[str, Term]:
         """Figures of a batch by name, without gradients; by default the losses. "loss" is added where it lacks."""
