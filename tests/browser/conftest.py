@@ -82,6 +82,7 @@ def page(browser: Any, report: Path, quiet: Callable[[], AbstractContextManager[
 
     def open_at(route: str, *, theme: str = "light", width: int = 1280) -> Any:
         browser.set_window_size(width, 900)
+        browser.execute_script("try { localStorage.clear() } catch { /* a page that has none */ }")
         browser.get("about:blank")  # another place of the page that is open would not load it again
         browser.get(f"{report.as_uri()}{route}")
         browser.execute_script("localStorage.clear(); setTheme(arguments[0]); show()", theme)

@@ -1,5 +1,6 @@
 """Everything that the README and the pages beside it tell to type works, on a street of toy size."""
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrd_ray.cli import main
+from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.folder import digest_of_inputs
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "jobs"))  # for command_lines.py
@@ -109,6 +112,22 @@ def test_commands_and_code_run(
     assert (tmp_path / "sheet.png").is_file() and (tmp_path / "drive.mp4").is_file()
 
 
+def save_corrections(output: Path) -> None:
+    """Write what a report saves once an instance is accepted."""
+    rows = read_labels(output, prefer="auto").to_pylist()
+    first = rows[0]
+    mine = [row for row in rows if row["instance_id"] == first["instance_id"]]
+    sizes = [first[name] for name in ("length", "width", "height")]
+    box = {"center": [first[f"{axis}_world"] for axis in "xyz"], "size": sizes, "yaw": first["yaw_world"]}
+    edit = {"state": "accepted", "class_name": first["class_name"], "moving": first["is_moving"], "box": box}
+    edit |= {"frames": [row["frame"] for row in mine]}
+    name = first["sequence"]
+    sequence = {"camera": first["camera"], "fingerprint": digest_of_inputs(output, name)}
+    sequence |= {"instances": {str(first["instance_id"]): edit}}
+    content = {"format": "vsrd-ray-corrections", "version": 1, "config_hash": first["config_hash"]}
+    Path("corrections.json").write_text(json.dumps(content | {"sequences": {name: sequence}}))
+
+
 class Typist:
     """Runs lines as a reader would type them, each once: the first run on Ray, the others without."""
 
@@ -137,6 +156,8 @@ class Typist:
             assert words[0] == "make", f"nothing tests this line: {line}"
 
     def command(self, words: list[str], line: str) -> None:
+        if "corrections.json" in words:
+            save_corrections(Path("labels"))
         more = {"synthesize": SMALL_STREET, "label": [*self.quick, *self.where]}.get(words[0], [])
         result = CliRunner().invoke(main, [*words, *more])
         assert result.exit_code == 0, f"{line}: {result.output}"

@@ -1,6 +1,6 @@
 """What every kind of label is: how its rows are stored, measured, handed over and shown."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -68,8 +68,8 @@ class Reporter(Protocol):
 
     def __call__(
         self, run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
-    ) -> Sequence[str]:
-        """Write the file; what was written, as sentences.
+    ) -> Iterable[str]:
+        """Write the file; what was written, as sentences. They may go on while the file is in use.
 
         Args:
             run: its folder, with the dataset that was labelled.

@@ -170,12 +170,12 @@ class Sink:
         name = plan.drive.name
         number = len(storage.folders_in(self._paths.superseded)) + 1
         target = self._paths.superseded / f"{name}-{number}"
-        reviewed = self._paths.corrections / f"{name}.parquet"
+        reviewed = [self._paths.corrections / f"{name}.{kind}" for kind in ("parquet", "json")]
         labels = [self.output / file for file in store.files()]
         texts = [
             text for kind in self._texts() for text in storage.files_below(self._paths.texts(kind.folder) / name)
         ]  # which people may have edited in place
-        files = [*labels, *self._brought_in(name), self._paths.index(name), reviewed, *texts]
+        files = [*labels, *self._brought_in(name), self._paths.index(name), *reviewed, *texts]
         for file in files:
             if file.exists():
                 moved = target / self._paths.relative(file)

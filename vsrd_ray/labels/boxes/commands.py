@@ -89,6 +89,11 @@ def options() -> Mapping[str, Sequence[click.Option]]:
                 help="Classes, with commas between them.  [default: every one]",
             ),
             some_sequences("Which sequences; may be repeated.  [default: all]", "--sequences", callback=_parts),
+            click.Option(
+                ["--reviewed-only"],
+                is_flag=True,
+                help="Leave out boxes that no human has accepted, corrected or added.",
+            ),
             click.Option(["--exclude-moving"], is_flag=True, help="Leave out boxes that are marked as moving."),
             click.Option(
                 ["--keep-doubtful"],
@@ -108,6 +113,11 @@ def options() -> Mapping[str, Sequence[click.Option]]:
         "report": (
             some_sequences("Which sequences; may be repeated.  [default: all]"),
             _prefer(),
+            click.Option(
+                ["--serve"],
+                is_flag=True,
+                help="Then serve it to a browser on this machine, and take over corrections as work goes on.",
+            ),
         ),
     }
 
@@ -195,7 +205,7 @@ def convert(
 @click.argument("source", type=PATH, required=False)
 @click.option("--root", type=PATH, envvar="KITTI360_DATASET", show_envvar=True, help="Dataset: its root folder.")
 @other_root_option
-@click.option("--format", "format", type=click.Choice(["kitti", "cvat"]), help="See docs/formats.md.")
+@click.option("--format", "format", type=click.Choice(["kitti", "cvat", "report"]), help="See docs/formats.md.")
 @click.option("--confirm-unchanged", is_flag=True, help="Take frames without a change for reviewed as well.")
 @click.option("--confirm-changes", is_flag=True, help="Import even if most boxes go, or none stays where it is.")
 @click.option("--dry-run", is_flag=True, help="Say what would change in which frame, and write nothing.")
@@ -213,10 +223,12 @@ def import_(
 ) -> None:
     """Read boxes that a human corrected in SOURCE back into the run in OUTPUT, as rows with source=human.
 
-    A frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a frame again replaces what
-    was imported for it before.
+    Of KITTI text and CVAT a frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a
+    frame again replaces what was imported for it before. What a report saved counts instance by instance, and is all
+    that was decided there.
     """
-    from vsrd_ray.labels.boxes.corrections import import_labels, undo_import
+    from vsrd_ray.labels.boxes.corrections import import_labels
+    from vsrd_ray.labels.boxes.human_rows import undo_import
     from vsrd_ray.runs.lock import locked
     from vsrd_ray.runs.manifest import read_inputs
 

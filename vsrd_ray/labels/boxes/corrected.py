@@ -32,6 +32,7 @@ class CorrectedFrame:
     file: Location  # that it was read from
     place: str  # the same, for errors
     places: tuple[str, ...]  # [N] lines or entries of the boxes, for messages
+    moving: tuple[bool | None, ...] | None = None  # [N] whether they move, where the file says so
 
 
 def class_of(text: str, classes: ClassTable, place: str) -> str:

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 Preference = Literal["human", "auto"]
 FOLDER = "labels"  # of boxes, below OUTPUT
 HUMAN = "human"  # `source` of corrected rows
+IMPORTED = (
+    "import-"  # begins `labeler` of those that a human has seen; others stood in a frame that was reviewed in part
+)
 # Frames that a human has reviewed as a whole: OUTPUT/corrections/<sequence>.parquet.
 REVIEW_SCHEMA = pa.schema([("camera", pa.string()), ("frame", pa.int32())])
 

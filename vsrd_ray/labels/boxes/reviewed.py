@@ -59,6 +59,13 @@ class ImportSummary:
     changes: tuple[FrameChange, ...] = field(default=(), compare=False)  # of `frames`, ascending
 
 
+def summed(parts: Sequence[ImportSummary]) -> ImportSummary:
+    """What the imports of several sequences found together."""
+    names = [field.name for field in fields(ImportSummary) if field.name != "changes"]
+    changes = tuple(change for part in parts for change in part.changes)
+    return ImportSummary(**{name: sum(getattr(part, name) for part in parts) for name in names}, changes=changes)
+
+
 @dataclass(frozen=True)
 class _Mask:
     """What the index knows of a mask."""
@@ -80,8 +87,11 @@ class SequenceImport:
         labelled: Iterable[int],  # frames
         reviewed: Iterable[int],  # frames
         labeler: str,
+        new_ids: Iterable[int] = (),  # of instances that the file has added
+        dropped: Iterable[int] = (),  # frames that are reviewed no more
     ) -> None:
         self.drive = drive
+        self.dropped = frozenset(dropped)
         self.rows: dict[int, list[dict[str, Any]]] = {}  # of the frames that count as reviewed
         self._seen: set[int] = set()
         self._known = known
@@ -90,7 +100,7 @@ class SequenceImport:
         self._index = index.filter(index["instance_id"].is_valid())
         masks = set(self._index["instance_id"].to_pylist())
         both = pa.concat_tables([auto, known])
-        self._identities = Identities(both, masks, self.drive.classes)
+        self._identities = Identities(both, {*masks, *new_ids}, self.drive.classes)
         self._judged = {  # of instances, whatever the frame
             row["instance_id"]: {"is_moving": row["is_moving"], "track_id": row["track_id"]}
             for row in both.select(["instance_id", "is_moving", "track_id"]).to_pylist()
@@ -119,6 +129,10 @@ class SequenceImport:
         for frame, instance_id, area, box in zip(*columns, boxes, strict=True):
             masks[frame][instance_id] = _Mask(area, box)
         return masks
+
+    def is_handed_out(self, frame: int) -> bool:
+        """Whether all boxes of a frame are known, so that those that are not named can stay as they are."""
+        return frame in self._handed_out
 
     def add(self, frame: CorrectedFrame, *, confirm_unchanged: bool, is_untouched: bool) -> None:
         """Take over one frame, whose file may be as it was exported."""
@@ -246,6 +260,8 @@ class SequenceImport:
         for n, row in enumerate(rows):
             # not known of what no labeler saw
             judged = exact.get(n, self._judged.get(ids[n], {"is_moving": None, "track_id": ids[n]}))
+            if frame.moving is not None and frame.moving[n] != judged["is_moving"]:
+                judged = {"is_moving": frame.moving[n], "track_id": judged["track_id"]}
             row |= {
                 "camera": self.drive.camera.name,
                 "frame": frame.frame,

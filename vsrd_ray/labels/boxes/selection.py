@@ -19,7 +19,7 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.labels.boxes.columns import BOTTOM_CAM, BOX_2D, ROTATION_Y, boxes_of, centers_cam, has_velocity, numbers
 from vsrd_ray.labels.boxes.criteria import MIN_CONFIDENCE
-from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, Preference, read_labels, read_reviewed
+from vsrd_ray.labels.boxes.parquet import FOLDER, HUMAN, IMPORTED, Preference, read_labels, read_reviewed
 from vsrd_ray.labels.boxes.truth import frame_poses
 from vsrd_ray.runs.folder import check_files, group_frames, open_labelled, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
@@ -43,6 +43,7 @@ class Selection:
     classes: tuple[str, ...] | None = None  # None: every one
     sequences: tuple[str, ...] | None = None  # None: all of the run
     exclude_moving: bool = False
+    reviewed_only: bool = False  # boxes that a human has accepted, corrected or added
     keep_doubtful: bool = True  # boxes that the labeler itself believes to be wrong; see `is_doubtful`
     prefer: Preference = "human"  # see `read_labels`
     split: str = "vsrd"  # into train, val and test, where a format has them; see `vsrd_ray.labels.boxes.formats.splits`
@@ -50,14 +51,15 @@ class Selection:
 
 # Why boxes are left out, in the order in which it is asked: a box counts for the first reason alone. What is left out
 # for lack of trust is an object all the same: its place in the image is handed on, where a format has such places.
-CLASSES, RANGE, MOVING, CONFIDENCE, DOUBTFUL = (
+CLASSES, RANGE, UNREVIEWED, MOVING, CONFIDENCE, DOUBTFUL = (
     "of other classes",
     "beyond --max-range",
+    "not reviewed",
     "marked as moving",
     "under --min-confidence",
     f"moving without a velocity, or of a confidence under {MIN_CONFIDENCE:g} (--keep-doubtful has them)",
 )
-_NOT_TRUSTED = (MOVING, CONFIDENCE, DOUBTFUL)
+_NOT_TRUSTED = (UNREVIEWED, MOVING, CONFIDENCE, DOUBTFUL)
 HIDDEN = "behind the camera or beside the image"
 
 
@@ -215,6 +217,11 @@ def is_doubtful(rows: pa.Table) -> np.ndarray:
     return (confidences < MIN_CONFIDENCE) | (is_moving & ~has_velocity(rows) & (confidences < 1))
 
 
+def is_reviewed(rows: pa.Table) -> np.ndarray:
+    """Which label rows [N] bool a human has accepted, corrected or added."""
+    return np.array([name.startswith(IMPORTED) for name in rows["labeler"].to_pylist()], dtype=bool)
+
+
 def _has_area(rows: pa.Table) -> np.ndarray:
     """Whether the 2D boxes [N] of rows have an area."""
     boxes_xyxy = numbers(rows, BOX_2D)
@@ -229,6 +236,7 @@ def _sorted_out(rows: pa.Table, selection: Selection) -> tuple[pa.Table, pa.Tabl
     reasons = {
         CLASSES: nothing if selection.classes is None else ~is_any_of(rows["class_name"], selection.classes).to_numpy(),
         RANGE: np.linalg.norm(centers_cam(rows), axis=-1) > selection.max_range,
+        UNREVIEWED: ~is_reviewed(rows) & selection.reviewed_only,
         MOVING: is_moving & selection.exclude_moving,
         CONFIDENCE: confidences < selection.min_confidence,
         DOUBTFUL: nothing if selection.keep_doubtful else is_doubtful(rows),
@@ -263,6 +271,8 @@ def _check(selection: Selection, inputs: RunInputs) -> None:
         raise InputError(f"the least confidence must be from 0 to 1, got {selection.min_confidence}")
     if not selection.max_range > 0:
         raise InputError(f"the range must be greater than 0 m, got {selection.max_range}")
+    if selection.reviewed_only and selection.prefer == "auto":
+        raise InputError("--reviewed-only asks for a human's boxes, and --prefer auto for the labeler's: leave one out")
     _check_names(selection.sequences, "sequence")
     if selection.classes is not None:
         dataset = dataset_named(inputs.dataset)

@@ -1,9 +1,10 @@
 """What the house knows of boxes. What is heavy is imported where it is used."""
 # ruff: noqa: PLC0415
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -75,10 +76,13 @@ def _export(
 
 def _report(
     run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
-) -> Sequence[str]:
+) -> Iterable[str]:
     from vsrd_ray.labels.boxes.evaluation.run import quality_of
     from vsrd_ray.labels.boxes.report import write_report
+    from vsrd_ray.labels.boxes.report.serve import serve
 
+    options = dict(options)
+    is_served = options.pop("serve", False)
     quality = partial(quality_of, run.output, run.root, options["prefer"])
     written = write_report(run.output, run.root, destination, quality=quality, progress=progress, **options)
     told = [
@@ -90,7 +94,7 @@ def _report(
             f"{written.left_out} further instances, the least doubtful, were left out to keep the file small: report "
             "fewer sequences at once, with --sequence, to have them"
         )
-    return told
+    return chain(told, serve(run.output, run.root, destination)) if is_served else told
 
 
 def _check_poses(drive: Drive, rows: pa.Table, index: pa.Table) -> PoseCheck:

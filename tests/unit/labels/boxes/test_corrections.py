@@ -370,7 +370,7 @@ def test_a_folder_without_text_says_what_is_expected(run, tmp_path):
 
 
 def test_an_import_that_is_killed_between_its_files_changes_nothing(run, text, monkeypatch):
-    from vsrd_ray.labels.boxes import corrections
+    from vsrd_ray.labels.boxes import human_rows
 
     written = []
 
@@ -380,8 +380,8 @@ def test_an_import_that_is_killed_between_its_files_changes_nothing(run, text, m
         written.append(path)
         real(table, path)
 
-    real = corrections.write_parquet
-    monkeypatch.setattr(corrections, "write_parquet", once)
+    real = human_rows.write_parquet
+    monkeypatch.setattr(human_rows, "write_parquet", once)
     with pytest.raises(KeyboardInterrupt):
         take(run, text(0, lambda lines: lines[1:]))
     assert written and read_labels(run.output).drop_columns("sequence").equals(run.rows)

@@ -192,7 +192,7 @@ def _note(output: Location, format: str, selection: Selection, sequences: Sequen
         UNCORRECTED: {
             labelled.sequence.name: labelled.uncorrected_frames for labelled in sequences if labelled.uncorrected_frames
         },
-        "selection": asdict(selection) | {"max_range": _finite(selection.max_range)},
+        "selection": _selection(selection),
     }
 
 
@@ -208,6 +208,14 @@ class _Counter:
         self.done += 1
         if self.tell is not None:
             self.tell(self.done, self.total)
+
+
+def _selection(selection: Selection) -> dict[str, Any]:
+    """A selection for JSON; what was added to it later stands there only where it is used."""
+    values = asdict(selection) | {"max_range": _finite(selection.max_range)}
+    if not selection.reviewed_only:
+        del values["reviewed_only"]
+    return values
 
 
 def _finite(value: float) -> float | None:

@@ -11,11 +11,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.index import is_any_of
 from vsrd_ray.labels.boxes.columns import numbers
 from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
-from vsrd_ray.labels.boxes.parquet import HUMAN
 from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables
+from vsrd_ray.labels.boxes.selection import is_reviewed
 
 ViewKind = Literal["target", "large", "worst"]
 _BEST_VIEWS = 3
@@ -108,9 +107,9 @@ def _described_box(tables: SequenceTables, labelled: np.ndarray) -> int:
     is no other.
     """
     boxes = tables.rows.boxes[labelled]
-    described = tables.boxes.select(["source", "confidence", "target_frame"]).take(pa.array(boxes))
+    described = tables.boxes.select(["labeler", "confidence", "target_frame"]).take(pa.array(boxes))
     confidences = np.round(numbers(described, ("confidence",))[:, 0], 4)  # as many decimals as the page has
-    is_human = is_any_of(described["source"], [HUMAN]).to_numpy()
+    is_human = is_reviewed(described)
     is_elsewhere = tables.frames[tables.rows.frames[labelled]] != numbers(described, ("target_frame",))[:, 0]
     return int(boxes[np.lexsort([is_elsewhere, -np.nan_to_num(confidences, nan=-1.0), is_human])[0]])
 

@@ -19,6 +19,12 @@ _SCRIPTS = (
     "map.js",
     "lists.js",
     "frame.js",
+    "edits.js",
+    "adding.js",
+    "snap.js",
+    "store.js",
+    "editviews.js",
+    "editor.js",
     "instance.js",
     "main.js",
 )
@@ -40,6 +46,11 @@ def embedded(content: dict[str, Any]) -> str:
     """JSON that can stand in a script element: no text in it ends that element or begins a comment."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def served_page(page: bytes) -> bytes:
+    """A page that may ask the server that it comes from, and nobody else."""
+    return page.replace(b"default-src 'none';", b"default-src 'none'; connect-src 'self';", 1)
 
 
 @cache

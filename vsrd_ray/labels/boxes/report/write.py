@@ -19,6 +19,7 @@ from vsrd_ray.labels.boxes.report.contents import (
     run_contents,
     sequence_contents,
 )
+from vsrd_ray.labels.boxes.report.editing import editing_contents
 from vsrd_ray.labels.boxes.report.page import embedded, empty_page_bytes, fill_page
 from vsrd_ray.labels.boxes.report.pictures import Solids, close_up, frame_picture, read_pixels
 from vsrd_ray.labels.boxes.report.quality import quality_contents
@@ -88,7 +89,8 @@ def write_report(
     content = _contents_of_run(output, found, wanted, inputs=inputs, groups=groups, prefer=prefer, quality=quality)
     parts = thin_numbers(found, int(_NUMBERS_SHARE * (max_bytes - _num_bytes(content))))
     num_instances, left_out = _num_instances(parts), _num_instances(found) - _num_instances(parts)
-    content |= {"left_out": left_out, "sequences": [sequence_contents(tables) for tables in parts]}
+    told = [sequence_contents(tables) | {"editing": editing_contents(output, tables)} for tables in parts]
+    content |= {"left_out": left_out, "sequences": told}
     room = max_bytes - _num_bytes(content)
     num_pictures, num_close_ups = _add_pictures(content["sequences"], parts, room, solids=solids, progress=progress)
     page = fill_page(content)

@@ -58,13 +58,13 @@ def test_of_what_moves_the_box_in_the_target_frame_is_described(write_run, label
 
 def test_a_humans_box_is_described_only_where_there_is_no_other(tables):
     def target(*sources):
-        place = tables.boxes.schema.get_field_index("source")
+        place = tables.boxes.schema.get_field_index("labeler")
         boxes = tables.boxes.set_column(place, tables.boxes.schema.field(place), pa.array(sources))
         view = choose_views(replace(tables, boxes=boxes), 0)[0]
         return tables.frames[tables.rows.frames[view.row]]
 
-    assert target("x", "x", "x") == target("human", "human", "x") == 2
-    assert target("human", "x", "x") == 4
+    assert target("x", "x", "x") == target("import-kitti", "import-cvat", "x") == 2
+    assert target("import-kitti", "x", "x") == 4
 
 
 def test_the_largest_mask_that_touches_no_border_is_an_instances_best(tables):

@@ -162,12 +162,12 @@ def sequence_with_no_pictures(content):
 
 def test_the_boxes_that_one_prefers_are_shown(run, label_row, tmp_path):
     output, root = run
-    moved = label_row(2, 26001, (10.5, 0.5, 0.0)) | WHOLE | {"source": "human"}
+    moved = label_row(2, 26001, (10.5, 0.5, 0.0)) | WHOLE | {"source": "human", "labeler": "import-kitti"}
     rows = pa.Table.from_pylist([moved], schema=LABEL_SCHEMA)
     write_parquet(rows, output / f"labels/sequence={SEQUENCE}/human-image_00.parquet")
     reviewed = pa.Table.from_pylist([{"camera": "image_00", "frame": 2}], schema=REVIEW_SCHEMA)
     write_parquet(reviewed, output / f"corrections/{SEQUENCE}.parquet")
-    for prefer, sources, num_labels in (("human", {"x", "human"}, 4), ("auto", {"x"}, 5)):
+    for prefer, sources, num_labels in (("human", {"auto", "human"}, 4), ("auto", {"auto"}, 5)):
         write_report(output, root, tmp_path / "r.html", prefer=prefer)
         content = content_of(tmp_path / "r.html")
         assert content["corrections"] == {"frames": 1, "prefer": prefer}

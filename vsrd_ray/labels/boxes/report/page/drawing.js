@@ -136,7 +136,14 @@ function closeUp(view) {
     view.image ? svgElement("image", { href: view.image, ...place }) : null,
     svgElement("path", { class: "outline", d: polygonPath(view.mask),
       style: `stroke:${MASK_COLOR};stroke-width:2;fill:${MASK_COLOR};fill-opacity:.12` }),
-    svgElement("path", { class: "outline", d: polygonPath(view.body), style: `stroke:${BODY_COLOR};stroke-width:2` }));
+    svgElement("path", { class: "outline", d: bodyPath(view), style: `stroke:${BODY_COLOR};stroke-width:2` }));
+}
+
+/** The outline of the fitted body; of what a human has corrected, the box: its body is not known. */
+function bodyPath({ row, body }) {
+  const state = stateOf(row.instance);
+  if (state === "corrected") return row.box ? wireframe(row.frame, row.box).edges : "";
+  return state === "rejected" ? "" : polygonPath(body);
 }
 
 /** A row close up, out of its frame's picture, for instances that have no close-up of their own. */

@@ -9,21 +9,51 @@ function framePage(name, number, id = null) {
   const inOrder = chosen ? chosen.rows.map(rowRoute) : sequence.frames.map(frameRoute);
   walkUnless(chosen ? rowRoute({ frame, instance: chosen }) : frameRoute(frame),
     { words: chosen ? "frames of this instance" : "frames", routes: inOrder, back: "#gallery" });
+  const row = chosen && frame.rows.find((one) => one.instance === chosen);
+  const editing = row ? editorSection(chosen, row) : [addButton()];
   return [
     element("div", { class: "title" },
-      element("div", {}, element("h1", {}, `Frame ${frame.number}`, chosen ? [": ", instanceLink(chosen)] : null),
+      element("div", {}, element("h1", {}, `Frame ${frame.number}`, chosen ? [": ", instanceLink(chosen), stateBadge(chosen)] : null),
         element("div", { class: "muted" }, sequence.name)),
       walkButtons()),
     element("div", { class: "toolbar" }, layerToggles(true),
       chosen ? element("a", { href: frameRoute(frame) }, "show all instances") : null,
       pictureWords(frame)),
+    editing, addingWords(),
     element("div", { class: "stack" },
-      frameDrawing(frame, { named: true, only: chosen }), planDrawing(frame, { only: chosen })),
+      clickable(frame, frameDrawing(frame, { named: true, only: chosen })), planDrawing(frame, { only: chosen })),
     element("h2", {}, "Instances"), leftOutNote(),
     frame.rows.length
       ? element("section", { class: "panel" }, rowTable(frame.rows.filter((row) => !chosen || row.instance === chosen)))
       : element("p", { class: "muted" }, "None is to be seen in this frame."),
   ];
+}
+
+function addButton() {
+  return element("div", { class: "toolbar review-frame" },
+    element("button", { title: "Add a box (n)", "aria-pressed": String(adding.isOn), click: startAdding }, "Add a box", element("kbd", {}, "n")),
+    element("span", { class: "muted" }, "Click an object in the picture to look at it, and to correct it."));
+}
+
+/** A frame's drawing in which a click chooses an instance, or says where one is that is being added. */
+function clickable(frame, drawing) {
+  drawing.classList.add("clickable");
+  drawing.addEventListener("click", (event) => {
+    const pixel = placeIn(drawing, event);
+    if (adding.isOn) return clickToAdd(frame, pixel);
+    const row = rowAt(frame, pixel);
+    if (row && location.hash !== rowRoute(row)) location.hash = rowRoute(row);
+  });
+  return drawing;
+}
+
+/** The row whose mask's or box's sides a pixel is within, the smallest of them; null where there is none. */
+function rowAt(frame, [u, v]) {
+  const sidesOf = (row) => row.maskBox ?? (row.box && projectedBox(frame, row.box));
+  const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
+  const under = frame.rows.map((row) => ({ row, sides: sidesOf(row) })).filter(({ sides }) => sides
+    && u >= sides[0] && v >= sides[1] && u <= sides[2] + 1 && v <= sides[3] + 1);
+  return under.sort((a, b) => area(a.sides) - area(b.sides))[0]?.row ?? null;
 }
 
 function pictureWords(frame) {
@@ -60,7 +90,7 @@ function sizeWords(box) {
 
 function boxBadges(box) {
   return element("span", {},
-    box.is_moving ? badge("moving") : null, box.source === "human" ? badge("corrected") : null);
+    box.is_moving ? badge("moving") : null, box.source === "human" && stateOf(box.instance) === "open" ? badge("corrected") : null);
 }
 
 /** Keep the list that one came from, if the place is in it; else walk through a plain one. */

@@ -6,20 +6,32 @@ const VIEW_WORDS = { target: "the fit’s target frame", large: "large in the im
 function instancePage(name, id) {
   const instance = findSequence(name)?.instanceById.get(Number(id));
   if (!instance) return notFound(`instance ${id} of ${name}`);
-  const others = sorted(allInstances.filter((other) => other.box || other.doubt > 1), "worst", false);
+  const others = sorted(allInstances.filter(isReviewable), "worst", false);
   walkUnless(instanceRoute(instance),
     { words: "instances, worst first", routes: others.map(instanceRoute), back: "#instances" });
   const { box } = instance;
+  const largest = largestWhole(instance);
+  const row = instance.rows.find((one) => editor.instance === instance && one.frame.number === editor.chosen) ?? largest;
+  const editing = editorSection(instance, row);
   return [
     element("div", { class: "title" },
       element("div", {}, element("h1", {}, dot(instanceColor(instance.id)), `${instance.class} ${instance.id}`,
-        box ? boxBadges(box) : badge("no label", true)),
+        box ? boxBadges(box) : stateOf(instance) === "rejected" ? null : badge("no label", true), stateBadge(instance)),
         element("div", { class: "muted" }, instance.sequence.name)),
       walkButtons()),
-    element("div", { class: "instance" },
+    editing,
+    editing.length > 1 ? null : element("div", { class: "instance" },
       element("section", { class: "panel" }, factTable(instanceFacts(instance))),
       element("div", {}, viewSection(instance), surroundingsSection(instance), courseSection(instance))),
   ];
+}
+
+/** The row with the largest mask, of those that do not end at the picture's border where there are some. */
+function largestWhole({ rows }) {
+  const isWhole = ({ maskBox, frame: { sequence } }) => maskBox && maskBox[0] > 1 && maskBox[1] > 1
+    && maskBox[2] < sequence.width - 2 && maskBox[3] < sequence.height - 2;
+  const whole = rows.filter(isWhole);
+  return (whole.length ? whole : rows).reduce((best, row) => (row.area > best.area ? row : best));
 }
 
 function instanceFacts(instance) {
@@ -104,6 +116,7 @@ function kindWords(view) {
 }
 
 function viewWords(view) {
+  if (stateOf(view.row.instance) === "corrected") return `${metres(view.row.range)} away`;
   if (view.overlap === null) return `${view.row.area} px of mask`;
   return `silhouette covers ${percent(view.covered)} of the mask, IoU of the two ${fixed(view.overlap)}`
     + `, ${metres(view.row.range)} away`;

@@ -17,6 +17,7 @@ const ORDERS = {
 const BATCH = 36; // tiles that are added at a time
 const galleryState = { picturesOnly: false };
 const tileCounts = new Map(); // how many tiles each list had, by its address
+const reviewShown = { state: "" };
 const walk = { words: "", back: "#summary", routes: [] };
 
 /** A frame's sequence, then its place therein. */
@@ -170,7 +171,8 @@ function rowWords(row) {
 /** #instances/<order>/<up|down> */
 function instancesPage(order = "worst", direction = "up") {
   const chosenOrder = Object.hasOwn(ORDERS, order) ? order : "worst";
-  const seen = allInstances.filter((instance) => instance.box || instance.doubt > 1);
+  const reviewable = allInstances.filter(isReviewable);
+  const seen = reviewable.filter((instance) => !reviewShown.state || stateOf(instance) === reviewShown.state);
   const entries = sorted(seen, chosenOrder, direction === "down");
   remember(`instances by ${ORDERS[chosenOrder].words}`, entries.map(instanceRoute));
   const go = (next, way) => { location.hash = routeOf("instances", next, way); };
@@ -183,10 +185,21 @@ function instancesPage(order = "worst", direction = "up") {
     element("div", { class: "toolbar" },
       select("Sort by", orders.map(([key, entry]) => [key, entry.words]), chosenOrder, (value) => go(value, "up")),
       turnButton(chosenOrder, direction, (turned) => go(chosenOrder, turned)),
-      element("span", { class: "muted" }, `${entries.length} instances`), viewLegend()),
+      reviewFilter(reviewable), viewLegend()),
     leftOutNote(),
     tiles(entries, instanceTile, "tiles close"),
   ];
+}
+
+/** Which states of review a list shows, with how many instances are in each. */
+function reviewFilter(instances) {
+  const counts = reviewCounts(instances);
+  const words = [["", `All ${instances.length}`], ...STATES.map((state) => [state, `${state} ${counts[state]}`])];
+  return element("span", { class: "actions states", role: "group", "aria-label": "Which are shown" },
+    words.map(([state, text]) => toggle(text, reviewShown.state === state, () => {
+      reviewShown.state = state;
+      show();
+    })));
 }
 
 function instanceRoute(instance) {
@@ -200,7 +213,8 @@ function instanceTile(instance) {
     view ? fitted(closeUp(view)) : rowCloseUp(largest),
     element("div", { class: "caption" },
       dot(instanceColor(instance.id)), element("b", {}, `${instance.class} ${instance.id}`),
-      sequenceWords(instance.rows[0]), instance.box ? boxBadges(instance.box) : badge("no label", true),
+      sequenceWords(instance.rows[0]), instance.box ? boxBadges(instance.box) : stateOf(instance) === "rejected" ? null : badge("no label", true),
+      stateBadge(instance),
       element("div", { class: "muted" }, instanceWords(instance))));
 }
 

@@ -9,7 +9,7 @@ const NAVIGATION = [
   ["groups", "Without labels"],
 ];
 const PARENTS = { frame: "gallery", instance: "instances" };
-const HINTS = [
+const HINTS = [ // keys that are for every page; those of correcting are EDIT_KEYS
   [["→", "j"], "next"], [["←", "k"], "previous"], [["Esc"], "back"], [["w"], "worst first"], [["m"], "map"], [["g"], "gallery"],
   [["i"], "instances"], [["s"], "summary"], [["t"], "light or dark"], [["?"], "keys"],
 ];
@@ -84,6 +84,10 @@ function back() {
 function onKey(event) {
   const inField = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
   if (inField && event.key === "Escape") main.focus({ preventScroll: true }); // where keys are for the page again
+  if (!inField && !document.getElementById("keys").open && onEditKey(event)) {
+    event.preventDefault();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || inField || document.getElementById("keys").open) return;
   const actions = { ArrowRight: () => step(1), j: () => step(1), ArrowLeft: () => step(-1), k: () => step(-1),
     Escape: back, t: switchTheme, "?": showKeys };
@@ -106,7 +110,9 @@ function showKeys() {
   const dialog = document.getElementById("keys");
   dialog.replaceChildren(element("h2", { style: "margin-top:0" }, "Keys"),
     table(["", ""], HINTS.map(([keys, words]) => [keyElements(keys), words])),
-    element("p", {}), element("button", { click: () => dialog.close() }, "Close"));
+    element("h2", {}, "Review and correct"), table(["", ""], EDIT_KEYS.map(([keys, words]) => [keyElements(keys), words])),
+    element("p", { class: "muted" }, EDIT_MOUSE),
+    element("button", { click: () => dialog.close() }, "Close"));
   dialog.showModal();
 }
 
@@ -150,6 +156,7 @@ function start() {
   document.getElementById("help").addEventListener("click", showKeys);
   window.addEventListener("hashchange", show);
   document.addEventListener("keydown", onKey);
+  openStore();
   show();
 }
 
