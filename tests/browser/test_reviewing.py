@@ -85,6 +85,11 @@ def test_decisions_are_shown_counted_filtered_and_kept(page, browser):
     browser.refresh()
     wait_for(browser, lambda: counts(browser)["rejected"] == 1)
     assert values(browser, "allInstances.filter((one) => stateOf(one) === 'rejected').map((one) => one.box)") == [None]
+    theirs = "((more) => readDocument(JSON.stringify({ ...editsDocument(), ...more })))"
+    assert values(browser, f"{theirs}({{}}) !== null && {theirs}({{ config_hash: 'x' }}) === null")
+    assert values(browser, f"(sequences[0].fingerprint += 'x', {theirs}({{}}) !== null)")
+    assert values(browser, "readDocument(localStorage.getItem(storeKey())) === null")  # of other inputs
+    browser.refresh()
     browser.execute_script("location.hash = arguments[0]", routes[1])
     wait_for(browser, lambda: texts(browser, "h1 .state") == ["rejected"])
     press(browser, "o")
