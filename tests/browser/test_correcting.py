@@ -64,10 +64,9 @@ def spoil(output, labels, true):
     wrong = {}
     for instance_id, box in true.items():
         shift, turn = rng.uniform(0.5, 1.0, 2) * rng.choice([-1, 1], 2), rng.uniform(0.17, 0.35) * rng.choice([-1, 1])
-        box = UprightBoxes(
-            box.centers + np.array([*shift, 0]), box.dimensions_lwh * [rng.uniform(0.85, 1.2), 1, 1], box.yaws + turn
-        )
-        wrong[instance_id] = {name: float(value) for name, value in box_columns(box).items()}
+        sizes = box.dimensions_lwh * [rng.uniform(0.85, 1.2), 1, 1]
+        moved = UprightBoxes(box.centers + np.array([*shift, 0]), sizes, box.yaws + turn)
+        wrong[instance_id] = {name: float(value) for name, value in box_columns(moved).items()}
     rows = [row | wrong.get(row["instance_id"], {}) for row in labels.select(LABEL_SCHEMA.names).to_pylist()]
     for row in rows:
         row["yaw_world"] = float(wrap_angle(row["yaw_world"]))
