@@ -15,6 +15,7 @@ from vsrd_ray.labels.boxes.columns import boxes_of
 from vsrd_ray.labels.boxes.formats.export import export
 from vsrd_ray.labels.boxes.human_rows import decided_file, undo_import
 from vsrd_ray.labels.boxes.parquet import read_labels, read_reviewed
+from vsrd_ray.labels.boxes.report import write_report
 from vsrd_ray.labels.boxes.report.serve import Server, serve
 from vsrd_ray.labels.boxes.selection import Selection, select
 from vsrd_ray.labels.boxes.spec import SPEC
@@ -268,3 +269,22 @@ def test_two_editors_of_one_run_are_refused(run, tmp_path):
     second = serve(run.output, run.root, tmp_path / "report.html")
     assert "http://127.0.0.1:" in next(second)
     second.close()
+
+
+def test_a_new_report_knows_what_was_decided_and_what_the_labeler_had_said(run, bring, tmp_path):
+    bring(
+        **{"26001": edit("corrected", box_at(run, PARKED, shift=1)), "26003": edit("rejected")},
+        **{"new-1": edit("corrected", box_at(run, PARKED, shift=7))},
+    )
+    write_report(run.output, run.root, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    content = json.loads(re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.S)[1])
+    editing = content["sequences"][0]["editing"]
+    assert {key: one["state"] for key, one in editing["decided"].items()} == {
+        "26001": "corrected",
+        "26003": "rejected",
+        "new-1": "corrected",
+    }
+    np.testing.assert_allclose(editing["before"]["26001"]["box"][:3], box_at(run, PARKED)["center"], atol=1e-3)
+    assert editing["before"]["new-1"] == {"boxes": {}} and editing["new_ids"] == {"new-1": 26004}
+    assert editing["fingerprint"] == digest_of_inputs(run.output, SEQUENCE)

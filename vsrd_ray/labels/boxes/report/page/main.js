@@ -114,6 +114,7 @@ function showKeys() {
     element("p", { class: "muted" }, EDIT_MOUSE),
     element("button", { click: () => dialog.close() }, "Close"));
   dialog.showModal();
+  dialog.scrollTop = 0; // the button that has the focus is below
 }
 
 function storedTheme() {
