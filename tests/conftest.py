@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
 # Read when NumPy and torch are imported: more threads than cores make small fits slow, and end in other last bits.
@@ -14,13 +15,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import cv2
 import hypothesis
+import lanes
 import numpy as np
 import pytest
 
 from vsrd_ray.datasets.kitti360 import paths
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared
-hypothesis.settings.load_profile("untimed")
+# Machines are shared, so nothing depends on time; and each run tries the same examples, so none fails by chance.
+UNHURRIED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=UNHURRIED)
+hypothesis.settings.load_profile("steady")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Builders, and slow and obvious twins, are imported by their module names.
@@ -36,11 +40,18 @@ P_rect_01: 50.0 0.0 10.0 -30.0 0.0 40.0 8.0 0.0 0.0 0.0 1.0 0.0
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What waits for other processes has one more try, which the summary tells of; all else has to pass at once."""
     for item in items:
         if item.get_closest_marker("ray") or BROWSER in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: lanes.place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return lanes.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +92,10 @@ def write_sequence(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    """A Ray of two cores for the whole session, so that each labelling run need not start its own."""
+    """A Ray of two cores for the whole session, so that each labelling run need not start its own.
+
+    Modules that use it, or what it labelled, share a lane in lanes.py.
+    """
     from vsrd_ray.engines.ray_data.session import ray_session
     from vsrd_ray.pipeline.pool import Machines, Node
 

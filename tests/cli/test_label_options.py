@@ -83,7 +83,7 @@ def json_lines(text: str) -> list[dict]:
 def test_serial_run_makes_the_same_bytes_without_ray_and_logs_json(labelled, street, quick, files_in, tmp_path):
     arguments = ["label", "--root", street, "--sequence", SEQUENCE, "--output", tmp_path / "output", *quick]
     command = [sys.executable, "-c", COMMAND, *arguments, "--serial", "--log-format", "json"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False", "a serial run needs no Ray"
     assert "Groups    6 of 6 labelled, 0 failed" in done.stdout
@@ -97,8 +97,9 @@ def test_serial_run_makes_the_same_bytes_without_ray_and_logs_json(labelled, str
 def test_run_on_ray_logs_json(label_street, local_ray, tmp_path):
     result = label_street(tmp_path / "output", "--log-format", "json", "--limit", "1")
     assert result.exit_code == 0, result.output
-    config, indexing, last = json_lines(result.stderr)
+    config, indexing, *between, last = json_lines(result.stderr)
     assert (indexing["message"], last["message"].partition(",")[0]) == ("Indexing 24 frames", "1/1 groups")
+    assert {line["message"] for line in between} <= {"0/1 groups, starting"}  # one every 15 s
     assert config["message"].startswith("Configuration demo --set ")
 
 
@@ -161,7 +162,7 @@ def test_all_where_no_sequence_has_masks_of_the_camera_is_refused(refused, stree
 def test_address_of_no_cluster_that_can_be_driven_from_here_is_refused(street, quick, tmp_path, *, address, said):
     arguments = ["label", "--root", street, "--sequence", SEQUENCE, "--output", tmp_path / "output", *quick]
     command = [SCRIPT, *arguments, "--address", address]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert re.match(f"Error: --address {address}: {said}", line)

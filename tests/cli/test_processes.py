@@ -119,7 +119,16 @@ def killed(stop_after_first_group) -> Started:
     return started
 
 
-def check_rest_is_labelled(started: Started, labelled, label_street, files_in, *options: str) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(label_street, tmp_path_factory) -> Path:
+    """OUTPUT of a run in one process."""
+    output = tmp_path_factory.mktemp("undisturbed") / "output"
+    result = label_street(output, "--serial")
+    assert result.exit_code == 0, result.output
+    return output
+
+
+def check_rest_is_labelled(started: Started, undisturbed: Path, label_street, files_in, *options: str) -> None:
     """The run was stopped in between, and the same command ends with the labels of an undisturbed run."""
     assert json.loads((started.output / "manifest.json").read_text())["status"] == "running"
     done = read_groups(started.output).to_pylist()
@@ -128,16 +137,16 @@ def check_rest_is_labelled(started: Started, labelled, label_street, files_in, *
     result = label_street(started.output, *options)
     assert result.exit_code == 0, result.output
     assert "Groups    6 of 6 labelled, 0 failed" in result.stdout
-    assert files_in(started.output, *LABELS) == files_in(labelled[1], *LABELS)
+    assert files_in(started.output, *LABELS) == files_in(undisturbed, *LABELS)
     after = read_groups(started.output).to_pylist()
     assert all(row in after for row in done)  # also of the same seconds: none was labelled again
     assert [path.name for path in (started.output / "groups").iterdir()] == [PART]
     assert [path.name for path in (started.output / "labels" / f"sequence={SEQUENCE}").iterdir()] == [PART]
 
 
-def test_killed_run_goes_on_where_it_was(killed, labelled, label_street, files_in):
+def test_killed_run_goes_on_where_it_was(killed, undisturbed, label_street, files_in):
     assert killed.process.returncode == -signal.SIGKILL
-    check_rest_is_labelled(killed, labelled, label_street, files_in, "--serial")
+    check_rest_is_labelled(killed, undisturbed, label_street, files_in, "--serial")
 
 
 def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, label_street, files_in, tmp_path):
@@ -145,11 +154,11 @@ def test_killed_run_over_a_scene_goes_on_where_it_was(stop_after_first_group, la
     options = ("--serial", "--grouping", "scene", "--set", "grouping.window_instances=1")
     started = stop_after_first_group(signal.SIGKILL, *options)
     started.process.communicate(timeout=600)
-    undisturbed = label_street(tmp_path / "output", *options)
-    check_rest_is_labelled(started, (undisturbed, tmp_path / "output"), label_street, files_in, *options)
+    label_street(tmp_path / "output", *options)
+    check_rest_is_labelled(started, tmp_path / "output", label_street, files_in, *options)
 
 
-def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, label_street, files_in):
+def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, undisturbed, label_street, files_in):
     started = stop_after_first_group(signal.SIGINT)
     said, told = started.process.communicate(timeout=600)
     assert started.process.returncode == 130
@@ -161,8 +170,8 @@ def test_interrupted_run_goes_on_where_it_was(stop_after_first_group, labelled, 
     assert last == f"Interrupted with {done} of 6 groups done; the same command goes on from there."
     assert all(re.fullmatch(r"\d/6 groups, .* left, 0 failed", line) for line in between)  # one every 15 s
     assert started.descendants
-    wait_until(lambda: not started.survivors(), seconds=90, what="no process of its Ray left")
-    check_rest_is_labelled(started, labelled, label_street, files_in, "--serial")
+    wait_until(lambda: not started.survivors(), seconds=600, what="no process of its Ray left")
+    check_rest_is_labelled(started, undisturbed, label_street, files_in, "--serial")
 
 
 def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):
@@ -170,14 +179,15 @@ def test_run_says_nothing_but_its_own_lines_and_leaves_no_token(start):
     said, told = started.process.communicate(timeout=600)
     assert started.process.returncode == 0, told
     assert [line.split()[0] for line in said.splitlines()][:5] == ["Frames", "Groups", "Boxes", "Time", "Output"]
-    config, indexing, progress = told.splitlines()
+    config, indexing, *between, progress = told.splitlines()
     assert indexing == "Indexing 24 frames"
     assert config.startswith("Configuration demo --set ")
     assert progress.startswith("1/1 groups, ")
+    assert all(line == "0/1 groups, starting" for line in between)  # one every 15 s
     assert not (started.home / ".ray").exists()
 
 
 def test_killed_run_leaves_no_process(killed):
     """After a kill, Ray's own watchers end the last of its helpers, but only after a minute."""
     assert killed.descendants
-    wait_until(lambda: not killed.survivors(), seconds=180, what="no process of its Ray left")
+    wait_until(lambda: not killed.survivors(), seconds=600, what="no process of its Ray left")

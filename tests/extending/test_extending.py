@@ -80,7 +80,7 @@ def vsrd_ray(home: Path, environment: dict[str, str]) -> Run:
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command(*arguments), cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command(*arguments), cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=900
         )
         assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
         return done

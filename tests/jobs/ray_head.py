@@ -201,5 +201,5 @@ def _end(process: subprocess.Popen, mark: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         return not found
 
-    wait_until(none_is_left, seconds=90, what="no process of the head left")
+    wait_until(none_is_left, seconds=600, what="no process of the head left")
     process.wait()

@@ -105,7 +105,7 @@ _PLACES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(place=_PLACES, value=_VALUES, status=st.sampled_from(["running", "complete"]))
 def test_whatever_stands_in_a_manifest_is_shown_or_refused(sound, tmp_path, place, value, status):
     (tmp_path / "manifest.json").write_bytes((sound / "out" / "manifest.json").read_bytes())

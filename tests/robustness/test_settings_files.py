@@ -17,7 +17,9 @@ from vsrd_ray.labelers.vsrd.config import VSRDConfig
 from vsrd_ray.labelers.vsrd.priors import load_prior, train_prior
 from vsrd_ray.options import config_options
 
-in_a_folder = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_folder = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture

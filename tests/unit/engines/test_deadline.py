@@ -37,7 +37,7 @@ def run(
 ) -> subprocess.CompletedProcess:
     folder = str(Path(deadline.__file__).parent)
     program = PROCESS.format(folder=folder, block=block, seconds=seconds, grace=grace, tell=tell, after=after)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_slow_block_ends_the_process_after_telling_where_it_was():
