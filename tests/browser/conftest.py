@@ -80,12 +80,12 @@ def page(browser: Any, report: Path, quiet: Callable[[], AbstractContextManager[
     The report is loaded anew, so that nothing is left of what a test did before.
     """
 
-    def open_at(route: str, *, theme: str = "light", width: int = 1280) -> Any:
+    def open_at(route: str, *, width: int = 1280) -> Any:
         browser.set_window_size(width, 900)
         browser.execute_script("try { localStorage.clear() } catch { /* a page that has none */ }")
         browser.get("about:blank")  # another place of the page that is open would not load it again
         browser.get(f"{report.as_uri()}{route}")
-        browser.execute_script("localStorage.clear(); setTheme(arguments[0]); show()", theme)
+        browser.execute_script("localStorage.clear(); setTheme('light'); show()")
         return browser
 
     with quiet():

@@ -46,11 +46,16 @@ DRIVING = """
 """
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 800])
 @pytest.mark.parametrize("place", PICTURES)
-def test_every_page_fits_its_window_and_shows_something(page, tmp_path, place, width, theme):
-    browser = page(place, theme=theme, width=width)
+def test_every_page_fits_its_window_and_shows_something(page, tmp_path, place, width):
+    browser = page(place, width=width)
+    check_page(browser, tmp_path, place, width, "light")
+    browser.execute_script("setTheme('dark'); show()")
+    check_page(browser, tmp_path, place, width, "dark")
+
+
+def check_page(browser, tmp_path, place, width, theme):
     assert values(browser, "document.documentElement.scrollWidth <= window.innerWidth")
     assert texts(browser, "h1")[0]
 
