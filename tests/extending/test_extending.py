@@ -161,7 +161,7 @@ def test_ray_gives_the_same_bytes(vsrd_ray: Run, home: Path, serial: dict[str, b
 def test_a_run_that_was_killed_goes_on(
     vsrd_ray: Run, home: Path, environment: dict[str, str], serial: dict[str, bytes]
 ):
-    slow = (*LABEL, "--set", "seconds=0.3", "--output", "killed", "--serial")
+    slow = (*LABEL, "--set", "seconds=1.5", "--output", "killed", "--serial")
     with subprocess.Popen(command(*slow), cwd=home, env=environment, stderr=subprocess.DEVNULL) as process:
         groups = home / "killed" / "groups"
         while len(list(groups.glob("walk-*.parquet"))) < 2 and process.poll() is None:
