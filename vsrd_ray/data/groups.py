@@ -41,6 +41,11 @@ class GroupPlan:
         """Frames [V] of the group's views: the target first, then the sources."""
         return (self.target_frame, *self.source_frames)
 
+    @property
+    def read_frames(self) -> tuple[int, ...]:
+        """Frames whose poses and layers the group's task holds; planners that read other sensors' frames add them."""
+        return (*self.view_frames, *self.label_frames)
+
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceGroupPlan(GroupPlan):
@@ -182,8 +187,7 @@ class GroupTasks:
 
     def task(self, plan: GroupPlan) -> GroupTask:
         """The group as far as it is known without its pixels."""
-        frames = {*plan.view_frames, *plan.label_frames}
-        return GroupTask(plan=plan, drive=self._drive.part(frames), sightings=self._sightings(plan))
+        return GroupTask(plan=plan, drive=self._drive.part(plan.read_frames), sightings=self._sightings(plan))
 
     def _sightings(self, plan: GroupPlan) -> Sightings:
         first = np.searchsorted(self._instance_ids, plan.instance_ids, side="left")

@@ -31,6 +31,7 @@ DETECTORS = (
     "DFineForObjectDetection",
 )
 PROMPTED = ("SamModel", "Sam2Model")
+POINTED = ("SamModel",)  # masks for given points, see `vsrd_ray.perception.sam`
 
 
 def load_segmenter(model: str, detector: str | None, device: str) -> Segmenter:
@@ -48,15 +49,26 @@ def load_segmenter(model: str, detector: str | None, device: str) -> Segmenter:
     return PromptedSegmenter(_loaded(detector, DETECTORS, device), _loaded(model, PROMPTED, device), device)
 
 
-def check_folder(folder: str, *, prompted: bool = False, detector: bool = False) -> None:
+def check_folder(folder: str, *, prompted: bool = False, detector: bool = False, by_points: bool = False) -> None:
     """Refuse a folder that holds no weights of a model that can be used as wanted, without loading it.
 
     Raises:
         InputError: it does.
     """
-    _architecture(Path(folder), DETECTORS if detector else PROMPTED if prompted else SEGMENTERS)
+    known = POINTED if by_points else DETECTORS if detector else PROMPTED if prompted else SEGMENTERS
+    _architecture(Path(folder), known)
     Preprocessor(read_json(Path(folder), PROCESSOR), source=f"{folder}/{PROCESSOR}")
     weight_files(Path(folder))
+
+
+def load_pointed(folder: str, device: str) -> tuple[Any, Preprocessor]:
+    """A model of `POINTED` from its folder, on a device, and what makes its images.
+
+    Raises:
+        InputError: a folder of another model, or one that cannot be used; or transformers is not installed.
+    """
+    model = _loaded(folder, POINTED, device)
+    return model.network, model.preprocess
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ def _loaded(folder: str, known: Sequence[str], device: str) -> _Model:
     preprocess = Preprocessor(read_json(path, PROCESSOR), source=str(path / PROCESSOR))
     weight_files(path)
     network = _network(path, _class_of(name)).to(device).eval()
-    names: dict[int, str] = {} if name in PROMPTED else dict(network.config.id2label)
+    names: dict[int, str] = {} if name in (*PROMPTED, *POINTED) else dict(network.config.id2label)
     return _Model(network, preprocess, tuple(str(names[number]) for number in sorted(names)))
 
 

@@ -70,3 +70,19 @@ def digest(folder: Path) -> str:
         except OSError as error:
             raise InputError(explained(error)) from error
     return sha.hexdigest()[:16]
+
+
+def digest_of(model: str) -> str:
+    """Hexadecimal digest (16 characters) of a folder of weights, or of a checkpoint that is one file.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return digest(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"{path}: the weights cannot be read ({one_line(error)}): {_DOWNLOAD}") from error

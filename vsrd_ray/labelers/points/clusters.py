@@ -51,8 +51,8 @@ def clusters_of(xyz: np.ndarray, labels: Labels) -> Clusters:
 def confidences(labels: Labels, views: Sequence[Seen], counts: np.ndarray) -> np.ndarray:
     """Confidence [K] in [0, 1]: IoU of cluster and mask among the points in view, less where points are few.
 
-    Of several cameras, the mean by the points that each shows. A cluster may miss points of its mask on the ground, so
-    that 1 is never reached; what counts is the order.
+    It is times the mask's score, where masks have one. Of several cameras, the mean by the points that each shows. A
+    cluster may miss points of its mask on the ground, so that 1 is never reached; what counts is the order.
     """
     num = len(counts)
     agreed, weight = np.zeros(num), np.zeros(num)
@@ -65,7 +65,8 @@ def confidences(labels: Labels, views: Sequence[Seen], counts: np.ndarray) -> np
         pairs, shared = np.unique(own[both] * len(ids) + place[both], return_counts=True)
         cluster, mask = np.divmod(pairs, len(ids))
         best = np.zeros(num)
-        np.maximum.at(best, cluster, shared / (shown[cluster] + sizes[mask] - shared))
+        scores = np.array([view.scores.get(one, 1.0) for one in ids.tolist()])
+        np.maximum.at(best, cluster, scores[mask] * shared / (shown[cluster] + sizes[mask] - shared))
         agreed += shown * best
         weight += shown
     return agreed / np.maximum(weight, 1) * counts / (counts + _FEW)

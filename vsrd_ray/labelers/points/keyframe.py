@@ -3,8 +3,8 @@
 Shapes: N points, M points in view of a camera, H x W pixels.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
@@ -26,6 +26,7 @@ class Seen:
     depth: np.ndarray  # [M] float64 m along the optical axis
     across: np.ndarray  # [M] share of the image's width, 0 at its left
     tallness: np.ndarray  # [M] height of the instance's mask over the focal length; 0 without an instance
+    scores: Mapping[int, float] = field(default_factory=dict)  # of masks, by instance; 1 of those that are not here
 
 
 def look_up(
@@ -33,6 +34,7 @@ def look_up(
     instance_map: np.ndarray,  # [H, W] uint16
     classes: np.ndarray,  # [...] int64, place in `NAMES` of each class number; `NONE` for others
     K: np.ndarray,  # [3, 3] px
+    scores: Mapping[int, float] | None = None,  # by instance
 ) -> Seen:
     """What an instance map says of points; stuff and other classes give no label."""
     ids = instance_map[points.pixels].astype(np.int64)
@@ -45,6 +47,7 @@ def look_up(
         depth=points.depth,
         across=points.uv[:, 0] / instance_map.shape[1],
         tallness=np.where(is_labelled, _heights(instance_map, np.unique(ids[is_labelled]))[ids], 0) / K[1, 1],
+        scores=scores or {},
     )
 
 
