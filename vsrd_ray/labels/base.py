@@ -17,6 +17,9 @@ from vsrd_ray.storage import Location
 if TYPE_CHECKING:
     import click
 
+    from vsrd_ray.geometry.boxes import UprightBoxes
+
+
 # Called with the number of things done and of all.
 Progress = Callable[[int, int], None]
 # Commands that a kind can add options to.
@@ -105,6 +108,7 @@ class Kind:
     check_poses: Callable[[Drive, pa.Table, pa.Table], PoseCheck] | None = None  # by a drive's rows and its index
     options: "Callable[[], Mapping[str, Sequence[click.Option]]]" = _no_options  # of its own, by verb of `VERBS`
     commands: "Callable[[], tuple[click.Command, ...]]" = _no_commands  # that `vsrd-ray` offers beside its own
+    boxes: "Callable[[pa.Table], UprightBoxes] | None" = None  # [N] in the world, of its rows
     looks: tuple[str, ...] = (REPORT,)  # what to type to see the labels; they also know {sequence} and {sheet}
 
 

@@ -14,13 +14,16 @@ import pyarrow as pa
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
+from vsrd_ray.labelers.points.boxes import boxes_of
 from vsrd_ray.labelers.points.clusters import clusters_of, confidences
 from vsrd_ray.labelers.points.config import PointsConfig
 from vsrd_ray.labelers.points.frames import Frame, Sweep, read_frame
+from vsrd_ray.labelers.points.ground import Ground, fit_ground
 from vsrd_ray.labelers.points.keyframe import Seen, look_up, published
 from vsrd_ray.labelers.points.objects import label_objects
 from vsrd_ray.labelers.points.refinement import Labels
 from vsrd_ray.labelers.points.spec import points_plan
+from vsrd_ray.labels.clusters.spec import BOX_SIZES, SOURCE
 from vsrd_ray.labels.clusters.spec import SCHEMA as CLUSTER_SCHEMA
 from vsrd_ray.labels.points.classes import NAMES
 from vsrd_ray.labels.points.schema import SCHEMA as POINT_SCHEMA
@@ -38,6 +41,7 @@ class Found:
 
     labels: Labels
     views: tuple[Seen, ...]
+    ground: Ground
 
 
 class PointsLabeler:
@@ -99,7 +103,19 @@ class PointsLabeler:
         return self._found(Frame(tuple(sweeps)))
 
     def _found(self, frame: Frame) -> list[Found]:
-        return [Found(self._labels(sweep), sweep.views) for sweep in frame.sweeps]
+        return [self._labelled(sweep) for sweep in frame.sweeps]
+
+    def _labelled(self, sweep: Sweep) -> Found:
+        upright, config = _upright(sweep), self.config
+        ground = fit_ground(upright)
+        if config.rule == "published":
+            labels = published(sweep.xyz, sweep.views)
+        else:
+            is_ground = ground.clearance(upright) < config.ground_clearance
+            labels = label_objects(
+                sweep.xyz, is_ground, sweep.views, front_share=config.front_share, reach=config.reach
+            )
+        return Found(labels, sweep.views, ground)
 
     def output(self, found: list[Found], prepared: PreparedGroup, provenance: Provenance) -> Output:
         """A row of points and some of clusters for each sweep."""
@@ -123,19 +139,6 @@ class PointsLabeler:
             "clusters": pa.Table.from_pylist(of_clusters, schema=CLUSTER_SCHEMA),
         }
 
-    def _labels(self, sweep: Sweep) -> Labels:
-        config = self.config
-        if config.rule == "published":
-            return published(sweep.xyz, sweep.views)
-        return label_objects(
-            sweep.xyz,
-            sweep.T_world_lidar[:3, :3],
-            sweep.views,
-            ground_clearance=config.ground_clearance,
-            front_share=config.front_share,
-            reach=config.reach,
-        )
-
 
 def _attempt(work: Callable[[], T]) -> T | Exception:
     """What comes of some work; the error, which concerns one group alone, if it fails."""
@@ -145,10 +148,17 @@ def _attempt(work: Callable[[], T]) -> T | Exception:
         return error
 
 
+def _upright(sweep: Sweep) -> np.ndarray:
+    """Points [N, 3] in axes of the world, the sensor at the origin."""
+    return sweep.xyz @ sweep.T_world_lidar[:3, :3].T
+
+
 def _cluster_rows(sweep: Sweep, found: Found) -> list[dict[str, Any]]:
     clusters = clusters_of(sweep.xyz, found.labels)
     sure = confidences(found.labels, found.views, clusters.counts)
     world = rigid.apply(sweep.T_world_lidar, clusters.centers)
+    boxes = boxes_of(_upright(sweep), found.labels.instances, clusters.classes, found.ground)
+    box_centers = boxes.centers + sweep.T_world_lidar[:3, 3]
     return [
         {
             "instance": instance,
@@ -158,7 +168,11 @@ def _cluster_rows(sweep: Sweep, found: Found) -> list[dict[str, Any]]:
             **_columns("extent", clusters.extents[instance]),
             "radius": float(clusters.radii[instance]),
             **_columns("world", world[instance]),
+            **_columns("box", box_centers[instance]),
+            **dict(zip(BOX_SIZES, boxes.dimensions_lwh[instance].tolist(), strict=True)),
+            "box_yaw": float(boxes.yaws[instance]),
             "confidence": float(sure[instance]),
+            "source": SOURCE,
         }
         for instance in range(len(clusters.counts))
     ]

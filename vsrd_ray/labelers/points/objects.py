@@ -10,7 +10,6 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from vsrd_ray.labelers.points.clustering import RANGE_SHARE
-from vsrd_ray.labelers.points.ground import fit_ground
 from vsrd_ray.labelers.points.keyframe import Seen
 from vsrd_ray.labelers.points.refinement import Labels, blocks, margins
 from vsrd_ray.labelers.points.surfaces import LONGEST, Surface, surfaces_of
@@ -22,10 +21,9 @@ _BORDER = 0.06  # share of an image's width beside its left and right borders
 
 def label_objects(
     xyz: np.ndarray,  # [N, 3] float64 metres, in the sensor's frame
-    R_world_lidar: np.ndarray,  # [3, 3]
+    is_ground: np.ndarray,  # [N] bool
     views: Sequence[Seen],
     *,
-    ground_clearance: float,
     front_share: float,
     reach: float,
 ) -> Labels:
@@ -33,14 +31,11 @@ def label_objects(
 
     Args:
         xyz: the points.
-        R_world_lidar: which way is up.
+        is_ground: which of them belong to the ground.
         views: what the cameras show of them.
-        ground_clearance: metres above the ground up to which points belong to it.
         front_share: see `surfaces_of`.
         reach: metres around an object within which points that no mask shows, or whose mask is of another one, are its.
     """
-    upright = xyz @ R_world_lidar.T
-    is_ground = fit_ground(upright).clearance(upright) < ground_clearance
     surfaces = [
         surface
         for camera, view in enumerate(views)

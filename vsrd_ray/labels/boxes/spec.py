@@ -23,6 +23,8 @@ from vsrd_ray.storage import Location
 if TYPE_CHECKING:
     import click
 
+    from vsrd_ray.geometry.boxes import UprightBoxes
+
 _FORMATS = (
     *("kitti", "kitti-tracking", "kitti-object", "kitti-mots", "vsrd-annotations", "mmdet3d", "openpcdet", "nuscenes"),
     *("kitti360", "coco", "csv", "rerun", "cvat", "openlabel", "mcap"),
@@ -104,6 +106,12 @@ def _check_poses(drive: Drive, rows: pa.Table, index: pa.Table) -> PoseCheck:
     return PoseCheck.of(drive.T_world_cam, drive.pose_scale, found.metres, found.num_objects)
 
 
+def _boxes(rows: pa.Table) -> "UprightBoxes":
+    from vsrd_ray.labels.boxes.columns import boxes_of
+
+    return boxes_of(rows)
+
+
 def _options() -> "Mapping[str, Sequence[click.Option]]":
     from vsrd_ray.labels.boxes.commands import options
 
@@ -136,5 +144,6 @@ SPEC = Kind(
     check_poses=_check_poses,
     options=_options,
     commands=_commands,
+    boxes=_boxes,
     looks=(REPORT, "visualize labels {output} --root {root}{sequence} --sheet {sheet}"),
 )

@@ -19,6 +19,12 @@ def _evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
     return evaluate(run, options)
 
 
+def _compare(run_a: RunFolder, run_b: RunFolder, options: Mapping[str, Any]) -> Evaluation:
+    from vsrd_ray.labels.points.evaluation.boxes import compare
+
+    return compare(run_a, run_b, options)
+
+
 def _export(
     run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None, *, format: str
 ) -> str:
@@ -40,6 +46,7 @@ SPEC = Kind(
     summary="a class and an instance for each LiDAR point",
     table=TABLE,
     evaluate=_evaluate,
+    compare=_compare,
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
 )

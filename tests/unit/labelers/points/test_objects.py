@@ -5,6 +5,7 @@ import pytest
 
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.points.clusters import clusters_of, confidences
+from vsrd_ray.labelers.points.ground import fit_ground
 from vsrd_ray.labelers.points.keyframe import look_up, published
 from vsrd_ray.labelers.points.objects import label_objects
 from vsrd_ray.labelers.points.projection import project
@@ -17,7 +18,7 @@ CLASSES[[1, 2]] = 0, 7  # car, pedestrian
 CAR, PERSON = 1001, 2001
 # x forward, y left, z up -> x right, y down, z forward
 R_CAM_LIDAR = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
-SETTINGS = {"ground_clearance": 0.2, "front_share": 0.6, "reach": 0.4}
+SETTINGS = {"front_share": 0.6, "reach": 0.4}
 
 
 def camera(degrees=0.0, height=0.0):
@@ -60,7 +61,7 @@ def seen(xyz, parts, T_cam_lidar):
 def labelled(pieces, views, **changes):
     """Labels, and the instances of each piece's points; there is a road below."""
     xyz = np.concatenate([*pieces, road()])
-    labels = label_objects(xyz, np.eye(3), views(xyz), **{**SETTINGS, **changes})
+    labels = label_objects(xyz, fit_ground(xyz).clearance(xyz) < 0.2, views(xyz), **{**SETTINGS, **changes})
     ends = np.cumsum([len(piece) for piece in pieces])
     return labels, np.split(labels.instances, ends)
 
@@ -70,7 +71,7 @@ def test_cars_that_stand_close_are_two_objects_and_one_by_the_published_rule():
     parts = [(CAR, left), (CAR + 1, right)]
     xyz = np.concatenate([left, right, road()])
     view = seen(xyz, parts, camera())
-    labels = label_objects(xyz, np.eye(3), [view], **SETTINGS)
+    labels = label_objects(xyz, fit_ground(xyz).clearance(xyz) < 0.2, [view], **SETTINGS)
     assert set(labels.instances[: len(left)]) == {0}
     assert set(labels.instances[len(left) :][: len(right)]) == {1}
     assert len(np.unique(published(xyz, [view]).instances[: len(left) + len(right)])) == 1
@@ -172,7 +173,7 @@ def test_a_cluster_that_fills_its_mask_is_more_confident_than_one_that_does_not(
     car, half, behind = wall(10, (0.5, 2.5)), wall(12, (-2.5, -1.5)), wall(22, (-4.8, -2.7))
     xyz = np.concatenate([car, half, behind, road()])
     view = seen(xyz, [(CAR, car), (CAR + 1, np.concatenate([half, wall(12, (-2.5, -0.5))]))], camera())
-    labels = label_objects(xyz, np.eye(3), [view], **SETTINGS)
+    labels = label_objects(xyz, fit_ground(xyz).clearance(xyz) < 0.2, [view], **SETTINGS)
     clusters = clusters_of(xyz, labels)
     sure = confidences(labels, [view], clusters.counts)
     assert len(sure) == 2

@@ -82,6 +82,16 @@ def test_a_street_is_labelled_better_than_by_the_published_rule(written, labelle
     )
     assert ours > 0.8
     assert ours > theirs
+    boxes = scores(output, written)["boxes"]
+    assert boxes["recall"] > 0.6
+    assert boxes["iou_bev"] > 0.5
+    rows = rows_of(output, "clusters")
+    assert {row["source"] for row in rows} == {"points"}
+    compared = run("evaluate", "--compare", output, tmp_path / "published", "--root", written, "--json")
+    assert compared.exit_code == 0, compared.output
+    both = json.loads(compared.output)
+    assert both["a"]["truths"] == both["b"]["truths"] > 0
+    assert min(both[one]["recall"] for one in "ab") > 0.6
 
 
 def test_equal_input_gives_equal_bytes(written, labelled, tmp_path):

@@ -12,9 +12,11 @@ import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS, ClassTable
 from vsrd_ray.data.drive import Drive
+from vsrd_ray.data.truth import BOXES
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.base import Evaluation
 from vsrd_ray.labels.points.classes import CHALLENGE, CHALLENGE_OF, NO_INSTANCE, NUM_THINGS, class_named
+from vsrd_ray.labels.points.evaluation.boxes import BoxTally, add_boxes, table
 from vsrd_ray.labels.points.evaluation.panoptic import CLASS_STEP, Panoptic
 from vsrd_ray.labels.points.evaluation.tracking import Tubes
 from vsrd_ray.labels.points.labelled import LabelledSweep, sweeps_of
@@ -32,6 +34,7 @@ class _Tally:
     all_round: Panoptic = field(default_factory=Panoptic)
     in_view: Panoptic = field(default_factory=Panoptic)  # truth that no camera sees is void
     tubes: Tubes = field(default_factory=Tubes)
+    boxes: BoxTally = field(default_factory=BoxTally)
     sweeps: int = 0
     missing: list[str] = field(default_factory=list)
 
@@ -42,6 +45,9 @@ def evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
     for name in run.inputs.sequences:
         drive = run.drive(name)
         _add(tally, run, drive)
+        if drive.has_truth(BOXES):
+            frames = set(drive.truth("points").frames)
+            add_boxes(tally.boxes, run, drive, of=run, frames=frames)
     if not tally.sweeps:
         raise InputError(f"{run.output}: no labelled sweep has truth in {run.root}: nothing to compare")
     for missing in tally.missing:
@@ -118,6 +124,7 @@ def _values(tally: _Tally) -> dict[str, Any]:
         "missing": tally.missing,
         **{name: _part(found) for name, found in (("all_round", tally.all_round), ("in_view", tally.in_view))},
         "lstq": tally.tubes.values(),
+        "boxes": tally.boxes.values,
     }
 
 
@@ -150,4 +157,6 @@ def _text(tally: _Tally) -> str:
             lines.append(f"  {label:20} " + " ".join(f"{means[score]:6.3f}" for score in ("pq", "sq", "rq")))
     ids = tally.tubes.values()
     parts = f"association {ids['association']:.3f}, classes {ids['classes']:.3f}"
+    if tally.boxes.truths:
+        lines += ["", table({"clusters": tally.boxes})]
     return "\n".join([*lines, "", f"Ids over time, in view: LSTQ {ids['lstq']:.3f} ({parts})"])
