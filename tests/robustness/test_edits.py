@@ -14,8 +14,8 @@ from edits import ARCHIVE, SEQUENCE, boxes, edit, state, with_words, without_fir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsrd_ray.labels.boxes.formats.folder import check_free, digests_of, edited_files, export_folder
 from vsrd_ray.labels.boxes.parquet import read_labels
+from vsrd_ray.runs.exports import check_free, digests_of, edited_files, export_folder
 
 # ---- times ----
 

@@ -5,7 +5,8 @@
 labels, marks and label texts, each file whole or not at all; `store` keeps the groups of one drive as fragments and,
 later, as compacted files; `coverage` says which frames have all their groups. `tables` is all that is known here of a
 kind of label: a schema, a folder, an order. `lock` lets one run at a time in. `folder` and `reading` are for what reads
-runs, and name the file that cannot be read.
+runs, and name the file that cannot be read. `exports` writes folders of what was handed over, and tells what somebody
+has edited in them.
 
 Owns: the layout, which is a contract with tools outside; resuming after any kill; equal bytes for equal input.
 Does not own: what a row means (`labels`), what is planned (`pipeline`).

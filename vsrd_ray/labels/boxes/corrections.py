@@ -7,7 +7,11 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.boxes.corrected import CorrectedFrame
 from vsrd_ray.labels.boxes.formats import cvat, kitti, report
-from vsrd_ray.labels.boxes.formats.folder import (
+from vsrd_ray.labels.boxes.formats.samples import INDEX
+from vsrd_ray.labels.boxes.human_rows import open_imports, write_imports
+from vsrd_ray.labels.boxes.reported import REPORT, import_document
+from vsrd_ray.labels.boxes.reviewed import ImportSummary, summed
+from vsrd_ray.runs.exports import (
     CONFIG_HASH,
     FINGERPRINTS,
     UNCORRECTED,
@@ -19,10 +23,6 @@ from vsrd_ray.labels.boxes.formats.folder import (
     read_note,
     written_files,
 )
-from vsrd_ray.labels.boxes.formats.samples import INDEX
-from vsrd_ray.labels.boxes.human_rows import open_imports, write_imports
-from vsrd_ray.labels.boxes.reported import REPORT, import_document
-from vsrd_ray.labels.boxes.reviewed import ImportSummary, summed
 from vsrd_ray.runs.folder import digest_of_inputs, open_labelled
 from vsrd_ray.runs.manifest import read_inputs, recorded_manifest
 from vsrd_ray.storage import Location, is_folder, plain_name, relative

@@ -25,13 +25,6 @@ from vsrd_ray.labels.boxes.formats import (
     rerun,
     vsrd_annotations,
 )
-from vsrd_ray.labels.boxes.formats.folder import (
-    CONFIG_HASH,
-    FINGERPRINTS,
-    UNCORRECTED,
-    check_free,
-    export_folder,
-)
 from vsrd_ray.labels.boxes.formats.splits import VSRD, with_splits
 from vsrd_ray.labels.boxes.selection import (
     HIDDEN,
@@ -40,6 +33,13 @@ from vsrd_ray.labels.boxes.selection import (
     Selection,
     select,
     warn_of_failures,
+)
+from vsrd_ray.runs.exports import (
+    CONFIG_HASH,
+    FINGERPRINTS,
+    UNCORRECTED,
+    check_free,
+    export_folder,
 )
 from vsrd_ray.runs.folder import digest_of_inputs
 from vsrd_ray.runs.manifest import recorded_manifest

@@ -3,12 +3,7 @@
 Shapes: N points of a sweep.
 """
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +12,17 @@ from pyarrow import csv
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.drive import POINTS, Drive
-from vsrd_ray.errors import InputError, OutputError
+from vsrd_ray.errors import InputError
 from vsrd_ray.labels.base import Progress
 from vsrd_ray.labels.points.classes import CHALLENGE_OF, NAMES, NO_INSTANCE, NONE
 from vsrd_ray.labels.points.formats.between import frames_between, labels_between
 from vsrd_ray.labels.points.labelled import LabelledSweep, clusters_of, sweeps_of
 from vsrd_ray.labels.points.schema import TABLE
-from vsrd_ray.runs.folder import RunFolder
-from vsrd_ray.storage import Location, bring, is_folder, names_in
-from vsrd_ray.storage.targets import check_folder
+from vsrd_ray.runs.exports import CONFIG_HASH, FINGERPRINTS, check_free, export_folder
+from vsrd_ray.runs.folder import RunFolder, digest_of_inputs
+from vsrd_ray.runs.manifest import recorded_manifest
+from vsrd_ray.storage import Location
 
-_NOTE = "export.json"  # marks a folder as an export, and is written last
 _WITHOUT = np.iinfo(np.uint16).max  # instance in MixSup's files
 # SemanticKITTI's numbers of the ten classes, and of none.
 _SEMANTIC_KITTI = np.array([10, 18, 20, 13, 20, 11, 15, 30, 99, 99, 0], dtype=np.uint32)
@@ -41,9 +36,10 @@ def export(
     run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None, *, format: str
 ) -> str:
     """Write all sweeps of a run in a format; see `vsrd_ray.labels.base.Exporter`."""
+    check_free(destination)
     drives = [run.drive(name) for name in run.inputs.sequences]
     count = 0
-    with _export_folder(destination, format=format, run=run) as folder:
+    with export_folder(destination, _note(run, format)) as folder:
         if format == "clusters":
             return f"{_write_clusters(run, drives, folder)} clusters written to {destination}"
         write = _WRITERS[format]
@@ -55,6 +51,16 @@ def export(
                 if progress is not None:
                     progress(count, count)
     return f"{count} sweeps written to {destination}"
+
+
+def _note(run: RunFolder, format: str) -> dict[str, Any]:
+    """What `export.json` says: which labels these are."""
+    return {
+        "format": format,
+        "run": str(run.output),
+        CONFIG_HASH: recorded_manifest(run.output)["config_hash"],
+        FINGERPRINTS: {name: digest_of_inputs(run.output, name) for name in run.inputs.sequences},
+    }
 
 
 def nuscenes_labels(classes: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -133,31 +139,3 @@ _WRITERS: dict[str, _Writer] = {
 }
 FORMATS = (*_WRITERS, "clusters")
 assert len(_SEMANTIC_KITTI) == len(NAMES) + 1
-
-
-@contextmanager
-def _export_folder(destination: Location, *, format: str, run: RunFolder) -> Iterator[Path]:
-    """A temporary local folder that takes the place of `destination` when the block ends well.
-
-    Raises:
-        OutputError: something that is no export is there.
-    """
-    if is_folder(destination) and names_in(destination) and _NOTE not in names_in(destination):
-        raise OutputError(f"{destination} is not empty: remove it, or give another --output")
-    if isinstance(destination, Path):
-        check_folder(destination.absolute().parent, fix="give another --output")
-        folder = destination.absolute().with_name(f".{destination.name}.{os.getpid()}.partial")
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="vsrd-ray-"))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        (folder / _NOTE).write_text(json.dumps({"writer": "vsrd-ray export", "format": format, "run": str(run.output)}))
-        if isinstance(destination, Path):
-            shutil.rmtree(destination, ignore_errors=True)
-            folder.rename(destination)
-        else:
-            bring(folder, destination)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
