@@ -106,7 +106,7 @@ class PointsLabeler:
         return [self._labelled(sweep) for sweep in frame.sweeps]
 
     def _labelled(self, sweep: Sweep) -> Found:
-        upright, config = _upright(sweep), self.config
+        upright, config = sweep.xyz @ sweep.T_world_lidar[:3, :3].T, self.config
         ground = fit_ground(upright)
         if config.rule == "published":
             labels = published(sweep.xyz, sweep.views)
@@ -133,7 +133,8 @@ class PointsLabeler:
             for view in one.views:
                 in_view[view.index] = True
             of_points.append(common | packed(labels.classes, labels.instances, in_view))
-            of_clusters += [common | row for row in _cluster_rows(sweep, one)]
+            rows = cluster_rows(sweep.xyz, sweep.T_world_lidar, labels, one.ground, one.views)
+            of_clusters += [common | row for row in rows]
         return {
             "points": pa.Table.from_pylist(of_points, schema=POINT_SCHEMA),
             "clusters": pa.Table.from_pylist(of_clusters, schema=CLUSTER_SCHEMA),
@@ -148,17 +149,27 @@ def _attempt(work: Callable[[], T]) -> T | Exception:
         return error
 
 
-def _upright(sweep: Sweep) -> np.ndarray:
-    """Points [N, 3] in axes of the world, the sensor at the origin."""
-    return sweep.xyz @ sweep.T_world_lidar[:3, :3].T
+def cluster_rows(
+    xyz: np.ndarray,  # [N, 3] metres, in the sensor's frame
+    T_world_lidar: np.ndarray,  # [4, 4]
+    labels: Labels,
+    ground: Ground,
+    sure: Sequence[Seen] | None,
+) -> list[dict[str, Any]]:
+    """Rows of clusters, but for what says where they are from.
 
-
-def _cluster_rows(sweep: Sweep, found: Found) -> list[dict[str, Any]]:
-    clusters = clusters_of(sweep.xyz, found.labels)
-    sure = confidences(found.labels, found.views, clusters.counts)
-    world = rigid.apply(sweep.T_world_lidar, clusters.centers)
-    boxes = boxes_of(_upright(sweep), found.labels.instances, clusters.classes, found.ground)
-    box_centers = boxes.centers + sweep.T_world_lidar[:3, 3]
+    Args:
+        xyz: the points.
+        T_world_lidar: where the sensor is.
+        labels: of the points.
+        ground: below them.
+        sure: what cameras showed, for confidences; None: they are 1.
+    """
+    clusters = clusters_of(xyz, labels)
+    sures = np.ones(len(clusters.counts)) if sure is None else confidences(labels, sure, clusters.counts)
+    world = rigid.apply(T_world_lidar, clusters.centers)
+    boxes = boxes_of(xyz @ T_world_lidar[:3, :3].T, labels.instances, clusters.classes, ground)
+    box_centers = boxes.centers + T_world_lidar[:3, 3]
     return [
         {
             "instance": instance,
@@ -171,7 +182,7 @@ def _cluster_rows(sweep: Sweep, found: Found) -> list[dict[str, Any]]:
             **_columns("box", box_centers[instance]),
             **dict(zip(BOX_SIZES, boxes.dimensions_lwh[instance].tolist(), strict=True)),
             "box_yaw": float(boxes.yaws[instance]),
-            "confidence": float(sure[instance]),
+            "confidence": float(sures[instance]),
             "source": SOURCE,
         }
         for instance in range(len(clusters.counts))

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,6 +16,9 @@ from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.points.config import PointsConfig
+
+if TYPE_CHECKING:
+    import click
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +148,12 @@ def _resources(config: PointsConfig) -> Resources:
     return Resources(payload_bytes=_PAYLOAD_BYTES)
 
 
+def _commands() -> "tuple[click.Command, ...]":
+    from vsrd_ray.labelers.points.commands import import_points  # noqa: PLC0415 - with click
+
+    return (import_points,)
+
+
 SPEC = LabelerSpec(
     name="points",
     summary="instances of LiDAR points from the masks of cameras (PointSAM)",
@@ -155,4 +165,5 @@ SPEC = LabelerSpec(
     check=_check,
     why_no_group=_why_no_group,
     resources=_resources,
+    commands=_commands,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.labels.base import kind_named
@@ -15,7 +16,11 @@ from vsrd_ray.labels.points.classes import NO_INSTANCE
 from vsrd_ray.labels.points.schema import TABLE, unpacked
 from vsrd_ray.labels.points.tracks import track
 from vsrd_ray.runs.folder import RunFolder
+from vsrd_ray.runs.paths import is_brought_in
+from vsrd_ray.runs.tables import LabelTable
+from vsrd_ray.storage import names_in
 
+HUMAN = "human"  # the labeler of rows that somebody corrected
 _FRAME_SECONDS = 0.1  # between frames, of a dataset without times
 
 
@@ -39,13 +44,40 @@ class LabelledSweep:
         return lookup[self.instances]
 
 
+def rows_of(run: RunFolder, table: LabelTable, drive: str) -> pa.Table:
+    """The rows of a drive by frame: of sweeps that somebody corrected, theirs.
+
+    Args:
+        run: with labels of points.
+        table: of points, or of clusters, which count with the points that they were made of.
+        drive: its name.
+
+    Raises:
+        InputError: the run holds none.
+    """
+    rows = run.rows(table, drive)
+    if not any(is_brought_in(name, drive) for name in names_in(run.paths.table(TABLE.folder, drive))):
+        return rows if table is TABLE else rows.filter(pc.field("labeler") != HUMAN)
+    points = rows if table is TABLE else run.rows(TABLE, drive)
+    corrected = points.filter(pc.field("labeler") == HUMAN).select(["frame", "sensor", "group_id"]).to_pylist()
+    group_of = {(row["frame"], row["sensor"]): row["group_id"] for row in corrected}
+    keys = rows.select(["frame", "sensor", "group_id", "labeler"]).to_pylist()
+    counts = [
+        row["group_id"] == group_of.get((row["frame"], row["sensor"]))
+        if row["labeler"] == HUMAN
+        else (row["frame"], row["sensor"]) not in group_of
+        for row in keys
+    ]
+    return rows.filter(pa.array(counts, pa.bool_()))
+
+
 def clusters_of(run: RunFolder, drive: Drive) -> pa.Table:
     """The clusters of a drive in the order of frames and instances, with `track_id`.
 
     Raises:
         InputError: the run holds none.
     """
-    rows = run.rows(kind_named("clusters").table, drive.name)
+    rows = rows_of(run, kind_named("clusters").table, drive.name)
     ids = np.empty(rows.num_rows, dtype=np.int32)
     sensors = np.array(rows["sensor"].to_pylist(), dtype=object)
     for sensor in sorted(set(sensors.tolist())):
@@ -71,7 +103,7 @@ def sweeps_of(run: RunFolder, drive: Drive) -> Iterator[LabelledSweep]:
     for place, (frame, sensor, instance) in enumerate(zip(*columns, strict=True)):
         of_sweep.setdefault((frame, sensor), {})[instance] = place
     tracks = clusters["track_id"].to_numpy()
-    rows = run.rows(TABLE, drive.name)
+    rows = rows_of(run, TABLE, drive.name)
     for batch in rows.to_batches(max_chunksize=16):
         for row in batch.to_pylist():
             frame, sensor = row["frame"], row["sensor"]

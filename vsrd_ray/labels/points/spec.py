@@ -10,7 +10,7 @@ from vsrd_ray.labels.points.schema import TABLE
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
 
-_FORMATS = ("nuscenes-panoptic", "mixsup", "semantickitti", "clusters")
+_FORMATS = ("nuscenes-panoptic", "mixsup", "semantickitti", "clusters", "coco", "rerun")
 
 
 def _evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:

@@ -140,6 +140,99 @@ def test_exports_hold_the_labels_of_every_point(written, labelled, tmp_path):
         np.testing.assert_array_equal(words >> 16, np.where(tracks < 0, 0, tracks + 1))
 
 
+def test_objects_have_boxes_tracks_and_masks_in_images(written, labelled, tmp_path):
+    for root, name in ((written, "with"), (shutil.copytree(written, tmp_path / "without"), "none")):
+        if name == "none":
+            shutil.rmtree(root / "data_2d_semantics")
+        arguments = ("--root", root, "--other-root", "--format", "coco", "--output", tmp_path / name)
+        assert run("export", labelled[0], *arguments).exit_code == 0
+    masked, bare = (json.loads((tmp_path / name / f"{SEQUENCE}.json").read_text()) for name in ("with", "none"))
+    assert len(masked["images"]) == SETTINGS.frames
+    assert [one["num_points"] for one in masked["annotations"]] == [one["num_points"] for one in bare["annotations"]]
+    assert {one["track_id"] for one in masked["annotations"]} <= set(range(SETTINGS.cars))
+    for one, other in zip(masked["annotations"], bare["annotations"], strict=True):
+        x, y, width, height = other["bbox"]
+        if "segmentation" not in one:
+            continue
+        left, top, wide, high = one["bbox"]
+        assert one["area"] <= wide * high
+        assert x + width >= left and y + height >= top and x <= left + wide and y <= top + high
+    assert sum("segmentation" in one for one in masked["annotations"]) > 0.8 * len(masked["annotations"])
+    assert not any("segmentation" in one for one in bare["annotations"])
+
+
+def test_points_are_recorded_for_rerun(written, labelled, tmp_path):
+    pytest.importorskip("rerun", reason="the extra `rerun` is not installed")
+    result = run("export", labelled[0], "--root", written, "--format", "rerun", "--output", tmp_path / "rerun")
+    assert result.exit_code == 0, result.output
+    data = (tmp_path / "rerun" / f"{SEQUENCE}.rrd").read_bytes()
+    assert data[:4] == b"RRF2"
+    assert len(data) > 10_000
+
+
+@pytest.mark.parametrize("format", ["semantickitti", "nuscenes-panoptic"])
+def test_corrected_points_come_back(written, labelled, tmp_path, format):
+    output = shutil.copytree(labelled[0], tmp_path / "labels")
+    again, export = tmp_path / "again", tmp_path / "export"
+    arguments = ("--root", written, "--format", format, "--output")
+    assert run("export", output, *arguments, export).exit_code == 0
+    untouched = run("import-points", output, export, "--root", written)
+    assert untouched.output == "0 sweeps imported, 0 points changed\n"
+    file = sorted(one for one in export.rglob("*") if one.suffix in (".label", ".npz"))[0]
+    step = 1 << 16 if format == "semantickitti" else 1
+    words = np.fromfile(file, "<u4").astype(np.int64) if step > 1 else np.load(file)["data"].astype(np.int64)
+    ids, counts = np.unique(words[words > 0], return_counts=True)
+    one, other = ids[np.argsort(-counts)[:2]]
+    words[np.flatnonzero(words == one)[::2]] = one + 700 * step  # a car in two
+    words[words == other] = 0  # and one that is none
+    if step > 1:
+        words.astype("<u4").tofile(file)
+    else:
+        np.savez_compressed(file, data=words.astype(np.uint16))
+    result = run("import-points", output, export, "--root", written)
+    assert result.output.startswith("1 sweeps imported"), result.output
+    assert f"{counts.max() + np.sort(counts)[-2]} points changed" in result.output
+    assert run("export", output, *arguments, again).exit_code == 0
+    path = again / file.relative_to(export)
+    found = np.fromfile(path, "<u4").astype(np.int64) if step > 1 else np.load(path)["data"].astype(np.int64)
+    pairs = np.unique(np.stack([words, found]), axis=1)
+    assert len(np.unique(words)) == len(np.unique(found)) == pairs.shape[1]  # the same but for the numbers
+    np.testing.assert_array_equal(found == 0, words == 0)
+    clusters = [row for row in rows_of(output, "clusters") if row["labeler"] == "human"]
+    assert sum(row["num_points"] for row in clusters) == (words > 0).sum()
+    assert {row["source"] for row in clusters} == {"human"}
+    assert label(written, output).exit_code == 0  # a run that goes on leaves them
+    assert run("evaluate", output, "--root", written).exit_code == 0
+    undone = run("import-points", output, "--undo", "--root", written)
+    assert undone.exception is None, undone.exception
+    assert undone.output == "2 files of corrected labels removed\n"
+    assert rows_of(output) == rows_of(labelled[0])
+
+
+def test_corrections_of_other_labels_are_refused(written, labelled, tmp_path):
+    output = shutil.copytree(labelled[0], tmp_path / "labels")
+    export = tmp_path / "export"
+    for format, told in (("mixsup", "mixsup is not read back"), ("semantickitti", "")):
+        assert run("export", output, "--root", written, "--format", format, "--output", export).exit_code == 0
+        if told:
+            assert told in run("import-points", output, export, "--root", written).output
+    file = sorted(export.rglob("*.label"))[0]
+    words = np.fromfile(file, "<u4")
+    for changed, told in (
+        (words[:-1], "and the sweep has"),
+        (np.where(words == 0, np.uint32(44 | 1 << 16), words), "class 44"),
+        (words & np.uint32(0xFFFF), "has a class and no object"),
+    ):
+        changed.astype("<u4").tofile(file)
+        result = run("import-points", output, export, "--root", written)
+        assert result.exit_code != 0
+        assert told in result.output
+        assert rows_of(output) == rows_of(labelled[0])
+    assert label(written, tmp_path / "other", config="pointsam_published").exit_code == 0
+    assert "another configuration" in run("import-points", tmp_path / "other", export, "--root", written).output
+    assert "no export" in run("import-points", output, written, "--root", written).output
+
+
 def test_an_export_replaces_an_export_and_nothing_else(written, labelled, tmp_path):
     arguments = ("export", labelled[0], "--root", written, "--format", "mixsup", "--output", tmp_path / "x")
     assert [run(*arguments).exit_code for _ in range(2)] == [0, 0]
@@ -158,6 +251,9 @@ def test_the_report_shows_sweeps_from_above_and_images(written, labelled, tmp_pa
     text = page.read_text()
     assert text.count("from above</figcaption>") == 3
     assert text.count("image_00</figcaption>") == 3
+    shown = [float(one) for one in re.findall(r"PQ ([\d.]+), from above</figcaption>", text)]
+    assert shown == sorted(shown)
+    assert len(shown) == 3
 
 
 def test_commands_of_the_page(written, tmp_path, monkeypatch):

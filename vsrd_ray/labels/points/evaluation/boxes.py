@@ -18,6 +18,7 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.base import Evaluation, kinds_of
 from vsrd_ray.labels.points.classes import NAMES, class_named
+from vsrd_ray.labels.points.labelled import rows_of
 from vsrd_ray.labels.points.schema import TABLE, unpacked
 from vsrd_ray.runs.folder import RunFolder
 
@@ -106,7 +107,7 @@ def add_boxes(
     places = [class_named(name) for name in truth.class_names]
     of_truth = np.array([_NONE if place is None else place for place in places])
     labelled = _by_frame(of, drive.name)
-    for row in run.rows(TABLE, drive.name).to_pylist():
+    for row in rows_of(run, TABLE, drive.name).to_pylist():
         frame = row["frame"]
         if frame not in frames:
             continue
@@ -160,7 +161,10 @@ def _box_rows(run: RunFolder, name: str) -> Sequence[tuple[pa.Table, UprightBoxe
     kinds = [kind for kind in kinds_of(run) if kind.boxes is not None]
     if not kinds:
         raise InputError(f"{run.output} holds no boxes: compare with a run that does")
-    tables = [(run.rows(kind.table, name), kind.boxes) for kind in kinds]
+    tables = [
+        (rows_of(run, kind.table, name) if kind.name == "clusters" else run.rows(kind.table, name), kind.boxes)
+        for kind in kinds
+    ]
     return [(rows, boxes(rows)) for rows, boxes in tables if boxes is not None]
 
 

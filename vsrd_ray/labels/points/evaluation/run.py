@@ -4,7 +4,7 @@ Shapes: N points of a sweep, C classes of the challenge.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,27 +57,47 @@ def evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
 
 def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
     """Count the sweeps of a drive."""
-    truth = drive.truth("points")
-    names = _challenge_of_number(drive.classes)
-    wanted, labelled = set(truth.frames), set[int]()
-    for sweep in sweeps_of(run, drive):
-        if sweep.sensor != truth.sensor or sweep.frame not in wanted:
-            continue
+    labelled = set[int]()
+    for sweep, true in _with_truth(run, drive):
         labelled.add(sweep.frame)
-        true = _challenge(truth.labels(sweep.frame).astype(np.int64), names)
-        if len(true) != len(sweep.classes):
-            raise InputError(
-                f"{drive.name}, frame {sweep.frame}: {len(sweep.classes)} points are labelled, and the truth is of "
-                f"{len(true)}: evaluate with the sweeps that were labelled"
-            )
         predicted = labels_of(sweep, sweep.instances)
         tally.all_round.add(predicted, true)
         seen_truth = np.where(sweep.in_view, true, 0)
         tally.in_view.add(predicted, seen_truth)
         tally.tubes.add(drive.name, labels_of(sweep, sweep.tracks), seen_truth)
         tally.sweeps += 1
-    if unlabelled := wanted - labelled:
+    if unlabelled := set(drive.truth("points").frames) - labelled:
         tally.missing.append(f"{drive.name}: {len(unlabelled)} frames with truth are not labelled, and do not count.")
+
+
+def _with_truth(run: RunFolder, drive: Drive) -> Iterator[tuple[LabelledSweep, np.ndarray]]:
+    """Labelled sweeps of a drive, and their true labels [N] as `_challenge` gives them.
+
+    Raises:
+        InputError: a sweep of another number of points than its truth.
+    """
+    truth = drive.truth("points")
+    names, wanted = _challenge_of_number(drive.classes), set(truth.frames)
+    for sweep in sweeps_of(run, drive):
+        if sweep.sensor != truth.sensor or sweep.frame not in wanted:
+            continue
+        true = _challenge(truth.labels(sweep.frame).astype(np.int64), names)
+        if len(true) != len(sweep.classes):
+            raise InputError(
+                f"{drive.name}, frame {sweep.frame}: {len(sweep.classes)} points are labelled, and the truth is of "
+                f"{len(true)}: evaluate with the sweeps that were labelled"
+            )
+        yield sweep, true
+
+
+def qualities(run: RunFolder, drive: Drive) -> dict[int, float]:
+    """PQ of the occurring things in view, by labelled frame with truth."""
+    found = {}
+    for sweep, true in _with_truth(run, drive):
+        one = Panoptic()
+        one.add(labels_of(sweep, sweep.instances), np.where(sweep.in_view, true, 0))
+        found[sweep.frame] = _means(one, one.occurring[_THINGS])["pq"]
+    return found
 
 
 def labels_of(sweep: LabelledSweep, instances: np.ndarray) -> np.ndarray:
