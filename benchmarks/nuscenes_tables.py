@@ -1,7 +1,8 @@
 """How long nuScenes' tables take to open, and how much memory: python -m benchmarks.nuscenes_tables [--scale 0.1].
 
 Writes made-up tables as large as trainval's, times the scale, to a temporary folder; opens a scene in a fresh process,
-which reads them all, and in another, which finds what the first one kept; then every scene, as planning does.
+which reads them all, and in another, which finds what the first one kept; then plans every scene, with its index, as
+`label --config pointsam --sequence all` does: LiDAR sweeps, images of keyframes and their masks are empty files.
 At scale 1 they are 2.7 million rows of sample_data and of ego_pose, and take about 2.4 GB of disk.
 """
 
@@ -43,6 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "root")
         rows = write_tables(root, max(1, round(SCENES * arguments.scale)))
+        touch_files(root, max(1, round(SCENES * arguments.scale)))
         size = sum(path.stat().st_size for path in root.rglob("*.json"))
         print(f"scale {arguments.scale:g}: {rows} rows of sample_data, {size / 1e6:.0f} MB of tables")
         environment = {**os.environ, "XDG_CACHE_HOME": str(Path(folder, "cache"))}
@@ -58,12 +60,23 @@ def main() -> None:
 
 
 def _open(root: Path) -> dict[str, object]:
-    from vsrd_ray.datasets.nuscenes.spec import SPEC  # noqa: PLC0415 - in the fresh process alone
+    # ruff: noqa: PLC0415 - in the fresh process alone
+    from vsrd_ray.data.index import all_frames, index_frames
+    from vsrd_ray.datasets.nuscenes.spec import SPEC
+    from vsrd_ray.labelers.base import Wanted, spec_of
+    from vsrd_ray.labelers.configs import load_config
+    from vsrd_ray.pipeline.plan import plan_drive
 
     def planned() -> None:
+        config = load_config("pointsam")
+        layers = spec_of(config).needs(config).layers
         for name in SPEC.drives(root):
-            SPEC.fingerprint(root, name, SPEC.cameras)
-            SPEC.open(root, name, SPEC.cameras)
+            assert all(SPEC.has_layer(root, name, layer, SPEC.cameras[0]) for layer in layers)
+            digest = SPEC.fingerprint(root, name, SPEC.cameras)
+            drive = SPEC.open(root, name, SPEC.cameras)
+            index = index_frames(drive, all_frames(drive, layers), layers=layers)
+            plan = plan_drive(drive, index, fingerprint=digest, config=config, wanted=Wanted(()))
+            assert len(plan.groups) == SAMPLES
 
     steps = {
         "a scene": lambda: SPEC.open(root, "scene-0001", SPEC.cameras),
@@ -103,6 +116,20 @@ def write_tables(root: Path, num_scenes: int) -> int:
     _write(folder, "instance", instances)
     _write(folder, "sample_annotation", (row for s in scenes for row in _annotations(s)))
     return num_rows
+
+
+def touch_files(root: Path, num_scenes: int) -> None:
+    """Make empty files of LiDAR sweeps, of keyframes' images, and of their masks."""
+    for channel in CHANNELS:
+        for folder in ("samples", "sweeps", "masks"):
+            (root / folder / channel).mkdir(parents=True)
+    for reading in (row for scene in range(num_scenes) for row in _readings(scene)):
+        channel = reading["filename"].split("/")[1]
+        if channel == "LIDAR_TOP" or (channel.startswith("CAM") and reading["is_key_frame"]):
+            path = root / reading["filename"]
+            path.touch()
+            for kind in ("semantic", "instance") if channel.startswith("CAM") else ():
+                (root / "masks" / channel / f"{kind}_{path.stem}.npz").touch()
 
 
 def _token(*numbers: int) -> str:

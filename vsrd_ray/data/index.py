@@ -61,6 +61,8 @@ def index_frames(drive: Drive, frames: Iterable[int], *, layers: Iterable[str] =
         InputError: a mask that cannot be used and is not just damaged, such as one of 8 bits or of another size.
     """
     layers = tuple(layers)
+    if MASKS not in layers:
+        return _without_instances(drive, list(frames), layers)
     tables = [_index_frame(drive, frame, layers=layers) for frame in frames]
     return pa.concat_tables(tables).combine_chunks() if tables else INDEX_SCHEMA.empty_table()
 
@@ -149,8 +151,6 @@ def _index_frame(drive: Drive, frame: int, *, layers: tuple[str, ...]) -> pa.Tab
         return _row_without_instance(frame, skipped="no pose")
     if missing := [layer for layer in layers if not _has(drive, layer, frame)]:
         return _row_without_instance(frame, skipped=f"no {missing[0].removesuffix('s')}")
-    if MASKS not in layers:
-        return _row_without_instance(frame, skipped=None)
     try:
         instance_map = drive.read(MASKS, camera.name, frame)
     except UnreadableFrameError as error:
@@ -173,6 +173,29 @@ def _has(drive: Drive, layer: str, frame: int) -> bool:
     sensors = drive.layers.get(layer, {})
     names = [drive.camera.name] if drive.camera.name in sensors else list(sensors)
     return bool(names) and all(drive.has(layer, name, frame) for name in names)
+
+
+def _without_instances(drive: Drive, frames: list[int], layers: tuple[str, ...]) -> pa.Table:
+    """Rows of frames of which no mask is looked at, all at once: drives have many of them."""
+    lacking = [(f"no {layer.removesuffix('s')}", _all_with(drive, layer)) for layer in layers]
+    poses, skipped = drive.camera.T_world_cam, []
+    for frame in frames:
+        missing = (reason for reason, there in lacking if frame not in there)
+        skipped.append("no pose" if frame not in poses else next(missing, None))
+    columns = {"frame": frames, "skipped": skipped}
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(frames), field.type)
+        for field in INDEX_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=INDEX_SCHEMA)
+
+
+def _all_with(drive: Drive, layer: str) -> set[int]:
+    """Frames of which `_has` is true."""
+    sensors = drive.layers.get(layer, {})
+    if drive.camera.name in sensors:
+        return set(sensors[drive.camera.name])
+    return set[int].intersection(*map(set, sensors.values())) if sensors else set()
 
 
 def _row_without_instance(frame: int, *, skipped: str | None) -> pa.Table:

@@ -6,6 +6,7 @@ Shapes: R readings of one sensor.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -29,6 +30,7 @@ from vsrd_ray.storage import Location, absolute, names_in, plain_name, size_and_
 
 logger = logging.getLogger(__name__)
 
+_MAPS, _NPZ = ("semantic_", "instance_"), ".npz"
 _ROUNDING = 1e-3  # by which the length of a quaternion may be off 1
 
 
@@ -74,15 +76,6 @@ class _Sensor:
         """
         return _camera(self)
 
-    @cached_property
-    def frames_in(self) -> dict[str, dict[str, int]]:
-        """Frames by folder below root and name of the file."""
-        found: dict[str, dict[str, int]] = {}
-        for frame, file in self.files.items():
-            folder, _, name = file.rpartition("/")
-            found.setdefault(folder, {})[name] = frame
-        return found
-
 
 def list_scenes(root: Location) -> list[str]:
     """Names of the scenes of all versions under `root`, sorted.
@@ -125,8 +118,22 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
         InputError: an unknown scene or camera, or tables that cannot be used.
     """
     version = version_of(root, name)
+    batches = cached(root, version, READINGS)
+    changed = tuple(_changed(root / folder) for folder in _folders(batches, name))
+    return _opened(root, name, (cameras, rig), (batches, version), changed)
+
+
+@lru_cache(maxsize=2)
+def _opened(
+    root: Location,
+    name: str,
+    channels: tuple[tuple[str, ...], tuple[str, ...]],  # that are wanted, and all of a rig
+    tables: tuple[SceneBatches, str],  # readings, and their version
+    changed: tuple[int | None, ...],  # when the scene's folders changed: it holds for these
+) -> Scene:
+    (cameras, rig), (batches, version) = channels, tables
     where = table_file(root, version, "sample_data")
-    present = _sensors(cached(root, version, READINGS), name, where)
+    present = _sensors(batches, name, where)
     all_cameras, lidars = (tuple(present[modality]) for modality in MODALITIES)
     if cameras == rig:
         cameras = tuple(sorted(all_cameras, key=lambda channel: rig.index(channel) if channel in rig else len(rig)))
@@ -153,6 +160,24 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
     )
 
 
+def has_any(root: Location, name: str, layer: str, sensor: str) -> bool:
+    """Whether a scene has a file of a layer: of a camera, or points of any LiDAR.
+
+    Raises:
+        InputError: an unknown scene, or tables that cannot be used.
+    """
+    rows = cached(root, version_of(root, name), READINGS).of(name)
+    column, wanted = ("modality", "lidar") if layer == POINTS else ("channel", sensor)
+    files = rows.filter(compute.equal(rows[column], wanted))["filename"].to_pylist()
+    if layer == MASKS:
+        folder = root / "masks" / sensor
+        stems = _masked(folder, _changed(folder))
+        return any(_stem(file) in stems for file in files)
+    folders = {file[: file.rfind("/")] for file in files}
+    there = [_listed(root / folder, _changed(root / folder), f"{folder}/") for folder in folders]
+    return any(file in known for file in files for known in there)
+
+
 def fingerprint(scene: Scene) -> str:
     """Hexadecimal digest of all that labels of a scene depend on: its tables, and its files as far as a look tells.
 
@@ -169,16 +194,47 @@ def fingerprint(scene: Scene) -> str:
     for layer, by_sensor in sorted(scene.layers.items()):
         for sensor, frames in by_sensor.items():
             looked = [frame for frame in frames if layer == MASKS or frame in scene.sample_tokens]
-            stamps = [size_and_stamp(scene.file(layer, sensor, frame)) for frame in looked]
+            stamps = _stamps(scene, layer, sensor, looked)
             digest.update(json.dumps([layer, sensor, frames, stamps]).encode())
     return digest.hexdigest()
 
 
 def mask_files(root: Location, camera: str, image: str) -> tuple[Location, Location]:
     """The semantic and the instance map of an image, in the published form of PointSAM's: masks/<camera>/…npz."""
-    stem = image.rpartition("/")[2].rpartition(".")[0]
+    semantic, instance = _mask_names(image)
     folder = root / "masks" / camera
-    return folder / f"semantic_{stem}.npz", folder / f"instance_{stem}.npz"
+    return folder / semantic, folder / instance
+
+
+def _mask_names(image: str) -> tuple[str, str]:
+    semantic, instance = (f"{kind}{_stem(image)}{_NPZ}" for kind in _MAPS)
+    return semantic, instance
+
+
+def _stem(file: str) -> str:
+    return file[file.rfind("/") + 1 : file.rfind(".")]
+
+
+def _stamps(scene: Scene, layer: str, sensor: str, frames: Iterable[int]) -> list[tuple[int, int | str]]:
+    """Sizes and times of files; of hundred thousands of local ones by name, since a path costs more than a look."""
+    if not isinstance(scene.root, Path):
+        return [size_and_stamp(scene.file(layer, sensor, frame)) for frame in frames]
+    files, root = scene.files[sensor], str(scene.root)
+    if layer == MASKS and MASKS not in scene.sources:
+        names = [f"{root}/masks/{sensor}/{_MAPS[1]}{_stem(files[frame])}{_NPZ}" for frame in frames]
+    else:
+        names = [f"{root}/{files[frame]}" for frame in frames]
+    found = map(os.stat, names)
+    return [(one.st_size, one.st_mtime_ns) for one in found]
+
+
+@lru_cache(maxsize=4)
+def _folders(batches: SceneBatches, name: str) -> tuple[str, ...]:
+    """Where a scene's files are, and its masks may be, below root."""
+    rows = batches.of(name)
+    folders = compute.replace_substring_regex(rows["filename"], "/[^/]*$", "")
+    masks = [f"masks/{channel}" for channel in compute.unique(rows["channel"]).to_pylist()]
+    return tuple(sorted([*compute.unique(folders).to_pylist(), *masks]))
 
 
 def _some(values: Mapping[int, Any], wanted: set[int]) -> dict[int, Any]:
@@ -191,15 +247,19 @@ def _sensors(batches: SceneBatches, name: str, where: Location) -> dict[str, dic
     rows = batches.of(name)
     found: dict[str, dict[str, _Sensor]] = {modality: {} for modality in MODALITIES}
     channels = np.array(rows["channel"].to_pylist(), dtype=object)
+    poses = _transforms(rows, "T_global_ego", where=where.with_name("ego_pose.json"))
+    poses = poses @ _transforms(rows, "T_ego_sensor", where=where.with_name("calibrated_sensor.json"))
     starts = [0, *(np.flatnonzero(channels[1:] != channels[:-1]) + 1).tolist(), len(channels)]
     for start, end in pairwise(starts):
         if end > start:
             part = rows.slice(start, end - start)
-            found[part["modality"][0].as_py()][channels[start]] = _sensor(part, channels[start], where=where)
+            found[part["modality"][0].as_py()][channels[start]] = _sensor(
+                part, channels[start], poses[start:end], where=where
+            )
     return found
 
 
-def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
+def _sensor(rows: pa.RecordBatch, channel: str, poses: np.ndarray, *, where: Location) -> _Sensor:
     keyframes, is_key, times = (rows[name].to_numpy(zero_copy_only=False) for name in _NUMBERED)
     try:
         frames = number_frames(keyframes, is_key, times)
@@ -208,10 +268,9 @@ def _sensor(rows: pa.RecordBatch, channel: str, *, where: Location) -> _Sensor:
     if not (frames >= 0).all():
         count = int((frames < 0).sum())
         logger.warning("%s: %d sweeps of %s before its first keyframe are left out.", where, count, channel)
-        rows, times, is_key = rows.filter(pa.array(frames >= 0)), times[frames >= 0], is_key[frames >= 0]
-        frames = frames[frames >= 0]
-    poses = _transforms(rows, "T_global_ego", where=where.with_name("ego_pose.json"))
-    poses = poses @ _transforms(rows, "T_ego_sensor", where=where.with_name("calibrated_sensor.json"))
+        kept = frames >= 0
+        rows, poses, times, is_key = rows.filter(pa.array(kept)), poses[kept], times[kept], is_key[kept]
+        frames = frames[kept]
     numbers = frames.tolist()
     samples = zip(numbers, rows["sample_token"].to_pylist(), is_key.tolist(), strict=True)
     return _Sensor(
@@ -269,29 +328,39 @@ def _camera(sensor: _Sensor) -> Camera:
 
 def _present(root: Location, sensor: _Sensor) -> tuple[int, ...]:
     """Frames, ascending, whose files are there."""
-    found: list[int] = []
-    for folder, frames in sensor.frames_in.items():
-        names = _names(root / folder)
-        found += (frame for name, frame in frames.items() if name in names)
-    return tuple(sorted(found))
+    folders = {file[: file.rfind("/")] for file in sensor.files.values()}
+    there = [_listed(root / folder, _changed(root / folder), f"{folder}/") for folder in folders]
+    return tuple(sorted(frame for frame, file in sensor.files.items() if any(file in files for files in there)))
 
 
 def _with_masks(root: Location, camera: str, files: Mapping[int, str]) -> tuple[int, ...]:
-    names = _names(root / "masks" / camera)
-    both = {frame: mask_files(root, camera, file) for frame, file in files.items()} if names else {}
-    return tuple(sorted(frame for frame, maps in both.items() if all(file.name in names for file in maps)))
+    folder = root / "masks" / camera
+    stems = _masked(folder, _changed(folder))
+    return tuple(sorted(frame for frame, file in files.items() if _stem(file) in stems)) if stems else ()
 
 
-def _names(folder: Location) -> frozenset[str]:
-    """Names of the files in a folder, of which a release has hundred thousands: it is listed again once it changes."""
+def _changed(folder: Location) -> int | None:
+    """When a local folder changed, ns; None where it is not there, and 0 in an object store."""
     if not isinstance(folder, Path):
-        return _listed(folder, 0)
+        return 0
     try:
-        return _listed(folder, folder.stat().st_mtime_ns)
+        return folder.stat().st_mtime_ns
     except OSError:
-        return frozenset()
+        return None
 
 
 @lru_cache(maxsize=32)
-def _listed(folder: Location, changed_ns: int) -> frozenset[str]:
-    return frozenset(names_in(folder))
+def _listed(folder: Location, changed: int | None, prefix: str = "") -> frozenset[str]:
+    """Names of the files in a folder, of which a release has hundred thousands: it is listed again once it changes."""
+    return frozenset(prefix + name for name in names_in(folder)) if changed is not None else frozenset()
+
+
+@lru_cache(maxsize=32)
+def _masked(folder: Location, changed: int | None) -> frozenset[str]:
+    """Stems of images of which a folder has both maps."""
+    names = _listed(folder, changed)
+    semantic, instance = (
+        {name[len(kind) : -len(_NPZ)] for name in names if name.startswith(kind) and name.endswith(_NPZ)}
+        for kind in _MAPS
+    )
+    return frozenset(semantic & instance)

@@ -42,9 +42,7 @@ class NuScenes:
         """Whether a scene has any frame of it."""
         if layer not in self.layers or (layer == MASKS and not is_folder(root / "masks" / sensor)):
             return False
-        scene = self.open(root, name, self.cameras)
-        frames = scene.layers[layer]
-        return bool(frames.get(sensor) or (layer == POINTS and any(frames.values())))
+        return drives.has_any(root, name, layer, sensor)
 
     def missing(self, root: Location, name: str | None, layer: str, sensor: str) -> str:
         """The folder that should have held it, and what to unpack there."""

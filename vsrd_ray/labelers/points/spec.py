@@ -62,7 +62,8 @@ def _plan(drive: Drive, index: pa.Table, config: PointsConfig, wanted: Wanted) -
         raise InputError("masks are given, and a segmenter: leave --masks or the setting segmenter out")
     layer = IMAGES if config.segmenter else MASKS
     cameras = {
-        name: set(drive.frames_with(layer, name)) & camera.T_world_cam.keys() for name, camera in drive.cameras.items()
+        name: {frame for frame in drive.frames_with(layer, name) if frame in camera.T_world_cam}
+        for name, camera in drive.cameras.items()
     }
     if not any(cameras.values()):
         missing = dataset_named(drive.dataset).missing(drive.root, drive.name, layer, drive.camera.name)
