@@ -55,6 +55,7 @@ def test_commands_are_those_of_the_handbook():
         "convert",
         "export",
         "import",
+        "import-points",
         "evaluate",
         "train-prior",
     }
@@ -104,7 +105,7 @@ def test_commands_stand_in_the_order_of_work_with_whole_lines(command):
     order = ["synthesize", "label", "evaluate", "report", "export", "import", "degrade"]
     assert [name for name in names if name in order] == order
     assert set(names) == {path[0] for path, _ in commands()}
-    summaries = [line[15:] for line in lines if re.match(r"  [a-z][a-z-]+  +[A-Z]", line)]
+    summaries = [line.split(maxsplit=1)[1] for line in lines if re.match(r"  [a-z][a-z-]+  +[A-Z]", line)]
     assert all(line.endswith(".") and not line.endswith("...") for line in summaries)
 
 

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 _GUIDE = {
     "Begin": ("synthesize", "datasets", "labelers"),
     "Label": ("label", "train", "status"),
-    "Measure and look": ("evaluate", "report", "visualize", "render"),
-    "Hand over, take back": ("export", "import", "convert"),
+    "Measure and look": ("evaluate", "report", "visualize", "render", "density"),
+    "Hand over, take back": ("export", "import", "import-points", "import-voxels", "convert"),
     "Study": ("degrade", "sample", "annotate", "train-prior"),
 }
 _MORE = "More"
@@ -59,6 +59,7 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands in the order of work, each with the whole of its line."""
         names = self.list_commands(ctx)
+        width = max(map(len, names)) + 2
         placed = {name for group in _GUIDE.values() for name in group}
         for title, group in (*_GUIDE.items(), (_MORE, [name for name in names if name not in placed])):
             rows = [
@@ -68,7 +69,7 @@ class _Commands(click.Group):
             ]
             if rows:
                 with formatter.section(title):
-                    formatter.write_dl(rows, col_spacing=13 - max(len(name) for name, _ in rows))
+                    formatter.write_dl(rows, col_spacing=width - max(len(name) for name, _ in rows))
 
     def _add_contributed(self) -> None:
         """Add what labelers and kinds of label offer; a group of theirs adds to the group of that name."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from vsrd_ray.labels.commands import run_root_options
-from vsrd_ray.options import PATH, progress_bar
+from vsrd_ray.options import PATH, example, progress_bar
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
 
 
-@click.command("import-points")
+@click.command(
+    "import-points",
+    short_help="Take corrected labels of points back into their run.",
+    epilog=example("import-points labels exports/semantickitti --root street"),
+)
 @click.argument("output", type=PATH)
 @click.argument("source", type=PATH, required=False)
 @run_root_options

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError, one_line
-from vsrd_ray.labels.boxes.formats.folder import mark_imported
 from vsrd_ray.labels.boxes.parquet import (
     IMPORTED,
     REVIEW_SCHEMA,
@@ -28,6 +27,7 @@ from vsrd_ray.labels.boxes.parquet import (
 from vsrd_ray.labels.boxes.reviewed import SequenceImport
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 from vsrd_ray.labels.boxes.selection import labelled_frames
+from vsrd_ray.runs.exports import mark_imported
 from vsrd_ray.runs.folder import digest_of_inputs, read_index, sequence_labels
 from vsrd_ray.runs.manifest import RunInputs, read_inputs
 from vsrd_ray.runs.paths import RunPaths
