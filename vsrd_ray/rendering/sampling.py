@@ -42,3 +42,16 @@ def importance_distances(
     low, high = cumulative.gather(-1, upper - 1), cumulative.gather(-1, upper)
     share = (quantiles - low) / (high - low + 1e-6)
     return torch.lerp(bins.gather(-1, upper - 1), bins.gather(-1, upper), share)
+
+
+def disparity_distances(
+    near: Tensor,  # [R] metres
+    far: Tensor,  # [R] metres
+    *,
+    num_samples: int,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """One distance in each of S bins that are equal in inverse distance, [R, S] ascending: dense near the camera."""
+    ends = torch.zeros_like(near), torch.ones_like(near)
+    share = stratified_distances(*ends, num_samples=num_samples, generator=generator)
+    return 1 / torch.lerp(1 / near[:, None], 1 / far[:, None], share)
