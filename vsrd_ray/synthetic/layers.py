@@ -13,7 +13,6 @@ import numpy as np
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.storage import Location, read_bytes
-from vsrd_ray.synthetic.mei import MEI
 
 DEPTH_STEPS = 256  # of 16-bit depth maps, a metre
 
@@ -94,16 +93,6 @@ def unit_poses_file(root: Location, sequence: str) -> Location:
     return paths.poses_root(root) / sequence / "poses.txt"
 
 
-def pose_calibration_file(root: Location) -> Location:
-    """Cameras to the GPS unit."""
-    return root / "calibration" / "calib_cam_to_pose.txt"
-
-
-def fisheye_file(root: Location, camera: str) -> Location:
-    """The projection of a fisheye camera."""
-    return root / "calibration" / f"{camera}.yaml"
-
-
 def nuscenes_root(root: Location, sequence: str) -> Location:
     """A root in nuScenes' layout: six cameras around, LIDAR_TOP, tables v1.0-mini."""
     return root / "data_nuscenes" / sequence
@@ -143,23 +132,6 @@ def read_occupancy(root: Location, sequence: str, frame: int) -> OccupancyTruth:
     """Voxels of the `occupancy` layer."""
     values = _read_npz(occupancy_folder(root, sequence) / f"{frame:010d}.npz")
     return OccupancyTruth(**{**values, "voxel_size": float(values["voxel_size"])})
-
-
-def read_fisheye(root: Location, camera: str) -> MEI:
-    """The projection of a fisheye camera, image_02 or image_03."""
-    lines = fisheye_file(root, camera).read_text().splitlines()
-    pairs = (line.partition(":") for line in lines)
-    values = {name.strip(): value.strip() for name, _, value in pairs if value.strip()}
-    k1, k2, p1, p2, gamma1, gamma2, u0, v0 = (
-        float(values[name]) for name in ("k1", "k2", "p1", "p2", "gamma1", "gamma2", "u0", "v0")
-    )
-    return MEI(
-        xi=float(values["xi"]),
-        distortion=(k1, k2, p1, p2),
-        gamma=(gamma1, gamma2),
-        center=(u0, v0),
-        image_size=(int(values["image_width"]), int(values["image_height"])),
-    )
 
 
 def _read_png(path: Location) -> np.ndarray:

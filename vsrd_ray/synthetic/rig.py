@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsrd_ray.geometry import rigid
-from vsrd_ray.synthetic.mei import MEI
+from vsrd_ray.geometry.mei import MEI
 from vsrd_ray.synthetic.settings import FRAME_PERIOD
 
 BASELINE = 0.6  # m between the left and the right camera

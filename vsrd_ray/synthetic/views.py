@@ -7,7 +7,7 @@ import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.geometry import rigid
-from vsrd_ray.synthetic.mei import MEI
+from vsrd_ray.geometry.mei import MEI
 from vsrd_ray.synthetic.meshes import Mesh
 from vsrd_ray.synthetic.outlines import roughened
 from vsrd_ray.synthetic.rasterizer import Raster, rasterize

@@ -228,9 +228,9 @@ def _calibration_files(settings: StreetSettings) -> dict[_Place, str]:
     if settings.has("lidar"):
         files[_Place("calibration of the LiDAR", paths.lidar_calibration_file)] = rig.velo_text()
     if settings.has("fisheye"):
-        files[_Place("calibration of all cameras", layers.pose_calibration_file)] = rig.pose_text()
+        files[_Place("calibration of all cameras", paths.camera_poses_file)] = rig.pose_text()
         for name, model in rig.fisheye_models(settings.fisheye_side).items():
-            place = _Place(f"calibration of {name}", lambda root, name=name: layers.fisheye_file(root, name))
+            place = _Place(f"calibration of {name}", lambda root, name=name: paths.fisheye_calibration_file(root, name))
             files[place] = model.yaml(name)
     return files
 

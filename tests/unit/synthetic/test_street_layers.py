@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_calibration, read_lidar
+from vsrd_ray.datasets.kitti360.fisheyes import read_fisheye
 from vsrd_ray.datasets.kitti360.poses import read_poses
 from vsrd_ray.geometry import rigid
 from vsrd_ray.synthetic import StreetSettings, layers, lidar, synthesize
@@ -158,7 +159,7 @@ def test_rich_texture_leaves_few_pixels_plain(studio: Studio) -> None:
 
 
 def test_a_fisheye_sees_corners_where_its_model_puts_them(studio: Studio, root: Path) -> None:
-    view, model = studio.cameras["image_02"].render(0), layers.read_fisheye(root, "image_02")
+    view, model = studio.cameras["image_02"].render(0), read_fisheye(root, "image_02")
     middles = view.mesh.faces.mean(axis=1)
     middles_cam = (middles - view.T_street_cam[:3, 3]) @ view.T_street_cam[:3, :3]
     distances = np.linalg.norm(middles_cam, axis=1)

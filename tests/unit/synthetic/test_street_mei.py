@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.fisheyes import read_fisheye
 from vsrd_ray.geometry import rigid
-from vsrd_ray.synthetic import layers, rig
+from vsrd_ray.synthetic import rig
 
 MODELS = rig.fisheye_models(512)
 
@@ -32,10 +34,10 @@ def test_a_camera_sees_half_a_turn(name: str) -> None:
 
 def test_calibrations_are_read_as_they_were_written(tmp_path: Path) -> None:
     for name, model in MODELS.items():
-        path = layers.fisheye_file(tmp_path, name)
+        path = paths.fisheye_calibration_file(tmp_path, name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(model.yaml(name))
-        assert layers.read_fisheye(tmp_path, name) == model
+        assert read_fisheye(tmp_path, name) == model
 
 
 def test_fisheyes_look_to_the_sides_and_the_surround_around() -> None:

@@ -23,6 +23,16 @@ def lidar_calibration_file(root: Location) -> Location:
     return root / "calibration" / "calib_cam_to_velo.txt"
 
 
+def fisheye_calibration_file(root: Location, camera: str) -> Location:
+    """The projection of a fisheye camera."""
+    return root / "calibration" / f"{camera}.yaml"
+
+
+def camera_poses_file(root: Location) -> Location:
+    """Where the four cameras, unrectified, are on the car."""
+    return root / "calibration" / "calib_cam_to_pose.txt"
+
+
 def poses_root(root: Location) -> Location:
     """The folder with one sub-folder of poses for each sequence."""
     return root / "data_poses"
