@@ -68,7 +68,9 @@ def test_backbone_and_decoder(golden, network, scene):
 
 def test_mirrored_encoding_of_mirrored_images_is_mirrored(network, scene):
     images = scene[0][:1] * 2 - 1
-    close(network.encode(images.flip(-1), flipped=True).flip(-1), network.encode(images).detach().numpy())
+    close(
+        network.encode(images.flip(-1), flipped=torch.tensor([True])).flip(-1), network.encode(images).detach().numpy()
+    )
 
 
 def test_features_and_colours_of_points(golden, network, scene):

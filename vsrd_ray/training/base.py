@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, Drive
+from vsrd_ray.storage import Location
 from vsrd_ray.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -107,14 +108,24 @@ class Trainable(ABC, Generic[S]):
             InputError: drives that cannot be trained on, with what they lack.
         """
 
+    def teacher(self, location: Location) -> Any:
+        """What `--teacher` names, for `model`: what a run has trained, unless a trainable learns from other things.
+
+        Raises:
+            InputError: there is none, or it cannot be used.
+        """
+        from vsrd_ray.training.checkpoints import load_trained  # noqa: PLC0415 - imports torch
+
+        return load_trained(location)
+
     @abstractmethod
-    def model(self, teacher: TrainedModel | None) -> nn.Module:
+    def model(self, teacher: Any) -> nn.Module:
         """A network to train, on the CPU, initialised from torch's generator, which is seeded by the run.
 
         It is set to training by its own `train`, which is the place to keep batch norms frozen.
 
         Args:
-            teacher: what `--teacher RUN` trained; None where none is given.
+            teacher: what `teacher` read, a `TrainedModel` unless it is overridden; None where none is given.
 
         Raises:
             InputError: a teacher is needed and not given, or it is none for this network.

@@ -105,7 +105,7 @@ class _Training:
         self.trainable = job.build(job.settings)
         self.samples, self.held = job.samples(self.trainable)
         torch.manual_seed(self.settings.seed)
-        teacher = None if job.teacher is None else load_trained(job.teacher)
+        teacher = None if job.teacher is None else self.trainable.teacher(job.teacher)
         model = self.trainable.model(teacher)
         checkpoint = newest_checkpoint(job.run)
         self.step = 0 if checkpoint is None else checkpoint.step

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from vsrd_ray.labelers.density.networks.config import Backbone, Norm
 
 _DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
-_WIDTHS = (64, 128, 256, 512)
-_GROUPS = 16  # of channels that are normalised together
+_GROUPS = 16  # of channels that are normalised together; fewer where a group would have less than four
 _MEAN, _STD = 0.45, 0.225  # of colours in [0, 1]
 
 NormLayer = Callable[[int], nn.Module]
@@ -32,7 +31,7 @@ def norm_layer(norm: Norm) -> NormLayer:
     return {
         "batch": nn.BatchNorm2d,
         "frozen": FrozenNorm,
-        "group": lambda channels: nn.GroupNorm(_GROUPS, channels),
+        "group": lambda channels: nn.GroupNorm(min(_GROUPS, channels // 4), channels),
     }[norm]
 
 
@@ -81,19 +80,19 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """The features of five resolutions of an image."""
 
-    def __init__(self, name: Backbone, norm: Norm) -> None:
+    def __init__(self, name: Backbone, norm: Norm, width: int = 64) -> None:
         super().__init__()
         block, make = (BasicBlock if name == "resnet18" else Bottleneck), norm_layer(norm)
-        self.conv1 = nn.Conv2d(3, _WIDTHS[0], 7, 2, 3, bias=False)
-        self.bn1 = make(_WIDTHS[0])
-        channels = _WIDTHS[0]
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = make(width)
+        channels = width
         self.channels = [channels]
-        for index, (width, depth) in enumerate(zip(_WIDTHS, _DEPTHS[name], strict=True)):
+        for index, depth in enumerate(_DEPTHS[name]):
             blocks: list[nn.Module] = []
             for place in range(depth):
                 stride = 2 if index and not place else 1
-                blocks.append(block(channels, width, stride, make))
-                channels = width * block.expansion
+                blocks.append(block(channels, width << index, stride, make))
+                channels = (width << index) * block.expansion
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
             self.channels.append(channels)
         for module in self.modules():
@@ -108,7 +107,7 @@ class ResNet(nn.Module):
         x = ((images / 2 + 0.5) - _MEAN) / _STD
         features = [self.bn1(self.conv1(x)).relu()]
         x = nn.functional.max_pool2d(features[0], 3, 2, 1)
-        for index in range(len(_WIDTHS)):
+        for index in range(len(self.channels) - 1):
             x = self.get_submodule(f"layer{index + 1}")(x)
             features.append(x)
         return features

@@ -13,6 +13,7 @@ class NetworkSettings(Settings):
     """How large a network is."""
 
     backbone: Backbone = "resnet50"
+    width: Literal[8, 16, 32, 64] = 64  # channels of the backbone's first stage; torchvision's are 64
     # How the backbone's features are normalised: by their batch (as published), by statistics that stay as they were
     # loaded, or in groups of channels. With the latter two an image's features do not depend on those beside it.
     norm: Norm = "batch"

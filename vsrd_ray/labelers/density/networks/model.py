@@ -5,6 +5,7 @@ Shapes: V views, P points, C channels, H x W pixels. Frames: `world` any in whic
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from vsrd_ray.labelers.density.networks.backbone import ResNet
@@ -43,7 +44,7 @@ class DensityNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings, *, roles: tuple[Role, ...]) -> None:
         super().__init__()
         self.settings = settings
-        self.backbone = ResNet(settings.backbone, settings.norm)
+        self.backbone = ResNet(settings.backbone, settings.norm, settings.width)
         self.decoder = Decoder(self.backbone.channels, settings.decoder_channels, settings.num_features)
         inputs = settings.num_features + NUM_CODES
         self.student = StudentHead(inputs, settings.student_hidden) if "student" in roles else None
@@ -55,12 +56,12 @@ class DensityNetwork(nn.Module):
         self,
         images: Tensor,  # [V, 3, H, W], colours in [-1, 1]
         *,
-        flipped: bool = False,
+        flipped: Tensor | None = None,  # [V] bool
     ) -> Tensor:
-        """Feature maps [V, C, H, W]; flipped ones are of the mirrored images, mirrored back."""
-        levels = self.decoder(self.backbone(images.flip(-1) if flipped else images))
+        """Feature maps [V, C, H, W]; flipped ones are of the mirrored image, mirrored back."""
+        levels = self.decoder(self.backbone(_flip(images, flipped)))
         features = self.decoder.output(levels[0])[..., : images.shape[-2], : images.shape[-1]]
-        return features.flip(-1) if flipped else features
+        return _flip(features, flipped)
 
     def density(
         self,
@@ -96,3 +97,7 @@ class DensityNetwork(nn.Module):
             return PointDensity(head(features), unseen)
         logit, weights = head(features, unseen if dropped is None else unseen | dropped)
         return PointDensity(logit, unseen, weights)
+
+
+def _flip(images: Tensor, flipped: Tensor | None) -> Tensor:
+    return images if flipped is None else torch.where(flipped[:, None, None, None], images.flip(-1), images)
