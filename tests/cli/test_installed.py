@@ -18,14 +18,14 @@ def test_datasets(command):
         "kitti360: KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "  cameras  image_00, image_01",
         "  layers   images, masks, points",
-        "  truth    boxes, points",
+        "  truth    boxes, points, depth",
     ]
     found = json.loads(command("datasets", "--json").stdout)
     assert found["kitti360"] == {
         "summary": "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "cameras": ["image_00", "image_01"],
         "layers": ["images", "masks", "points"],
-        "truth": ["boxes", "points"],
+        "truth": ["boxes", "points", "depth"],
     }
     assert len(found["nuscenes"]["cameras"]) == 6
     assert found["nuscenes"]["layers"] == ["images", "masks", "points"]

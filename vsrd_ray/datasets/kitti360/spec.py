@@ -9,6 +9,7 @@ from vsrd_ray.datasets.kitti360 import downloads, drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
 from vsrd_ray.datasets.kitti360.classes import CLASSES
+from vsrd_ray.datasets.kitti360.geometry import truth_of_geometry
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import encode_instance_map, read_instance_map
 from vsrd_ray.datasets.kitti360.sweeps import read_sweep, truth_of_points
@@ -30,7 +31,7 @@ class KITTI360:
     classes = CLASSES
     cameras = paths.IMAGE_CAMERAS
     layers = (IMAGES, MASKS, POINTS)
-    truths = ("boxes", "points")
+    truths = ("boxes", "points", "depth")
     pose_names = (OWN,)
 
     def recognises(self, root: Location) -> bool:
@@ -110,17 +111,23 @@ class KITTI360:
         return encode_instance_map(instance_map)
 
     def truth(self, root: Location, name: str, kind: str) -> Any:
-        """`TruthBoxes` of the box XML; `TruthPoints` of the built-in street's layer `panoptic`."""
+        """`TruthBoxes` of the box XML; of the built-in street `TruthPoints` and, of image_00, `TruthGeometry`."""
         if kind not in self.truths:
             raise InputError(f"KITTI-360 has no true {kind} here: there are {', '.join(self.truths)}")
         if kind == "points":
             if (found := truth_of_points(root, name)) is None:
                 raise InputError(f"no labels of points {paths.point_label_folder(root, name)}: KITTI-360 has none")
             return found
+        if kind == "depth":
+            if (geometry := truth_of_geometry(root, name, paths.IMAGE_CAMERAS[0])) is None:
+                raise InputError(f"no true depth in {root / 'data_2d_depth' / name}: KITTI-360 has none")
+            return geometry
         return read_boxes(root, name)
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
-        """Whether there is a box XML, or labels of points."""
+        """Whether there is a box XML, labels of points, or true depth."""
+        if kind == "depth":
+            return truth_of_geometry(root, name, paths.IMAGE_CAMERAS[0]) is not None
         if kind == "points":
             return truth_of_points(root, name) is not None
         return kind == "boxes" and paths.boxes_file(root, name).exists()
