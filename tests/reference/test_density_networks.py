@@ -9,8 +9,10 @@ from vsrd_ray.labelers.density.networks import losses
 from vsrd_ray.labelers.density.networks.checkpoints import own_name, published_names, take
 from vsrd_ray.labelers.density.networks.config import NetworkSettings
 from vsrd_ray.labelers.density.networks.features import point_features
+from vsrd_ray.labelers.density.networks.infer import profile
 from vsrd_ray.labelers.density.networks.model import DensityNetwork, EncodedViews
 from vsrd_ray.labelers.density.networks.render import RenderViews, cast, points_of, render, z_factors
+from vsrd_ray.labels.depth.evaluation.occupancy import T_EVAL_CAM
 from vsrd_ray.rendering.images import pixel_grid, project, sample
 
 CLOSE = {"rtol": 0, "atol": 1e-9}
@@ -197,3 +199,15 @@ def test_published_checkpoints_have_just_these_names_and_shapes(golden, kind, ro
     ]
     not_read = [np.prod(shapes[key]) for key in keys if own_name(key) is None and ".encoder." in key]
     assert sum(encoder) + sum(not_read) == 34_885_032
+
+
+def test_profile(golden, network, scene):
+    views = encoded(network, scene, [0])
+
+    def field(points):
+        found = network.density(points, views, "teacher")
+        return found.density, found.unseen.all(dim=1)
+
+    T_world_eval = views.T_world_cam[0] @ torch.inverse(torch.from_numpy(T_EVAL_CAM))
+    found = profile(field, T_world_eval, shape=golden["profile"].shape, num_heights=32)
+    close(found, golden["profile"])

@@ -12,12 +12,14 @@ import pyarrow as pa
 import torch
 
 from vsrd_ray.data.drive import IMAGES, POINTS, View
-from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.data.groups import FrameGroup, GroupPlan
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.density.carving import Carved, carve, grid_along
 from vsrd_ray.labelers.density.config import DensityConfig
 from vsrd_ray.labelers.density.measurements import Ranges, disparities, stereo_ranges, sweep_ranges
+from vsrd_ray.labelers.density.networks.infer import PosedImage, Trained, load_network
+from vsrd_ray.labelers.density.networks.labels import KeyView, network_labels
 from vsrd_ray.labelers.density.refinement import Posed, refine
 from vsrd_ray.labelers.density.spec import stereo_pair
 from vsrd_ray.labels.depth.field import Field, kept_density, profile, seen_depth
@@ -27,6 +29,7 @@ from vsrd_ray.labels.depth.schema import encoded as encoded_depth
 from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN, Voxels
 from vsrd_ray.labels.voxels.schema import SCHEMA as VOXEL_SCHEMA
 from vsrd_ray.labels.voxels.schema import encoded as encoded_voxels
+from vsrd_ray.storage import open_location
 
 _WINDOW = 0.6  # m around a measured surface in which the refinement moves it
 _STOPPED = 0.5  # share of light from which on a ray's depth is that of the field
@@ -71,13 +74,15 @@ class DensityLabeler:
     def __init__(self, config: DensityConfig, device: str) -> None:
         self.config = config
         self.device = device
+        self._trained: Trained | None = None
 
     def setup(self) -> None:
-        """Nothing is costly here."""
+        """Load the network, where one labels."""
+        self._network()
 
     def prepare(self, group: FrameGroup) -> PreparedGroup:
         """Images at the size that is worked with, and what stereo or LiDAR measured."""
-        by_lidar = self.config.depth == "lidar"
+        by_lidar = self.config.source == "scene" and self.config.depth == "lidar"
         shots = [shot for frame in sorted(group.plan.view_frames) for shot in self._shots(group, frame)]
         sweeps = tuple(_sweeps(group)) if by_lidar else ()
         return PreparedGroup.of(group, Scene(tuple(shots), sweeps))
@@ -93,6 +98,10 @@ class DensityLabeler:
             below=config.below,
             above=config.above,
         )
+        if (network := self._network()) is not None:
+            views = _key_views(scene.shots, prepared.plan, network.role)
+            voxels, maps = network_labels(network, views, grid, T_world_grid, reach=config.ahead)
+            return Found(voxels, tuple(maps))
         measured = scene.sweeps or [shot.ranges for shot in scene.shots if shot.ranges is not None]
         carved = carve(
             measured,
@@ -128,10 +137,20 @@ class DensityLabeler:
             "voxels": pa.Table.from_pylist([voxels], schema=VOXEL_SCHEMA),
         }
 
+    def _network(self) -> Trained | None:
+        """The network that labels; None where the scene is fitted."""
+        if self.config.source == "scene":
+            return None
+        if self._trained is None:
+            checkpoint = open_location(self.config.checkpoint)
+            self._trained = load_network(checkpoint, self.config.source, device=self.device)
+        return self._trained
+
     def _shots(self, group: FrameGroup, frame: int) -> list[Shot]:
         """The images of a frame, with stereo's depth where space is carved by that and both images are there."""
         own = group.plan.camera
-        pair = stereo_pair(group.drive) if self.config.depth == "stereo" else None
+        by_stereo = self.config.source == "teacher" or self.config.depth == "stereo"
+        pair = stereo_pair(group.drive) if by_stereo and self.config.source != "student" else None
         names = [name for name in (pair or (own,)) if group.drive.has(IMAGES, name, frame)]
         shots = []
         for name in names:
@@ -142,7 +161,8 @@ class DensityLabeler:
                     raise
                 continue  # the frame is seen by one camera
             shots.append(self._shot(group.drive.view(frame, name), pixels))
-        return _with_depth(shots[0], shots[1]) if pair is not None and len(shots) == 2 else shots
+        is_measured = self.config.source == "scene" and pair is not None and len(shots) == 2
+        return _with_depth(shots[0], shots[1]) if is_measured else shots
 
     def _shot(self, view: View, pixels: np.ndarray) -> Shot:
         height, width = pixels.shape[:2]
@@ -194,6 +214,21 @@ class DensityLabeler:
                 spread=np.where(is_fields, spread, doubt),
                 profile=profile(field, shot.T_world_cam),
             )
+
+
+def _key_views(shots: Sequence[Shot], plan: GroupPlan, role: str) -> list[KeyView]:
+    """The labelled frames; beside each, for the teacher, the next frame and both of the other camera."""
+    frames = sorted({shot.frame for shot in shots})
+    after = dict(zip(frames, [*frames[1:], frames[-1]], strict=True))
+    by_frame = {(shot.frame, shot.camera): shot for shot in shots}
+    cameras = [plan.camera, *sorted({shot.camera for shot in shots} - {plan.camera})]
+    found: list[KeyView] = []
+    for frame in plan.label_frames:
+        wanted = dict.fromkeys((number, camera) for camera in cameras for number in (frame, after[frame]))
+        seen = [by_frame[one] for one in wanted if one in by_frame]
+        key, *others = (PosedImage(one.image, one.K, one.T_world_cam) for one in seen)
+        found.append(KeyView(frame, plan.camera, key, tuple(others) if role == "teacher" else ()))
+    return found
 
 
 def _with_depth(left: Shot, right: Shot) -> list[Shot]:

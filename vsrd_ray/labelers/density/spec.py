@@ -1,5 +1,7 @@
 """What the house knows of the labeler of density: what it needs, and how it plans."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
 
@@ -9,6 +11,10 @@ from vsrd_ray.data.index import readable_frames
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.density.config import DensityConfig
+from vsrd_ray.labelers.density.training import TRAINABLES
+
+if TYPE_CHECKING:
+    import click
 
 _LEAST_BASELINE = 0.05  # m
 _SKEW = 0.01  # of the baseline or focal length, by which a rectified pair may miss its rows
@@ -50,9 +56,10 @@ def _needs(config: DensityConfig) -> Needs:
 def _plan(drive: Drive, index: pa.Table, config: DensityConfig, wanted: Wanted) -> list[GroupPlan]:
     """Stretches of a drive of equal length, each with frames beside it that help to carve its space."""
     frames = readable_frames(index)
-    if len(frames) == 1:
+    if len(frames) == 1 and config.source == "scene":
         raise InputError(f"{drive.name}: one frame with a pose: a scene is fitted to several, so give a longer drive")
-    _check_measured(drive, config)
+    if config.source == "scene":
+        _check_measured(drive, config)
     count = -(-len(frames) // config.frames_a_group)
     ends = [round(number * len(frames) / count) for number in range(count + 1)] if count else []
     plans = []
@@ -102,6 +109,12 @@ def _resources(config: DensityConfig) -> Resources:
     return Resources(seconds_a_batch=3600.0, payload_bytes=_PAYLOAD_BYTES)
 
 
+def _commands() -> "tuple[click.Command, ...]":
+    from vsrd_ray.labelers.density.networks.commands import density  # noqa: PLC0415 - when commands are asked for
+
+    return (density,)
+
+
 SPEC = LabelerSpec(
     name="density",
     summary="density and depth of space from posed images (scene fit; BTS, KDBTS)",
@@ -112,4 +125,6 @@ SPEC = LabelerSpec(
     build=_build,
     why_no_group=_why_no_group,
     resources=_resources,
+    trainables=lambda: TRAINABLES,
+    commands=_commands,
 )
