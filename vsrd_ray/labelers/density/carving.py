@@ -104,9 +104,7 @@ class _Measured:
     left_open: Tensor  # in a direction without a measurement
 
 
-def _measured(
-    ranges: Ranges, grid: Grid, T_world_grid: np.ndarray, *, truncation: float, device: str
-) -> _Measured:
+def _measured(ranges: Ranges, grid: Grid, T_world_grid: np.ndarray, *, truncation: float, device: str) -> _Measured:
     T_sensor_grid = rigid.inverse(ranges.T_world_sensor) @ T_world_grid
     starts, counts = _reached(ranges, grid, rigid.inverse(T_sensor_grid))
     axes = [

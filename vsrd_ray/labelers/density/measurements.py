@@ -45,7 +45,10 @@ def disparities(
     height, width = left.shape[:2]
     count = 16 * int(np.ceil(min(focal_baseline / _LEAST_DEPTH, width / 2) * _FINER / 16))
     larger = [cv2.resize(one, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC) for one in (left, right)]
-    of_left, of_right = _matched(larger[0], larger[1], count), _matched(*_mirrored(larger[1], larger[0]), count)[:, ::-1]
+    of_left, of_right = (
+        _matched(larger[0], larger[1], count),
+        _matched(*_mirrored(larger[1], larger[0]), count)[:, ::-1],
+    )
     both = _agreeing(of_left, of_right), _agreeing(of_right[:, ::-1], of_left[:, ::-1])[:, ::-1]
     found = [one[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER] / np.float32(_FINER) for one in both]
     return np.ascontiguousarray(found[0]), np.ascontiguousarray(found[1])

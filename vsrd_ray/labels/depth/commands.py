@@ -26,9 +26,17 @@ if TYPE_CHECKING:
 )
 @click.option("--sequence", help="Which sequence, where the run has several.")
 @click.option("--frame", type=int, help="Frame that views from elsewhere are of.  [default: the first]")
-@click.option("--to", "destination", type=PATH, help="An .mp4 or .gif, or a folder for PNG.  [default: OUTPUT/WHAT.mp4]")
+@click.option(
+    "--to", "destination", type=PATH, help="An .mp4 or .gif, or a folder for PNG.  [default: OUTPUT/WHAT.mp4]"
+)
 def render(
-    *, output: Location, root: Location, what: str, sequence: str | None, frame: int | None, destination: Location | None
+    *,
+    output: Location,
+    root: Location,
+    what: str,
+    sequence: str | None,
+    frame: int | None,
+    destination: Location | None,
 ) -> None:
     """Film the depth or the density field of the run in OUTPUT, as H.264."""
     from vsrd_ray.labels.depth.films import write_film

@@ -65,7 +65,10 @@ def _each_frame(run: RunFolder, drive: Drive, what: str) -> Iterator[tuple[int, 
         if number % _EVERY:
             continue
         is_profile = what == "profile"
-        yield one.frame, profile_picture(one.profile, _PROFILE_SIDE) if is_profile else beside(image_of(drive, one), one)
+        yield (
+            one.frame,
+            profile_picture(one.profile, _PROFILE_SIDE) if is_profile else beside(image_of(drive, one), one),
+        )
 
 
 def _around(run: RunFolder, drive: Drive, what: str, frame: int | None) -> Iterator[tuple[int, np.ndarray]]:

@@ -224,7 +224,9 @@ def _text(values: Mapping[str, Any]) -> str:
             lines.append(f"{title:24} " + ", ".join(f"{key} {_number(one)}" for key, one in values[name].items()))
     if "views" in values:
         found = values["views"]
-        lines.append(f"{'Next frame, seen through':24} PSNR {_number(found['psnr'], 1)} dB, SSIM {_number(found['ssim'])}")
+        lines.append(
+            f"{'Next frame, seen through':24} PSNR {_number(found['psnr'], 1)} dB, SSIM {_number(found['ssim'])}"
+        )
     return "\n".join(lines)
 
 
