@@ -59,7 +59,8 @@ def grid_along(
     placed = rigid.apply(rigid.inverse(T_world_grid), centers)
     # Views may turn away from the way: then the grid reaches as far as they look.
     looks = np.stack([T_world_grid[:3, :3].T @ T[:3, 2] for T in T_world_cam]) * ahead
-    ends = np.concatenate([placed - (0, beside, below), placed + (0, beside, above), (placed + looks * (1, 1, 0))])
+    low, high = np.array([0, -beside, -below]), np.array([0, beside, above])
+    ends = np.concatenate([placed + low, placed + high, placed + looks * (1, 1, 0)])
     low = np.floor(ends.min(axis=0) / voxel_size)
     count = np.ceil(ends.max(axis=0) / voxel_size) - low
     if count.prod() > _MOST_VOXELS:

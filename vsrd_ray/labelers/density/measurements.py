@@ -42,7 +42,7 @@ def disparities(
 
     Semi-global matching (Hirschmueller, CVPR 2005) by OpenCV, at twice the size.
     """
-    height, width = left.shape[:2]
+    width = left.shape[1]
     count = 16 * int(np.ceil(min(focal_baseline / _LEAST_DEPTH, width / 2) * _FINER / 16))
     larger = [cv2.resize(one, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC) for one in (left, right)]
     of_left, of_right = (

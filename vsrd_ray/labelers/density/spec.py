@@ -1,5 +1,6 @@
 """What the house knows of the labeler of density: what it needs, and how it plans."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,7 @@ def _plan(drive: Drive, index: pa.Table, config: DensityConfig, wanted: Wanted) 
     count = -(-len(frames) // config.frames_a_group)
     ends = [round(number * len(frames) / count) for number in range(count + 1)] if count else []
     plans = []
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         beside = frames[max(start - config.frames_beside, 0) : end + config.frames_beside]
         plans.append(
             GroupPlan(

@@ -36,7 +36,7 @@ def _section(run: RunFolder, drive: Drive) -> Section:
         if one.frame in shown
     }
     text = (
-        f"Depth of {len(rows)} frames, the least certain ones first. Depth is bright nearby; from above, bright is free "
+        f"Depth of {len(rows)} frames, the least certain first. Depth is bright nearby; from above, bright is free "
         "at all heights up to the camera's, 3 to 21 m ahead."
     )
     return Section(drive.name, text, rows[:_ROWS], pictures)

@@ -32,7 +32,7 @@ STREET = StreetSettings(
     lidar_rings=16,
     lidar_columns=256,
 )
-SMALL = "frames_a_group=4 frames_beside=2 ahead=12 beside=6 voxel_size=0.25 steps=2".split()
+SMALL = ["frames_a_group=4", "frames_beside=2", "ahead=12", "beside=6", "voxel_size=0.25", "steps=2"]
 
 
 def label(root, output, *options):

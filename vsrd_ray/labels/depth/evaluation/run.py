@@ -24,6 +24,7 @@ from vsrd_ray.runs.folder import RunFolder
 _FRAMES = 15  # of a drive that are measured, evenly spread
 _SWEEPS = 20  # the key frame's and those after it
 _FAR = 1000.0  # m, true depth where nothing ends the view
+_TRUTH = "true solids"  # what the figures would be of a field without a fault
 _GEOMETRY = ("iou", "accuracy", "hidden_accuracy")
 _OCCUPANCY = ("o_acc", "ie_acc", "ie_rec")
 
@@ -73,7 +74,6 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
             following = rows.slice(place + 1, 1).to_pylist()[0]
             if following["sensor"] == one.sensor:
                 _add_view(tally, drive, one, decoded(following))
-        density = None
         sweeps = list(_sweeps(drive, one))
         # All columns of the table are of the same frames.
         is_measured = len(sweeps) == _SWEEPS or not drive.lidars
@@ -81,13 +81,19 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
         if len(sweeps) == _SWEEPS or has_solids:
             points = occupancy.in_camera(occupancy.query_points())
             points_world = rigid.apply(one.T_world_cam, points)
-            density = densities_at(fields.of(one.group_id), points_world)
-            K_norm, filled = _normalised(one), None if true is None else np.where(true > 0, true, _FAR)
+            filled = None if true is None else np.where(true > 0, true, _FAR)
+            shared = {
+                "density": densities_at(fields.of(one.group_id), points_world),
+                "points": points,
+                "one": one,
+                "K_norm": _normalised(one),
+                "inside": truth.solid(one.frame, points_world) if has_solids else None,
+                "true": filled,
+            }
             if len(sweeps) == _SWEEPS:
-                _add_occupancy(tally, density, points, one, K_norm, sweeps, filled)
-            if has_solids and filled is not None:
-                inside = truth.solid(one.frame, points_world)
-                _add_geometry(tally, density, points, one, K_norm, inside, filled)
+                _add_occupancy(tally, **shared, sweeps=sweeps)
+            if has_solids:
+                _add_geometry(tally, **shared)
 
 
 def _depth_scores(
@@ -104,22 +110,22 @@ def _depth_scores(
 
 def _add_occupancy(
     tally: _Tally,
+    *,
     density: np.ndarray,  # [Q]
     points: np.ndarray,  # [Q, 3] in `cam`
     one: DepthMap,
     K_norm: np.ndarray,
-    sweeps: Sequence[occupancy.Sweep],
+    inside: np.ndarray | None,  # [Q] bool: in something solid, where that is known
     true: np.ndarray | None,  # [H, W]
+    sweeps: Sequence[occupancy.Sweep],
 ) -> None:
-    scores = baselines.compared(
-        density > occupancy.OCCUPIED_DENSITY,
-        points,
-        one.depth,
-        K_norm,
-        published=occupancy.measure(points, sweeps, published=True),
-        strict=occupancy.measure(points, sweeps, published=False),
-        strict_depth=true,
-    )
+    measured = {
+        is_published: occupancy.measure(points, sweeps, published=is_published) for is_published in (True, False)
+    }
+    depths = {"published": measured[True], "strict": measured[False], "strict_depth": true}
+    scores = baselines.compared(density > occupancy.OCCUPIED_DENSITY, points, one.depth, K_norm, **depths)
+    if inside is not None:
+        scores[_TRUTH] = baselines.compared(inside, points, one.depth, K_norm, **depths)["method"]
     for name, both in scores.items():
         tally.published.setdefault(name, []).append(both["published"])
         tally.strict.setdefault(name, []).append(both["strict"])
@@ -127,6 +133,7 @@ def _add_occupancy(
 
 def _add_geometry(
     tally: _Tally,
+    *,
     density: np.ndarray,
     points: np.ndarray,
     one: DepthMap,
@@ -215,7 +222,8 @@ def _text(values: Mapping[str, Any]) -> str:
     if "occupancy" in values or "geometry" in values:
         lines += ["", f"{'':12} {'LiDAR occupancy: published':>26} {'strict':>20} {'geometry':>20}"]
         lines.append(f"{'':12}    O_acc IE_acc IE_rec    O_acc IE_acc IE_rec      IoU   all hidden")
-        lines += [_line(name, values) for name in ("method", *baselines.NAMES)]
+        names = ("method", *baselines.NAMES, *([_TRUTH] if _TRUTH in values.get("occupancy", {}) else []))
+        lines += [_line(name, values) for name in names]
     if "geometry" in values:
         lines.append(f"Area under the curve of density against solids: {_number(values['geometry']['method']['auc'])}")
     lines.append("")
