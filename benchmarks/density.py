@@ -46,9 +46,7 @@ def main() -> None:
         if arguments.real:
             print(_real(Path(arguments.real[0]), arguments.real[1], Path(folder)))
             return
-        print(
-            f"{'street':7} {'CPU s':>6}  {'':12} {'strict: O_acc IE_acc IE_rec':>27} {'IoU':>6} {'all':>6} {'hidden':>6}"
-        )
+        print(f"{'street':7} {'CPU s':>6} {'strict: O_acc IE_acc IE_rec':>41} {'IoU':>6} {'all':>6} {'hidden':>6}")
         for seed in SEEDS[:1] if arguments.quick else SEEDS:
             print(_street(seed, Path(folder), is_quick=arguments.quick))
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
@@ -74,10 +72,10 @@ def _lines(seed: int, seconds: float, values: dict) -> list[str]:
     lines = []
     for name in NAMES:
         strict, geometry = values["occupancy"][name]["strict"], values["geometry"].get(name, {})
-        scores = "        " + " ".join(f"{_number(strict[score])}" for score in ("o_acc", "ie_acc", "ie_rec"))
+        scores = " ".join(_number(strict[score]) for score in ("o_acc", "ie_acc", "ie_rec"))
         of_geometry = " ".join(_number(geometry.get(score)) for score in ("iou", "accuracy", "hidden_accuracy"))
         first = f"{seed:7} {seconds:6.1f}" if name == "method" else " " * 14
-        lines.append(f"{first}  {name:12} {scores} {of_geometry}")
+        lines.append(f"{first}  {name:19} {scores} {of_geometry}")
     auc = values["geometry"]["method"]["auc"]
     for title in ("lidar_depth", "true_depth"):
         lines.append(f"{'':16}{title}: " + ", ".join(f"{key} {one:.3f}" for key, one in values[title].items()))
