@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from walls import DRIVE, TINY, WALL_Z, job_of, open_wall, run_job, settings_of, write_wall
+from walls import DRIVE, TINY, WALL_Z, job_of, open_wall, pose_at, run_job, settings_of, write_wall
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
@@ -109,17 +109,16 @@ def test_a_student_is_distilled_from_a_teachers_run(wall, tmp_path):
 
 def wall_scene(frames):
     """The wall as a fitted scene: free up to it, two voxels of it occupied, unseen beyond."""
-    grid = Grid.of((-6.0, -3.0, 0.0, 6.0, 3.0, 12.0), 0.5)
-    z = grid.centers(np.stack(np.indices(grid.shape), axis=-1))[..., 2]
-    state = np.where(z < WALL_Z, FREE, np.where(z < WALL_Z + 1, OCCUPIED, UNSEEN)).astype(np.uint8)
+    grid = Grid.of((-6.0, 0.0, -3.0, 6.0, 12.0, 3.0), 0.5)
+    y = grid.centers(np.stack(np.indices(grid.shape), axis=-1))[..., 1]
+    state = np.where(y < WALL_Z, FREE, np.where(y < WALL_Z + 1, OCCUPIED, UNSEEN)).astype(np.uint8)
     scene = FittedScene(grid, np.eye(4), torch.from_numpy(state))
     return FittedScenes("output", {(DRIVE, frame): scene for frame in frames})
 
 
 def test_states_of_a_fitted_scene():
     scene = wall_scene([0]).of(DRIVE, 0)
-    T_world_key = torch.eye(4, dtype=torch.float64)
-    T_world_key[2, 3] = 1.0
+    T_world_key = torch.from_numpy(pose_at(1.0))
     points = torch.tensor([[0.0, 0, 5], [0, 0, 7.2], [0, 0, 9], [0, 0, 30], [0, 5, 5]])
     states = scene.states_at(points, T_world_key)
     assert states.tolist() == [FREE, OCCUPIED, UNSEEN, OUTSIDE, OUTSIDE]

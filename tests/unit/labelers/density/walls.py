@@ -16,7 +16,7 @@ from vsrd_ray.training.sums import Alone
 
 DRIVE = "2013_05_28_drive_0000_sync"
 WIDTH, HEIGHT = 64, 40
-FOCAL, BASELINE, WALL_Z = 32.0, 0.6, 8.0  # px, m, m
+FOCAL, BASELINE, WALL_Z = 32.0, 0.6, 8.0  # px, m, m from the first camera
 TINY = {
     "network": {
         "backbone": "resnet18",
@@ -41,6 +41,11 @@ def paint(x, y):
     return 0.5 + 0.5 * np.stack([np.sin(1.7 * x + 0.4 * y), np.sin(2.3 * y - x), np.cos(1.1 * x + 1.9 * y)], axis=-1)
 
 
+def pose_at(y):
+    """`T_world_cam` [4, 4] of a camera that looks along the world's y, which is z up, at y metres."""
+    return np.array([[1.0, 0, 0, 0], [0, 0, 1, y], [0, -1, 0, 0], [0, 0, 0, 1]])
+
+
 def write_wall(root, *, num_frames=4):
     """A KITTI-360 folder of two cameras that drive towards the wall, 0.2 m a frame."""
     calibration = "".join(
@@ -51,11 +56,10 @@ def write_wall(root, *, num_frames=4):
     lines = []
     v, u = np.mgrid[:HEIGHT, :WIDTH]
     for frame in range(num_frames):
-        pose = np.eye(4)
-        pose[2, 3] = 0.2 * frame
+        pose = pose_at(0.2 * frame)
         lines.append(f"{frame} {' '.join(map(repr, pose.ravel().tolist()))}\n")
         for number, camera in enumerate(paths.IMAGE_CAMERAS):
-            z = WALL_Z - pose[2, 3]
+            z = WALL_Z - 0.2 * frame
             x = (u - WIDTH / 2 + 0.5) * z / FOCAL + BASELINE * number
             colors = paint(x, (v - HEIGHT / 2 + 0.5) * z / FOCAL)
             file = paths.image_file(root, DRIVE, camera, frame)
