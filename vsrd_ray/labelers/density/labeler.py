@@ -22,6 +22,7 @@ from vsrd_ray.labelers.density.networks.infer import PosedImage, Trained, load_n
 from vsrd_ray.labelers.density.networks.labels import KeyView, network_labels
 from vsrd_ray.labelers.density.refinement import Posed, refine
 from vsrd_ray.labelers.density.spec import stereo_pair
+from vsrd_ray.labels.depth.evaluation.occupancy import OCCUPIED_DENSITY
 from vsrd_ray.labels.depth.field import Field, kept_density, profile, seen_depth
 from vsrd_ray.labels.depth.schema import SCHEMA as DEPTH_SCHEMA
 from vsrd_ray.labels.depth.schema import DepthMap
@@ -184,13 +185,13 @@ class DensityLabeler:
         return Posed(shot.image, shot.K, shot.T_world_cam, depth)
 
     def _voxels(self, field: Field, carved: Carved) -> Voxels:
-        values = field.values
-        state = torch.where(values > 0, OCCUPIED, FREE)
+        density = kept_density(field.values)
+        state = torch.where(density > OCCUPIED_DENSITY, OCCUPIED, FREE)
         state = torch.where(carved.evidence > self.config.least_evidence, state, UNSEEN)
         return Voxels(
             field.grid,
             field.T_world_grid,
-            density=kept_density(values).cpu().numpy(),
+            density=density.cpu().numpy(),
             state=state.to(torch.uint8).cpu().numpy(),
         )
 

@@ -44,11 +44,10 @@ def disparities(
     """
     width = left.shape[1]
     count = 16 * int(np.ceil(min(focal_baseline / _LEAST_DEPTH, width / 2) * _FINER / 16))
-    larger = [cv2.resize(one, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC) for one in (left, right)]
-    of_left, of_right = (
-        _matched(larger[0], larger[1], count),
-        _matched(*_mirrored(larger[1], larger[0]), count)[:, ::-1],
-    )
+    size = (width * _FINER, left.shape[0] * _FINER)
+    larger = [cv2.resize(one, size, interpolation=cv2.INTER_CUBIC) for one in (left, right)]
+    of_left = _matched(larger[0], larger[1], count)
+    of_right = _matched(_mirrored(larger[1]), _mirrored(larger[0]), count)[:, ::-1]
     both = _agreeing(of_left, of_right), _agreeing(of_right[:, ::-1], of_left[:, ::-1])[:, ::-1]
     found = [one[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER] / np.float32(_FINER) for one in both]
     return np.ascontiguousarray(found[0]), np.ascontiguousarray(found[1])
@@ -113,8 +112,8 @@ def _matched(left: np.ndarray, right: np.ndarray, count: int) -> np.ndarray:
     return matcher.compute(*margin)[:, count:].astype(np.float32) / 16
 
 
-def _mirrored(*images: np.ndarray) -> list[np.ndarray]:
-    return [np.ascontiguousarray(image[:, ::-1]) for image in images]
+def _mirrored(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:, ::-1])
 
 
 def _agreeing(own: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def write_film(run: RunFolder, destination: Location, *, what: str, sequence: st
 
 
 def _drive_name(run: RunFolder, sequence: str | None) -> str:
-    names = run.inputs.sequences
+    names = list(run.inputs.sequences)
     if sequence is None and len(names) > 1:
         raise InputError(f"{run.output} holds {len(names)} drives: give --sequence, one of {', '.join(names)}")
     if sequence is not None and sequence not in names:

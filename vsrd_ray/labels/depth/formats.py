@@ -80,13 +80,13 @@ def _write_npz(folder: Path, run: RunFolder, drive: Drive, done: Callable[[], No
     for one in maps_of(run, drive.name):
         path = folder / drive.name / one.sensor / f"{one.frame:010d}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {"depth": one.depth, "spread": one.spread, "profile": one.profile}
+        arrays: dict[str, Any] = {"depth": one.depth, "spread": one.spread, "profile": one.profile}
         np.savez_compressed(path, **arrays, K=one.K, T_world_cam=one.T_world_cam, group=np.array(one.group_id))
         done()
     for group_id, voxels in _groups(run, drive.name):
         arrays = {"density": voxels.density, "state": voxels.state, "T_world_grid": voxels.T_world_grid}
-        known = {name: values for name, values in arrays.items() if values is not None}
-        grid = {"range": np.array(voxels.grid.range), "voxel_size": np.array(voxels.grid.voxel_size)}
+        known: dict[str, Any] = {name: values for name, values in arrays.items() if values is not None}
+        grid: dict[str, Any] = {"range": np.array(voxels.grid.range), "voxel_size": np.array(voxels.grid.voxel_size)}
         np.savez_compressed(folder / drive.name / f"{group_id}.npz", **known, **grid)
 
 

@@ -75,10 +75,10 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
             if following["sensor"] == one.sensor:
                 _add_view(tally, drive, one, decoded(following))
         sweeps = list(_sweeps(drive, one))
-        # All columns of the table are of the same frames.
-        is_measured = len(sweeps) == _SWEEPS or not drive.lidars
-        has_solids = is_measured and truth is not None and true is not None and one.frame in truth.voxel_frames
-        if len(sweeps) == _SWEEPS or has_solids:
+        solids = truth if true is not None and truth is not None and one.frame in truth.voxel_frames else None
+        if len(sweeps) != _SWEEPS and drive.lidars:
+            solids = None  # all columns of the table are of the same frames
+        if len(sweeps) == _SWEEPS or solids is not None:
             points = occupancy.in_camera(occupancy.query_points())
             points_world = rigid.apply(one.T_world_cam, points)
             filled = None if true is None else np.where(true > 0, true, _FAR)
@@ -87,12 +87,12 @@ def _add(tally: _Tally, run: RunFolder, drive: Drive) -> None:
                 "points": points,
                 "one": one,
                 "K_norm": _normalised(one),
-                "inside": truth.solid(one.frame, points_world) if has_solids else None,
+                "inside": None if solids is None else solids.solid(one.frame, points_world),
                 "true": filled,
             }
             if len(sweeps) == _SWEEPS:
                 _add_occupancy(tally, **shared, sweeps=sweeps)
-            if has_solids:
+            if solids is not None:
                 _add_geometry(tally, **shared)
 
 
