@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from vsrd_ray.labels.commands import run_root_options
-from vsrd_ray.options import PATH
+from vsrd_ray.options import PATH, example
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
 
 
-@click.command()
+@click.command(
+    short_help="Film depth or density, from the camera or from elsewhere.",
+    epilog=example("render depths --root street --what depth --to depth.mp4"),
+)
 @click.argument("output", type=PATH)
 @run_root_options
 @click.option(
