@@ -12,8 +12,15 @@ import toy_package
 from click.testing import CliRunner, Result
 from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
 
-from vsrd_ray.cli import main
+from vsrd_ray.cli import EXIT_TERMINATED, main
+from vsrd_ray.synthetic import StreetSettings, synthesize
 from vsrd_ray.training.checkpoints import Checkpoint, load_trained, read_checkpoint, write_checkpoint
+
+OTHER = "2013_05_28_drive_0009_sync"
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, words)))
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +70,6 @@ def test_tensorboard_has_the_history(whole: Path):
 
 
 def test_status_tells_of_training(whole: Path):
-    def command(*words: object) -> Result:
-        return CliRunner().invoke(main, list(map(str, words)))
-
     assert "Trains    mean_colour\nStatus    complete\nProgress  12/12 steps, loss " in command("status", whole).output
     state = json.loads(command("status", whole, "--json").output)
     assert (state["status"], state["progress"]["step"], state["config"]["width"]) == ("complete", 12, 8)
@@ -85,6 +89,12 @@ def test_a_killed_run_goes_on_to_equal_losses(train: Train, street: Path, cache:
     words = arguments(street, cache, tmp_path / "run", "colours", *ENDLESS)
     process = start(tmp_path, environment, words)
     wait_for(lambda: newest(tmp_path / "run"), process, what="a checkpoint")
+    process.terminate()
+    assert process.wait(timeout=600) == EXIT_TERMINATED
+    assert "Status    interrupted; the same command goes on from there" in command("status", tmp_path / "run").output
+    before = newest(tmp_path / "run")
+    process = start(tmp_path, environment, words)
+    wait_for(lambda: newest(tmp_path / "run") > before, process, what="another checkpoint")
     kill(process)
     steps = newest(tmp_path / "run") + 6
     more = ("--set", f"optimisation.steps={steps}", "--set", f"watching.checkpoint_every={steps}")
@@ -117,6 +127,27 @@ def test_a_run_starts_from_the_weights_of_another(whole: Path, train: Train, tmp
     refused = train(tmp_path / "wide", "--init", whole, "--set", "width=9")
     assert refused.exit_code == 2
     assert "--init: weights of another width: 0.weight is [8, 2] there and [9, 2] here" in refused.output
+
+
+def test_the_teacher_is_known_by_its_weights(whole: Path, train: Train, tmp_path: Path):
+    teacher = whole / "checkpoints" / "step-0000000008.pt"
+    assert train(tmp_path / "run", "--teacher", teacher).exit_code == 0
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["inputs"]["given"] == {"teacher": load_trained(teacher).digest}
+    other = train(tmp_path / "run", "--teacher", whole / "checkpoints" / "step-0000000012.pt")
+    assert other.exit_code == 2 and "inputs.given.teacher: " in other.output
+    none = train(tmp_path / "run")
+    assert none.exit_code == 2 and "inputs.given.teacher: " in none.output
+
+
+def test_another_drive_validates(toy: None, root: Path, tmp_path: Path):
+    synthesize(root, StreetSettings(frames=2, cars=1, image_size=(352, 96), seed=4, sequence=OTHER))
+    options = ("--val-sequence", OTHER, "--set", "optimisation.steps=2", "--set", "watching.validation_samples=9")
+    assert command(*arguments(root, tmp_path / "cache", tmp_path / "run", "colours", *options)).exit_code == 0
+    assert len(list(tmp_path.glob("cache/*/*.npy"))) == 26
+    assert len(list(tmp_path.glob("run/pictures/*.png"))) == 2
+    again = command(*arguments(root, tmp_path / "cache", tmp_path / "run", "colours", *options[2:]))
+    assert again.exit_code == 2 and "inputs.val_sequences: " in again.output
 
 
 @pytest.mark.parametrize(
