@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
 
 from vsrd_ray.cli import EXIT_TERMINATED, main
+from vsrd_ray.storage import names_in, open_location
 from vsrd_ray.synthetic import StreetSettings, synthesize
 from vsrd_ray.training.checkpoints import Checkpoint, load_trained, read_checkpoint, write_checkpoint
 
@@ -215,3 +216,15 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_later(train: Train, tmp_path: 
     assert newest(tmp_path / "run") == 4
     assert train(tmp_path / "run").exit_code == 0
     assert newest(tmp_path / "run") == 12
+
+
+def test_a_run_in_an_object_store_resumes(train: Train, s3: str):
+    output = open_location(f"{s3}/run")
+    for steps in (4, 6):
+        result = train(f"{s3}/run", "--set", f"optimisation.steps={steps}")
+        assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert names_in(output / "checkpoints") == ["best.pt", "step-0000000004.pt", "step-0000000006.pt"]
+    assert load_trained(output).trainable == "mean_colour"
+    assert "Status    complete\nProgress  6/6 steps" in command("status", f"{s3}/run").output
