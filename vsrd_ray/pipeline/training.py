@@ -156,6 +156,8 @@ def _inputs(
     if both := set(names) & set(request.val_sequences):
         raise InputError(f"--val-sequence {min(both)} is trained on as well: give another")
     opened = [_open(dataset, request.root, name, cameras, needs) for name in (*names, *request.val_sequences)]
+    asked = {"teacher": request.teacher, "init": request.init}
+    given = {option: place for option, place in asked.items() if place is not None}
     inputs = {
         "dataset": dataset.name,
         "camera": camera,
@@ -164,11 +166,9 @@ def _inputs(
         "fingerprints": {
             name: dataset.fingerprint(request.root, name, cameras) for name in (*names, *request.val_sequences)
         },
-        "given": {
-            option: _digest(place) for option in ("teacher", "init") if (place := getattr(request, option)) is not None
-        },
+        "given": {option: _digest(place) for option, place in given.items()},
         "root": str(request.root),
-        "places": {option: str(getattr(request, option)) for option in ("teacher", "init")},
+        "places": {option: str(place) for option, place in given.items()},
     }
     return tuple(opened[: len(names)]), tuple(opened[len(names) :]), inputs
 
