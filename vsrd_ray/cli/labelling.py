@@ -61,6 +61,9 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
     type=click.Choice(["vsrd", "scene"]),
     help="Fit frame groups as published, or each instance once over the scene: short for --set grouping.kind=…",
 )
+@click.option(
+    "--frames", metavar="6,12|A:B:STEP", help="Label these target frames alone; B is not one.  [default: the labeler's]"
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Label the first LIMIT frame groups alone.")
 @click.option(
     "--address",

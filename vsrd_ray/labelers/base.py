@@ -117,6 +117,7 @@ class Wanted:
 
     classes: tuple[str, ...]
     limit: int | None = None
+    frames: frozenset[int] | None = None  # targets of groups; None: as the labeler chooses
 
 
 @dataclass(frozen=True)

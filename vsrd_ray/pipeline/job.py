@@ -7,7 +7,7 @@ from typing import Any
 from vsrd_ray.datasets.base import Dataset, check_camera, dataset_named, dataset_of
 from vsrd_ray.labelers.base import LabelerSpec, Needs, Resources, Wanted, spec_of
 from vsrd_ray.labels.base import Kind, kind_named
-from vsrd_ray.pipeline.request import LabelRequest
+from vsrd_ray.pipeline.request import LabelRequest, parse_frames
 from vsrd_ray.runs.manifest import RunSettings
 from vsrd_ray.runs.tables import LabelTable
 from vsrd_ray.settings import LabelerSettings
@@ -69,7 +69,12 @@ class LabelJob:
     @property
     def wanted(self) -> Wanted:
         """What a planner is to know beside the configuration."""
-        return Wanted(classes=self.classes, limit=self.request.limit)
+        return Wanted(classes=self.classes, limit=self.request.limit, frames=parse_frames(self.request.frames))
+
+    @property
+    def _frames(self) -> dict[str, str]:
+        """Target frames that are named: a folder with others is another run."""
+        return {} if self.request.frames is None else {"frames": self.request.frames}
 
     @property
     def tables(self) -> tuple[LabelTable, ...]:
@@ -85,7 +90,7 @@ class LabelJob:
             camera=self.cameras[0],
             classes=self.classes,
             kinds=self.spec.writes,
-            given=self.request.given.record(self.request.root),
+            given=self.request.given.record(self.request.root) | self._frames,
             all_cameras=self.needs.all_cameras,
             mask_ids=self.needs.mask_ids,
         )

@@ -8,6 +8,7 @@ from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.groups import check_plans
 from vsrd_ray.data.index import empty_frames
+from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Wanted, spec_of
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.settings import LabelerSettings
@@ -22,12 +23,21 @@ def plan_drive(
         InputError: the labeler's planner gives groups names that cannot be.
     """
     spec = spec_of(config)
+    groups = spec.plan(drive, index, config, wanted)
+    if wanted.frames is not None:
+        targets = {group.target_frame for group in groups}
+        groups = [group for group in groups if group.target_frame in wanted.frames]
+        if targets and not groups:
+            raise InputError(
+                f"--frames: {drive.name} has no group whose target is one of them: its targets are {min(targets)} to "
+                f"{max(targets)}"
+            )
     has_masks = MASKS in spec.needs(config).layers
     return DrivePlan(
         drive=drive,
         index=index,
         fingerprint=fingerprint,
-        groups=check_plans(spec.plan(drive, index, config, wanted), drive=drive.name),
+        groups=check_plans(groups, drive=drive.name),
         empty_frames=tuple(empty_frames(index, wanted.classes)) if has_masks else (),
     )
 

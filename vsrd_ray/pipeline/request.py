@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray.data.given import NOTHING_GIVEN, Given
+from vsrd_ray.errors import InputError
 from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.records import DOUBTFUL, Counts, Failure
@@ -39,6 +40,7 @@ class LabelRequest:
     classes: tuple[str, ...] | None = None  # None: those that the labeler labels by default
     given: Given = NOTHING_GIVEN  # in place of the dataset's own
     limit: int | None = None  # label the first groups alone, in the order of the plan
+    frames: str | None = None  # targets of groups, such as 6,12 or 0:100:5; None: as the labeler chooses
     pool: PoolRequest = field(default_factory=PoolRequest)
     serial: bool = False  # in this process, without Ray
     address: str | None = None  # of a running cluster; None: Ray on this machine
@@ -77,6 +79,28 @@ class Summary:
     def has_failures(self) -> bool:
         """Whether a group or a sequence that was wanted has no labels."""
         return bool(self.failures or self.unusable_sequences)
+
+
+def parse_frames(text: str | None) -> frozenset[int] | None:
+    """The frames that a text such as "6,12" or "0:100:5" names; the end of a range does not belong to it.
+
+    Raises:
+        InputError: another text, or one that names none.
+    """
+    if text is None:
+        return None
+    frames: set[int] = set()
+    for part in text.split(","):
+        numbers = part.strip().split(":")
+        if len(numbers) > 3 or not all(number.isdecimal() and len(number) < 11 for number in numbers):
+            raise InputError(f"--frames {text}: expected numbers such as 6,12 or a range such as 0:100:5")
+        whole = [int(number) for number in numbers]
+        if len(whole) == 3 and whole[2] == 0:
+            raise InputError(f"--frames {text}: a range needs a step above 0")
+        frames.update(range(*whole) if len(whole) > 1 else whole)
+    if not frames:
+        raise InputError(f"--frames {text}: no frame is in that range")
+    return frozenset(frames)
 
 
 def default_output(sequences: Sequence[str]) -> Path:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, LAST_FRAME, MASKS, POINTS, Camera, Drive
+from vsrd_ray.data.drive import DEPTH, IMAGES, LAST_FRAME, MASKS, POINTS, SEMANTICS, Camera, Drive
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.data.rectified import RectifiedCamera
 from vsrd_ray.data.timestamps import read_timestamps
@@ -80,6 +80,8 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
         layers={
             MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in cameras},
             IMAGES: {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras},
+            SEMANTICS: {camera: _frames(paths.semantic_folder(root, name, camera)) for camera in cameras},
+            DEPTH: {camera: _frames(paths.depth_folder(root, name, camera)) for camera in cameras},
             **({POINTS: {LIDAR: sweeps}} if lidar is not None else {}),
         },
         lidars={} if lidar is None else {LIDAR: lidar},
@@ -150,3 +152,10 @@ def fingerprint_of_sweeps(root: Location, name: str) -> str:
     files = (paths.lidar_calibration_file(root), paths.lidar_poses_file(root, name))
     others = [(path.name, *size_and_stamp(path)) for path in files if path.exists()]
     return hashlib.sha256(json.dumps([others, sweeps]).encode()).hexdigest()
+
+
+def fingerprint_of_maps(root: Location, name: str, camera: str) -> str:
+    """Hexadecimal digest of a camera's maps of depth and classes; empty where there is none."""
+    folders = (paths.semantic_folder(root, name, camera), paths.depth_folder(root, name, camera))
+    found = [listing(folder) if is_folder(folder) else [] for folder in folders]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest() if any(found) else ""

@@ -73,6 +73,31 @@ def mask_file(root: Location, sequence: str, camera: str, frame: int) -> Locatio
     return mask_folder(root, sequence, camera) / f"{frame:010d}.png"
 
 
+def semantic_folder(root: Location, sequence: str, camera: str) -> Location:
+    """8-bit class maps of one camera."""
+    return masks_root(root) / sequence / camera / "semantic"
+
+
+def semantic_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
+    """8-bit class map of one frame."""
+    return semantic_folder(root, sequence, camera) / f"{frame:010d}.png"
+
+
+def depth_folder(root: Location, sequence: str, camera: str) -> Location:
+    """16-bit depth maps of one camera, as the built-in street has them; KITTI-360 has none."""
+    return root / "data_2d_depth" / sequence / camera
+
+
+def depth_file(root: Location, sequence: str, camera: str, frame: int) -> Location:
+    """16-bit depth map of one frame, 256ths of a metre."""
+    return depth_folder(root, sequence, camera) / f"{frame:010d}.png"
+
+
+def occupancy_folder(root: Location, sequence: str) -> Location:
+    """True voxels, of the built-in street; KITTI-360 has none."""
+    return root / "data_3d_occupancy" / sequence
+
+
 def timestamps_file(root: Location, sequence: str, camera: str) -> Location:
     """Times of a camera's images, a line each."""
     return root / "data_2d_raw" / sequence / camera / "timestamps.txt"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Drive
+from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Drive
 from vsrd_ray.datasets.kitti360 import downloads, drives, paths
 from vsrd_ray.datasets.kitti360.boxes import read_boxes
 from vsrd_ray.datasets.kitti360.calibration import read_lidar
@@ -12,6 +12,7 @@ from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.datasets.kitti360.geometry import truth_of_geometry
 from vsrd_ray.datasets.kitti360.images import read_image
 from vsrd_ray.datasets.kitti360.instances import encode_instance_map, read_instance_map
+from vsrd_ray.datasets.kitti360.maps import read_depth, read_semantics, truth_of_voxels
 from vsrd_ray.datasets.kitti360.sweeps import read_sweep, truth_of_points
 from vsrd_ray.errors import InputError
 from vsrd_ray.poses.source import OWN, PoseSource
@@ -30,8 +31,8 @@ class KITTI360:
     summary = "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth"
     classes = CLASSES
     cameras = paths.IMAGE_CAMERAS
-    layers = (IMAGES, MASKS, POINTS)
-    truths = ("boxes", "points", "depth")
+    layers = (IMAGES, MASKS, POINTS, DEPTH, SEMANTICS)
+    truths = ("boxes", "points", "depth", "voxels")
     pose_names = (OWN,)
 
     def recognises(self, root: Location) -> bool:
@@ -54,7 +55,12 @@ class KITTI360:
         """Whether the layer's folder holds anything."""
         if layer == POINTS:
             return is_folder(paths.sweep_folder(root, name))
-        folders = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}
+        folders = {
+            MASKS: paths.mask_folder,
+            IMAGES: paths.image_folder,
+            DEPTH: paths.depth_folder,
+            SEMANTICS: paths.semantic_folder,
+        }
         return layer in folders and is_folder(folders[layer](root, name, sensor))
 
     def missing(self, root: Location, name: str | None, layer: str, sensor: str) -> str:
@@ -63,6 +69,8 @@ class KITTI360:
             return f"KITTI-360 has no {layer} here: choose a labeler that needs none, or another dataset"
         if layer == POINTS:
             return _missing_sweeps(root, name)
+        if layer in (DEPTH, SEMANTICS):
+            return _missing_maps(root, name, layer, sensor)
         what = {MASKS: "instance masks", IMAGES: "images"}[layer]
         folder_of = {MASKS: paths.mask_folder, IMAGES: paths.image_folder}[layer]
         if name is None:
@@ -89,17 +97,31 @@ class KITTI360:
         """Of one camera, the digest that runs have kept since the first version; of several, with the sweeps."""
         digests = [drives.fingerprint(root, name, camera) for camera in cameras]
         sweeps = drives.fingerprint_of_sweeps(root, name)
-        return digests[0] if len(digests) == 1 else "+".join([*digests, *([sweeps] if sweeps else [])])
+        maps = [drives.fingerprint_of_maps(root, name, camera) for camera in cameras]
+        others = [digest for digest in (sweeps, *maps) if digest]
+        return digests[0] if len(digests) == 1 else "+".join([*digests, *others])
 
     def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
         """See `Drive.read`."""
-        return {MASKS: read_instance_map, IMAGES: read_image, POINTS: read_sweep}[layer](drive, sensor, frame)
+        readers = {
+            MASKS: read_instance_map,
+            IMAGES: read_image,
+            POINTS: read_sweep,
+            DEPTH: read_depth,
+            SEMANTICS: read_semantics,
+        }
+        return readers[layer](drive, sensor, frame)
 
     def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
         """See `Drive.file`."""
         if layer == POINTS:
             return paths.sweep_file(drive.root, drive.name, frame)
-        file = {MASKS: paths.mask_file, IMAGES: paths.image_file}[layer]
+        file = {
+            MASKS: paths.mask_file,
+            IMAGES: paths.image_file,
+            DEPTH: paths.depth_file,
+            SEMANTICS: paths.semantic_file,
+        }[layer]
         return file(drive.root, drive.name, sensor, frame)
 
     def files_beside_masks(self, root: Location, name: str) -> list[Location]:
@@ -122,14 +144,20 @@ class KITTI360:
             if (geometry := truth_of_geometry(root, name, paths.IMAGE_CAMERAS[0])) is None:
                 raise InputError(f"no true depth in {root / 'data_2d_depth' / name}: KITTI-360 has none")
             return geometry
+        if kind == "voxels":
+            if (voxels := truth_of_voxels(root, name)) is None:
+                raise InputError(f"no true voxels in {paths.occupancy_folder(root, name)}: KITTI-360 has none")
+            return voxels
         return read_boxes(root, name)
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
-        """Whether there is a box XML, labels of points, or true depth."""
+        """Whether there is a box XML, labels of points, true depth or true voxels."""
         if kind == "depth":
             return truth_of_geometry(root, name, paths.IMAGE_CAMERAS[0]) is not None
         if kind == "points":
             return truth_of_points(root, name) is not None
+        if kind == "voxels":
+            return truth_of_voxels(root, name) is not None
         return kind == "boxes" and paths.boxes_file(root, name).exists()
 
     def split(self, name: str) -> str | None:
@@ -158,6 +186,15 @@ def _missing_sweeps(root: Location, name: str | None) -> str:
     if name is not None and is_folder(folder) and not paths.lidar_calibration_file(root).exists():
         return f"no {paths.lidar_calibration_file(root)}, which places the sweeps: download KITTI-360's calibrations"
     return f"no sweeps of the LiDAR in {folder}: download KITTI-360's raw Velodyne scans into the root folder"
+
+
+def _missing_maps(root: Location, name: str | None, layer: str, camera: str) -> str:
+    """Which folder of maps lacks, and where such maps come from."""
+    if layer == DEPTH:
+        folder = paths.depth_folder(root, name or "<sequence>", camera)
+        return f"no depth maps in {folder}: give PNG files of 16 bits there, in 256ths of a metre, or sweeps of the LiDAR"
+    folder = paths.semantic_folder(root, name or "<sequence>", camera)
+    return f"no class maps in {folder}: download KITTI-360's 2D semantics into the root folder"
 
 
 _DOWNLOADS = {MASKS: downloads.SEMANTICS, IMAGES: downloads.IMAGES}

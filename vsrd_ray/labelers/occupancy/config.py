@@ -1,0 +1,46 @@
+"""The settings of the labeler of occupancy."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from vsrd_ray.settings import Count, LabelerSettings, NonNegative, Positive, PositiveCount
+
+Six = tuple[float, float, float, float, float, float]
+
+
+class OccupancyConfig(LabelerSettings):
+    """Everything that decides how voxels are labelled."""
+
+    labeler: Literal["occupancy"] = "occupancy"  # pyright: ignore[reportIncompatibleVariableOverride] - settings are frozen
+    grid: Literal["occ3d", "sscbench", "own"] = "occ3d"
+    range: Six | None = None  # m, lowest x, y, z and highest, of the grid `own`, whose frame is that of occ3d
+    voxel_size: Positive | None = None  # m, of the grid `own`
+    classes: Literal["occ3d", "sscbench"] | None = None  # table; None: the grid's, of `own` Occ3D's
+    lidar_height: Positive = 1.73  # m of the LiDAR above the road, which is z = 0 of occ3d
+    camera_height: Positive = 1.55  # m of the first camera above it, where there is no LiDAR
+    every: PositiveCount = 5  # frames from one target to the next
+    sources: Count = 1  # frames on each side of a target that are looked at too
+    apart: PositiveCount = 5  # frames between them
+    depth: Literal["auto", "lidar", "maps"] = "auto"  # auto: all that there is
+    error: NonNegative | None = None  # of depth maps, as a share; None: as LiDAR tells, or 0.05 without
+    ends: Literal["counted", "expected"] = "counted"  # of rays with uncertain depth: smoothed and counted, or by EM
+    rays_a_view: PositiveCount = 50_000
+    majority: bool = False  # whether a pixel takes the class of most of its 3 x 3 neighbours
+
+    @model_validator(mode="after")
+    def _own_grid_is_whole(self) -> "OccupancyConfig":
+        if (self.grid == "own") != (self.range is not None and self.voxel_size is not None):
+            raise ValueError("grid own needs range and voxel_size, and no other grid has them")
+        return self
+
+    @property
+    def table(self) -> str:
+        """Name of the class table."""
+        return self.classes or ("sscbench" if self.grid == "sscbench" else "occ3d")
+
+    @property
+    def in_words(self) -> str:
+        """Which grid, and what ends rays."""
+        ends = "counted" if self.ends == "counted" else "expected"
+        return f"voxels of the grid {self.grid} from depth and classes of images, ends of rays {ends}"

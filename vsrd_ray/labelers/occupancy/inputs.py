@@ -1,0 +1,145 @@
+"""What is read of a group: images with classes and depth, and sweeps, all in the grid's frame; and what is odd of them.
+
+Shapes: H x W pixels, N points.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vsrd_ray.data.drive import DEPTH, POINTS, SEMANTICS
+from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.errors import InputError
+from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.completion import in_view
+from vsrd_ray.labelers.occupancy.config import OccupancyConfig
+from vsrd_ray.labelers.occupancy.images import DepthImage, majority
+from vsrd_ray.labels.voxels.classes import SKY, VoxelClasses
+
+_BLIND = 2.5  # m around a LiDAR, where it sees the vehicle
+_SKY_POINTS, _SKY_SHARE = 200, 0.25  # so many points and this share of them in the sky: the LiDAR is elsewhere
+_SCALES = {256.0: "256ths of a metre, as in KITTI's files", 1000.0: "metres, not millimetres"}
+_UNIT = 1.6  # factor by which depths may be off and still be of the right unit
+_NEAREST, _FARTHEST = 0.5, 250.0  # m, between which the middle depth of a view of a street lies
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Points of a LiDAR."""
+
+    frame: int
+    origin: np.ndarray  # [3] m, grid's frame
+    points: np.ndarray  # [N, 3] m, grid's frame, without those on the vehicle
+
+
+@dataclass(frozen=True)
+class GroupInputs:
+    """What is fused into one grid."""
+
+    T_world_grid: np.ndarray  # [4, 4]
+    frames: tuple[int, ...]  # of the images
+    images: tuple[DepthImage, ...]  # depth is 0 where no map gives it; of a source, moving things are ignored
+    sweeps: tuple[Sweep, ...]
+
+
+def read_group(
+    group: FrameGroup, config: OccupancyConfig, classes: VoxelClasses, T_world_grid: np.ndarray
+) -> GroupInputs:
+    """The images and sweeps of all frames of a group.
+
+    Raises:
+        InputError: depth of another unit, a LiDAR that is not where it should be, or no image at all.
+    """
+    T_grid_world = rigid.inverse(T_world_grid)
+    sweeps = _sweeps(group, T_grid_world) if config.depth != "maps" else []
+    frames, images = [], []
+    for frame in group.plan.view_frames:
+        for camera in group.drive.cameras.values():
+            if frame in camera.T_world_cam and group.drive.has(SEMANTICS, camera.name, frame):
+                image = _image(group, config, classes, camera.name, frame, T_grid_world)
+                frames.append(frame)
+                images.append(image)
+    for frame, image in zip(frames, images, strict=True):
+        sweep = next((one for one in sweeps if one.frame == frame), None)
+        if sweep is not None:
+            _check(image, sweep, group, frame)
+        elif (image.depth > 0).any():
+            _check_range(image, group, frame)
+    if not sweeps and not any((image.depth > 0).any() for image in images):
+        raise InputError(f"frame {group.plan.target_frame}: neither a sweep nor a depth map tells how far anything is")
+    return GroupInputs(T_world_grid, tuple(frames), tuple(images), tuple(sweeps))
+
+
+def _image(
+    group: FrameGroup,
+    config: OccupancyConfig,
+    classes: VoxelClasses,
+    camera: str,
+    frame: int,
+    T_grid_world: np.ndarray,
+) -> DepthImage:
+    known, drive = group.drive.cameras[camera], group.drive
+    labels = classes.of_city[group.read(SEMANTICS, camera, frame)]
+    depth = np.zeros(labels.shape, dtype=np.float32)
+    if config.depth != "lidar" and drive.has(DEPTH, camera, frame):
+        depth = group.read(DEPTH, camera, frame)
+    stride = int(np.ceil(np.sqrt(labels.size / config.rays_a_view)))
+    K = known.K.copy()
+    K[:2] /= stride
+    labels = np.ascontiguousarray(labels[::stride, ::stride])
+    image = DepthImage(
+        depth=np.ascontiguousarray(depth[::stride, ::stride]),
+        labels=majority(labels) if config.majority else labels,
+        K=K,
+        T_grid_cam=T_grid_world @ known.T_world_cam[frame],
+    )
+    if frame == group.plan.target_frame:
+        return image
+    return replace(image, ignored=np.isin(image.labels, classes.moving))
+
+
+def _sweeps(group: FrameGroup, T_grid_world: np.ndarray) -> list[Sweep]:
+    found = []
+    for frame in group.plan.view_frames:
+        for lidar in group.drive.lidars.values():
+            if frame in lidar.T_world_lidar and group.drive.has(POINTS, lidar.name, frame):
+                xyz = group.read(POINTS, lidar.name, frame)[:, :3].astype(np.float64)
+                xyz = xyz[np.isfinite(xyz).all(axis=1)]
+                xyz = xyz[np.linalg.norm(xyz, axis=1) > _BLIND]
+                T_grid_lidar = T_grid_world @ lidar.T_world_lidar[frame]
+                found.append(Sweep(frame, T_grid_lidar[:3, 3], rigid.apply(T_grid_lidar, xyz)))
+    return found
+
+
+def _check(image: DepthImage, sweep: Sweep, group: FrameGroup, frame: int) -> None:
+    """Refuse a LiDAR that the image does not go with, and depth of another unit."""
+    view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
+    in_sky = image.labels[view.pixels] == SKY
+    if len(in_sky) >= _SKY_POINTS and in_sky.mean() > _SKY_SHARE:
+        raise InputError(
+            f"frame {frame} of {group.drive.name}: {in_sky.mean():.0%} of the LiDAR's points that the camera sees lie in "
+            "the sky: check the calibration between both, and which frame the points are in"
+        )
+    depth = image.depth[view.pixels]
+    known = depth > 0
+    if known.sum() >= _SKY_POINTS:
+        _refuse_unit(float(np.median(depth[known] / view.depth[known])), group, frame)
+
+
+def _check_range(image: DepthImage, group: FrameGroup, frame: int) -> None:
+    middle = float(np.median(image.depth[image.depth > 0]))
+    if not _NEAREST <= middle <= _FARTHEST:
+        raise InputError(
+            f"frame {frame} of {group.drive.name}: the middle of its depths is {middle:g} m, which is no street: "
+            "give depth maps in 256ths of a metre"
+        )
+
+
+def _refuse_unit(ratio: float, group: FrameGroup, frame: int) -> None:
+    for scale, meant in _SCALES.items():
+        for factor in (scale, 1 / scale, scale / 256 if scale != 256.0 else scale, 256 / scale):
+            if factor != 1 and 1 / _UNIT < ratio / factor < _UNIT and not 1 / _UNIT < ratio < _UNIT:
+                raise InputError(
+                    f"frame {frame} of {group.drive.name}: depth maps say {ratio:.3g} times what the LiDAR measures, as if "
+                    f"they were not in {meant}: write them in 256ths of a metre"
+                )

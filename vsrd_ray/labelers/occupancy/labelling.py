@@ -1,0 +1,161 @@
+"""From images and sweeps to the voxels of a grid.
+
+Depth that is known is counted: a voxel is occupied if a ray ends in it, or a surface between rays does. Depth that is
+uncertain is freed of the noise of single pixels first, and its ends have to be a share of what a voxel's rays do; or
+ends are expected, by EM. LiDAR counts for itself, and completed in images. Shapes: X x Y x Z voxels, H x W pixels.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vsrd_ray.errors import InputError
+from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
+from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
+from vsrd_ray.labelers.occupancy.images import DepthImage, PixelRays, ends_between, pixel_rays
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
+from vsrd_ray.labelers.occupancy.smoothing import smoothed
+from vsrd_ray.labels.voxels.classes import NO_LABEL, VoxelClasses
+from vsrd_ray.labels.voxels.grid import Grid
+from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN, Voxels
+
+_PRECISE = 0.02  # relative error of depth below which its ends are taken as they are
+_USUAL_ERROR = 0.05  # of depth maps of which nothing tells
+_SHARE = 0.02  # of what rays do in a voxel, that ends must be where depth is uncertain
+_ROUNDS = 4
+_OCCUPIED, _ENDS = 0.03, 0.1  # occupancy and expected ends of a voxel that is occupied
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How ends of rays are dealt with."""
+
+    error: float | None = None  # of depth maps, as a share of depth; None: as LiDAR tells
+    expects: bool = False  # uncertain ends by EM
+
+
+def label_voxels(
+    grid: Grid, classes: VoxelClasses, inputs: GroupInputs, settings: Settings, *, target: int
+) -> Voxels:
+    """What is known of the voxels of a grid around a target frame.
+
+    Raises:
+        InputError: no ray comes into the grid.
+    """
+    num = classes.free if classes.free > 0 else len(classes.names)
+    camera, lidar = Tally(grid, num), Tally(grid, num)
+    images, is_precise, errors = _with_depth(inputs, classes, settings)
+    occupied = np.zeros(grid.shape, dtype=bool)
+    certain = [image for image, precise in zip(images, is_precise, strict=True) if precise]
+    for image in certain:
+        camera.add_rays(pixel_rays(image))
+        camera.add_ends(ends_between(image))
+    occupied |= camera.hits > 0
+    vague = [image for image, precise in zip(images, is_precise, strict=True) if not precise]
+    if vague:
+        occupied |= _uncertain(grid, num, vague, max(errors), settings, camera)
+    for sweep, rays in _lidar_rays(inputs, classes, target):
+        lidar.add_rays(rays)
+    occupied |= lidar.hits > 0
+    return _voxels(grid, classes, inputs, camera, lidar, occupied)
+
+
+def _with_depth(
+    inputs: GroupInputs, classes: VoxelClasses, settings: Settings
+) -> tuple[list[DepthImage], list[bool], list[float]]:
+    """The images with the best depth that there is, whether it is precise, and the error of what is not."""
+    images, precise, errors = [], [], [0.0]
+    for frame, image in zip(inputs.frames, inputs.images, strict=True):
+        sweep = next((one for one in inputs.sweeps if one.frame == frame), None)
+        has_map = bool((image.depth > 0).any())
+        depth, error = image.depth, settings.error
+        if sweep is not None:
+            view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
+            filled = completed(view, sweep.points, image.labels, classes.flat)
+            if has_map:
+                depth, left = aligned(depth, view)
+                error = left if settings.error is None else min(settings.error, left)
+            if not has_map or (error is not None and error >= _PRECISE):
+                images.append(replace(image, depth=filled))
+                precise.append(True)
+                depth = np.where(filled > 0, 0, depth).astype(np.float32)  # the rest of the map
+        if (depth > 0).any() or sweep is None:
+            error = _USUAL_ERROR if error is None else error
+            images.append(replace(image, depth=depth))
+            precise.append(error < _PRECISE)
+            errors.append(error)
+    return images, precise, errors
+
+
+def _uncertain(
+    grid: Grid, num: int, images: list[DepthImage], error: float, settings: Settings, camera: Tally
+) -> np.ndarray:
+    """Voxels [X, Y, Z] bool that rays of uncertain depth end in; they are added to `camera`."""
+    tally = Tally(grid, num)
+    mended, left = [], []
+    for image in images:
+        depth, own = smoothed(image.depth, image.labels, error=error)
+        mended.append(replace(image, depth=depth))
+        left.append(own)
+    for image in mended:
+        tally.add_rays(pixel_rays(image))
+    if settings.expects:
+        rest = float(np.sqrt(max(error**2 - np.mean(left) ** 2, 0.0)))
+        expected = Tally(grid, num)
+        occupancy, ends = expect(expected, [pixel_rays(one) for one in mended], error=rest, rounds=_ROUNDS)
+        occupied = (occupancy > _OCCUPIED) & (ends > _ENDS)
+        tally.votes = expected.votes
+    else:
+        for image in mended:
+            tally.add_ends(ends_between(image))
+        occupied = tally.hits > _SHARE * (tally.hits + tally.passed)
+    camera.passed += tally.passed
+    camera.hits += tally.hits
+    camera.votes += tally.votes
+    return occupied & ((tally.hits > 0) | settings.expects)
+
+
+def _lidar_rays(
+    inputs: GroupInputs, classes: VoxelClasses, target: int
+) -> list[tuple[Sweep, PixelRays]]:
+    """Rays of the sweeps, with the classes of the pixels that their points fall on; without what moves, of sources."""
+    found = []
+    for sweep in inputs.sweeps:
+        labels = np.full(len(sweep.points), NO_LABEL, dtype=np.uint8)
+        for frame, image in zip(inputs.frames, inputs.images, strict=True):
+            if frame == sweep.frame:
+                view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
+                labels[view.index] = image.labels[view.pixels]
+        kept = np.full(len(labels), True) if sweep.frame == target else ~np.isin(labels, classes.moving)
+        rays = PixelRays(sweep.origin, sweep.points[kept], labels[kept], np.zeros(int(kept.sum()), dtype=bool))
+        found.append((sweep, rays))
+    return found
+
+
+def _voxels(
+    grid: Grid,
+    classes: VoxelClasses,
+    inputs: GroupInputs,
+    camera: Tally,
+    lidar: Tally,
+    occupied: np.ndarray,
+) -> Voxels:
+    masks = [(one.hits > 0) | (one.passed > 0) for one in (camera, lidar)]
+    observed = masks[0] | masks[1] | occupied
+    if not observed.any():
+        raise InputError("no ray of any camera or LiDAR comes into the grid: check its range, and the poses")
+    hits, passed = camera.hits + lidar.hits, camera.passed + lidar.passed
+    share = np.divide(hits, hits + passed, out=np.zeros(grid.shape), where=hits + passed > 0)
+    semantics = named(camera.votes + lidar.votes, occupied, classes)
+    semantics[observed & ~occupied] = classes.free
+    return Voxels(
+        grid=grid,
+        T_world_grid=inputs.T_world_grid,
+        classes=classes.name,
+        semantics=semantics,
+        observed=observed.astype(np.uint8),
+        mask_camera=masks[0].astype(np.uint8),
+        mask_lidar=masks[1].astype(np.uint8),
+        confidence=np.rint(255 * np.where(occupied, share, 1 - share) * observed).astype(np.uint8),
+        state=np.where(occupied, OCCUPIED, np.where(observed, FREE, UNSEEN)).astype(np.uint8),
+    )

@@ -1,0 +1,60 @@
+"""What the house knows of the labeler of occupancy: what it needs, and how it plans."""
+
+import pyarrow as pa
+
+from vsrd_ray.data.drive import DEPTH, POINTS, SEMANTICS, Drive
+from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.data.index import readable_frames
+from vsrd_ray.datasets.base import dataset_named
+from vsrd_ray.errors import InputError
+from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
+from vsrd_ray.labelers.occupancy.config import OccupancyConfig
+
+_PAYLOAD_BYTES = 2**25  # six views of three frames, and three sweeps
+
+
+def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> list[GroupPlan]:
+    """A group for every few frames, or for those that are wanted, with some before and after it."""
+    _check_depth(drive, config)
+    frames = readable_frames(index)
+    known = set(frames)
+    targets = frames[:: config.every] if wanted.frames is None else [one for one in frames if one in wanted.frames]
+    shifts = [sign * number * config.apart for number in range(1, config.sources + 1) for sign in (-1, 1)]
+    return [
+        GroupPlan(
+            group_id=f"{drive.name}-{frame:010d}",
+            sequence=drive.name,
+            camera=drive.camera.name,
+            target_frame=frame,
+            source_frames=tuple(sorted(frame + shift for shift in shifts if frame + shift in known)),
+            label_frames=(frame,),
+        )
+        for frame in targets
+    ]
+
+
+def _check_depth(drive: Drive, config: OccupancyConfig) -> None:
+    wanted = {"auto": (DEPTH, POINTS), "lidar": (POINTS,), "maps": (DEPTH,)}[config.depth]
+    if not any(frames for layer in wanted for frames in drive.layers.get(layer, {}).values()):
+        dataset = dataset_named(drive.dataset)
+        raise InputError(
+            "there are classes without depth: " + dataset.missing(drive.root, drive.name, wanted[0], drive.camera.name)
+        )
+
+
+def _build(config: OccupancyConfig, device: str) -> Labeler:
+    from vsrd_ray.labelers.occupancy.labeler import OccupancyLabeler  # noqa: PLC0415 - numba
+
+    return OccupancyLabeler(config)
+
+
+SPEC = LabelerSpec(
+    name="occupancy",
+    summary="voxels around the vehicle from classes and depth of images, and LiDAR",
+    config=OccupancyConfig,
+    writes=("voxels",),
+    needs=lambda config: Needs(layers=(SEMANTICS,), all_cameras=True, mask_ids=False),
+    plan=_plan,
+    build=_build,
+    resources=lambda config: Resources(payload_bytes=_PAYLOAD_BYTES),
+)
