@@ -105,8 +105,8 @@ def _count(origins, directions, ranges, weights, shape, passed, hits):  # noqa: 
         _first(origins[ray], directions[ray], enter, shape, voxel, step, until, every)
         t = enter
         while True:
-            axis = 0 if until[0] <= until[1] else 1
-            if until[2] < until[axis]:
+            axis = 0 if until[0] < until[1] else 1
+            if until[2] <= until[axis]:
                 axis = 2
             after = until[axis]
             if end < after:
@@ -147,8 +147,8 @@ def _first_occupied(origins, directions, occupied, places, distances):  # noqa: 
             continue
         _first(origins[ray], directions[ray], enter, shape, voxel, step, until, every)
         while True:
-            axis = 0 if until[0] <= until[1] else 1
-            if until[2] < until[axis]:
+            axis = 0 if until[0] < until[1] else 1
+            if until[2] <= until[axis]:
                 axis = 2
             distances[ray] = until[axis]
             if occupied[voxel[0], voxel[1], voxel[2]]:
@@ -235,8 +235,8 @@ def _expect(
         _first(origins[ray], directions[ray], enter, shape, voxel, step, until, every)
         t, number = enter, 0
         while t < stop:
-            axis = 0 if until[0] <= until[1] else 1
-            if until[2] < until[axis]:
+            axis = 0 if until[0] < until[1] else 1
+            if until[2] <= until[axis]:
                 axis = 2
             after = until[axis]
             i, j, k = voxel[0], voxel[1], voxel[2]

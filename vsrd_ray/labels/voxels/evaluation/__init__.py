@@ -1,0 +1,1 @@
+"""How good voxels are: Occ3D, SSCBench, RayIoU."""

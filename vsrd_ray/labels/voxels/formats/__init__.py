@@ -1,0 +1,1 @@
+"""Voxels as others read them."""
