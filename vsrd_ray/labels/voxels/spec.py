@@ -1,10 +1,58 @@
 """What the house knows of voxel grids. What is heavy is imported where it is used."""
+# ruff: noqa: PLC0415
 
-from vsrd_ray.labels.base import Kind
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vsrd_ray.labels.base import Evaluation, Kind, Progress
 from vsrd_ray.labels.voxels.schema import TABLE
+from vsrd_ray.runs.folder import RunFolder
+from vsrd_ray.storage import Location
+
+if TYPE_CHECKING:
+    import click
+
+_FORMATS = ("npz", "occ3d", "sscbench", "ply")
+
+
+def _evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
+    from vsrd_ray.labels.voxels.evaluation.run import evaluate
+
+    return evaluate(run, options)
+
+
+def _export(
+    run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None, *, format: str
+) -> str:
+    from vsrd_ray.labels.voxels.formats.export import export
+
+    return export(run, destination, options, progress, format=format)
+
+
+def _report(
+    run: RunFolder, destination: Location, options: Mapping[str, Any], progress: Progress | None
+) -> Sequence[str]:
+    from vsrd_ray.labels.voxels.report import report
+
+    return report(run, destination, options, progress)
+
+
+def _commands() -> tuple[click.Command, ...]:
+    from vsrd_ray.labels.voxels.commands import import_voxels, visualize
+
+    return visualize, import_voxels
+
 
 SPEC = Kind(
     name="voxels",
     summary="grids of voxels: classes, free and unknown space, density",
     table=TABLE,
+    evaluate=_evaluate,
+    formats={name: partial(_export, format=name) for name in _FORMATS},
+    report=_report,
+    commands=_commands,
+    look="visualize voxels {output} --root {root}{sequence}",
 )

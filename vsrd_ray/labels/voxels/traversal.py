@@ -137,7 +137,7 @@ def count(rays: Rays, shape: tuple[int, int, int], weights: np.ndarray | None = 
     return counts
 
 
-def _first_occupied(origins, directions, occupied, places, distances):  # noqa: ANN001, ANN202 - compiled
+def _first_occupied(origins, directions, occupied, places, entered, axes, distances):  # noqa: ANN001, ANN202 - compiled
     shape = occupied.shape
     voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)
     until, every = np.empty(3), np.empty(3)
@@ -146,14 +146,17 @@ def _first_occupied(origins, directions, occupied, places, distances):  # noqa: 
         if not enter < leave:
             continue
         _first(origins[ray], directions[ray], enter, shape, voxel, step, until, every)
+        t, before = enter, 2
         while True:
             axis = 0 if until[0] < until[1] else 1
             if until[2] <= until[axis]:
                 axis = 2
             distances[ray] = until[axis]
             if occupied[voxel[0], voxel[1], voxel[2]]:
+                entered[ray], axes[ray] = t, before
                 places[ray] = (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2]
                 break
+            t, before = until[axis], axis
             voxel[axis] += step[axis]
             if not 0 <= voxel[axis] < shape[axis]:
                 break
@@ -163,18 +166,27 @@ def _first_occupied(origins, directions, occupied, places, distances):  # noqa: 
 _first_occupied = _compiled(_first_occupied)
 
 
-def first_occupied(rays: Rays, occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flat index [R] int64 of the first occupied voxel on each ray, -1 without one, and where the ray leaves it [R].
+@dataclass(frozen=True)
+class FirstHits:
+    """The first occupied voxel on each ray."""
 
-    Where there is none, the distance is that at which the ray leaves the grid.
+    places: np.ndarray  # [R] int64, flat index; -1 without one
+    entered: np.ndarray  # [R] float64, where the ray enters it, voxels
+    axes: np.ndarray  # [R] int64, across which
+    left: np.ndarray  # [R] float64, where it leaves it, or without one the grid
+
+
+def first_occupied(rays: Rays, occupied: np.ndarray) -> FirstHits:
+    """What rays meet first, wherever they end.
 
     Args:
         rays: R of them; where they end does not count.
         occupied: [X, Y, Z] bool.
     """
-    places, distances = np.full(len(rays.origins), -1, dtype=np.int64), np.zeros(len(rays.origins))
-    _first_occupied(rays.origins, rays.directions, occupied, places, distances)
-    return places, distances
+    num = len(rays.origins)
+    found = FirstHits(np.full(num, -1, dtype=np.int64), np.zeros(num), np.zeros(num, dtype=np.int64), np.zeros(num))
+    _first_occupied(rays.origins, rays.directions, occupied, found.places, found.entered, found.axes, found.left)
+    return found
 
 
 def _posterior(lengths, log_free, densities, outliers, beyond, posterior, arrivals):  # noqa: ANN001, ANN202 - compiled

@@ -161,6 +161,6 @@ def cast_rays(
     starts = np.broadcast_to(single.astype(np.float64), directions.shape)
     rays = Rays(np.ascontiguousarray(starts), directions.astype(np.float64), np.full(len(directions), np.inf))
     known = np.where(semantics == UNKNOWN, OCC3D.free, semantics)
-    places, distances = first_occupied(rays, known != OCC3D.free)
-    labels = np.where(places >= 0, known.ravel()[np.maximum(places, 0)], OCC3D.free)
-    return labels.astype(np.int64), distances * grid.voxel_size
+    found = first_occupied(rays, known != OCC3D.free)
+    labels = np.where(found.places >= 0, known.ravel()[np.maximum(found.places, 0)], OCC3D.free)
+    return labels.astype(np.int64), found.left * grid.voxel_size
