@@ -65,7 +65,9 @@ def make_scene(seed: int, *, cameras: tuple[str, ...] = ()) -> StreetScene:
     images, sweeps = [], []
     for frame in (TARGET, TARGET - APART, TARGET + APART):
         images += [
-            _see(street, frame, name, T_grid_street) for name in surround_mounts(IMAGE_SIZE) if name in (cameras or (name,))
+            _see(street, frame, name, T_grid_street)
+            for name in surround_mounts(IMAGE_SIZE)
+            if name in (cameras or (name,))
         ]
         sweep = lidar.measure(street, sensor, frame)
         sweeps.append(SeenSweep(frame, T_grid_street @ sweep.T_street_sensor, sweep.points.astype(np.float64)))

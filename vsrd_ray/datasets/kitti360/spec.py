@@ -192,7 +192,9 @@ def _missing_maps(root: Location, name: str | None, layer: str, camera: str) -> 
     """Which folder of maps lacks, and where such maps come from."""
     if layer == DEPTH:
         folder = paths.depth_folder(root, name or "<sequence>", camera)
-        return f"no depth maps in {folder}: give PNG files of 16 bits there, in 256ths of a metre, or sweeps of the LiDAR"
+        return (
+            f"no depth maps in {folder}: give PNG files of 16 bits there, in 256ths of a metre, or sweeps of the LiDAR"
+        )
     folder = paths.semantic_folder(root, name or "<sequence>", camera)
     return f"no class maps in {folder}: download KITTI-360's 2D semantics into the root folder"
 

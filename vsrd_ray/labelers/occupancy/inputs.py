@@ -56,7 +56,7 @@ def read_group(
     for frame in group.plan.view_frames:
         for camera in group.drive.cameras.values():
             if frame in camera.T_world_cam and group.drive.has(SEMANTICS, camera.name, frame):
-                image = _image(group, config, classes, camera.name, frame, T_grid_world)
+                image = _image(group, config, classes, camera=camera.name, frame=frame, T_grid_world=T_grid_world)
                 frames.append(frame)
                 images.append(image)
     for frame, image in zip(frames, images, strict=True):
@@ -74,6 +74,7 @@ def _image(
     group: FrameGroup,
     config: OccupancyConfig,
     classes: VoxelClasses,
+    *,
     camera: str,
     frame: int,
     T_grid_world: np.ndarray,
@@ -117,8 +118,8 @@ def _check(image: DepthImage, sweep: Sweep, group: FrameGroup, frame: int) -> No
     in_sky = image.labels[view.pixels] == SKY
     if len(in_sky) >= _SKY_POINTS and in_sky.mean() > _SKY_SHARE:
         raise InputError(
-            f"frame {frame} of {group.drive.name}: {in_sky.mean():.0%} of the LiDAR's points that the camera sees lie in "
-            "the sky: check the calibration between both, and which frame the points are in"
+            f"frame {frame} of {group.drive.name}: {in_sky.mean():.0%} of the LiDAR's points that the camera sees "
+            "lie in the sky: check the calibration between both, and which frame the points are in"
         )
     depth = image.depth[view.pixels]
     known = depth > 0
@@ -140,6 +141,6 @@ def _refuse_unit(ratio: float, group: FrameGroup, frame: int) -> None:
         for factor in (scale, 1 / scale, scale / 256 if scale != 256.0 else scale, 256 / scale):
             if factor != 1 and 1 / _UNIT < ratio / factor < _UNIT and not 1 / _UNIT < ratio < _UNIT:
                 raise InputError(
-                    f"frame {frame} of {group.drive.name}: depth maps say {ratio:.3g} times what the LiDAR measures, as if "
-                    f"they were not in {meant}: write them in 256ths of a metre"
+                    f"frame {frame} of {group.drive.name}: depth maps say {ratio:.3g} times what the LiDAR measures, "
+                    f"as if they were not in {meant}: write them in 256ths of a metre"
                 )

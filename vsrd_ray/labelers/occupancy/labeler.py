@@ -35,9 +35,7 @@ class OccupancyLabeler:
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> Voxels:
         """The voxels; nothing is left to chance."""
         settings = Settings(error=self.config.error, expects=self.config.ends == "expected")
-        return label_voxels(
-            self._grid, self._classes, prepared.payload, settings, target=prepared.plan.target_frame
-        )
+        return label_voxels(self._grid, self._classes, prepared.payload, settings)
 
     def label_many(self, prepared: Sequence[PreparedGroup], *, seed: int) -> list[Any]:
         """One after the other."""

@@ -13,7 +13,7 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
 from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
 from vsrd_ray.labelers.occupancy.images import DepthImage, PixelRays, ends_between, pixel_rays
-from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs
 from vsrd_ray.labelers.occupancy.smoothing import smoothed
 from vsrd_ray.labels.voxels.classes import NO_LABEL, VoxelClasses
 from vsrd_ray.labels.voxels.grid import Grid
@@ -34,10 +34,8 @@ class Settings:
     expects: bool = False  # uncertain ends by EM
 
 
-def label_voxels(
-    grid: Grid, classes: VoxelClasses, inputs: GroupInputs, settings: Settings, *, target: int
-) -> Voxels:
-    """What is known of the voxels of a grid around a target frame.
+def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, settings: Settings) -> Voxels:
+    """What is known of the voxels of a grid.
 
     Raises:
         InputError: no ray comes into the grid.
@@ -53,11 +51,11 @@ def label_voxels(
     occupied |= camera.hits > 0
     vague = [image for image, precise in zip(images, is_precise, strict=True) if not precise]
     if vague:
-        occupied |= _uncertain(grid, num, vague, max(errors), settings, camera)
-    for sweep, rays in _lidar_rays(inputs, classes, target):
+        occupied |= _uncertain(vague, max(errors), settings, camera)
+    for rays in _lidar_rays(inputs):
         lidar.add_rays(rays)
     occupied |= lidar.hits > 0
-    return _voxels(grid, classes, inputs, camera, lidar, occupied)
+    return _voxels(classes, inputs.T_world_grid, camera, lidar, occupied)
 
 
 def _with_depth(
@@ -87,10 +85,9 @@ def _with_depth(
     return images, precise, errors
 
 
-def _uncertain(
-    grid: Grid, num: int, images: list[DepthImage], error: float, settings: Settings, camera: Tally
-) -> np.ndarray:
+def _uncertain(images: list[DepthImage], error: float, settings: Settings, camera: Tally) -> np.ndarray:
     """Voxels [X, Y, Z] bool that rays of uncertain depth end in; they are added to `camera`."""
+    grid, num = camera.grid, camera.votes.shape[3]
     tally = Tally(grid, num)
     mended, left = [], []
     for image in images:
@@ -115,31 +112,27 @@ def _uncertain(
     return occupied & ((tally.hits > 0) | settings.expects)
 
 
-def _lidar_rays(
-    inputs: GroupInputs, classes: VoxelClasses, target: int
-) -> list[tuple[Sweep, PixelRays]]:
+def _lidar_rays(inputs: GroupInputs) -> list[PixelRays]:
     """Rays of the sweeps, with the classes of the pixels that their points fall on; without what moves, of sources."""
     found = []
     for sweep in inputs.sweeps:
         labels = np.full(len(sweep.points), NO_LABEL, dtype=np.uint8)
+        kept = np.full(len(labels), True)
         for frame, image in zip(inputs.frames, inputs.images, strict=True):
             if frame == sweep.frame:
                 view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
                 labels[view.index] = image.labels[view.pixels]
-        kept = np.full(len(labels), True) if sweep.frame == target else ~np.isin(labels, classes.moving)
+                if image.ignored is not None:
+                    kept[view.index[image.ignored[view.pixels]]] = False
         rays = PixelRays(sweep.origin, sweep.points[kept], labels[kept], np.zeros(int(kept.sum()), dtype=bool))
-        found.append((sweep, rays))
+        found.append(rays)
     return found
 
 
 def _voxels(
-    grid: Grid,
-    classes: VoxelClasses,
-    inputs: GroupInputs,
-    camera: Tally,
-    lidar: Tally,
-    occupied: np.ndarray,
+    classes: VoxelClasses, T_world_grid: np.ndarray, camera: Tally, lidar: Tally, occupied: np.ndarray
 ) -> Voxels:
+    grid = camera.grid
     masks = [(one.hits > 0) | (one.passed > 0) for one in (camera, lidar)]
     observed = masks[0] | masks[1] | occupied
     if not observed.any():
@@ -150,7 +143,7 @@ def _voxels(
     semantics[observed & ~occupied] = classes.free
     return Voxels(
         grid=grid,
-        T_world_grid=inputs.T_world_grid,
+        T_world_grid=T_world_grid,
         classes=classes.name,
         semantics=semantics,
         observed=observed.astype(np.uint8),

@@ -23,25 +23,24 @@ def smoothed(
     known = depth > 0
     inverse = np.divide(1.0, depth, out=np.zeros(depth.shape), where=known)
     fitted = inverse
-    for reach in (_REACH, _REACH):  # again, with the depths of the first round telling who belongs together
-        fitted = _fitted(inverse, fitted, labels, known, reach, _OUTLYING * error)
+    for _ in range(2):  # again, with the depths of the first round telling who belongs together
+        fitted = _fitted(inverse, fitted, labels, known, _OUTLYING * error)
     off = (np.divide(fitted, inverse, out=np.ones(depth.shape), where=known) - 1)[known]
     own = min(float(1.4826 * np.median(np.abs(off))) if off.size else 0.0, error)
     return np.divide(1.0, fitted, out=np.zeros(depth.shape), where=known).astype(np.float32), own
 
 
-def _fitted(
-    inverse: np.ndarray, guide: np.ndarray, labels: np.ndarray, known: np.ndarray, reach: int, most: float
-) -> np.ndarray:
+def _fitted(inverse: np.ndarray, guide: np.ndarray, labels: np.ndarray, known: np.ndarray, most: float) -> np.ndarray:
     """Inverse depth [H, W] of the planes; those neighbours count whose guide is off by less than `most` of its own."""
     height, width = inverse.shape
+    reach = _REACH
     sums = np.zeros((9, height, width))  # of 1, u, v, uu, uv, vv, d, ud, vd
     pad = [(reach, reach), (reach, reach)]
-    d, g, l, k = (np.pad(one, pad) for one in (inverse, guide, labels, known))
+    d, g, own, k = (np.pad(one, pad) for one in (inverse, guide, labels, known))
     for dv in range(-reach, reach + 1):
         for du in range(-reach, reach + 1):
             rows, columns = slice(reach + dv, reach + dv + height), slice(reach + du, reach + du + width)
-            there = k[rows, columns] & (l[rows, columns] == labels)
+            there = k[rows, columns] & (own[rows, columns] == labels)
             there &= np.abs(g[rows, columns] - guide) <= most * guide
             value = np.where(there, d[rows, columns], 0.0)
             for place, factor in enumerate((1, du, dv, du * du, du * dv, dv * dv)):

@@ -28,6 +28,7 @@ def visualize() -> None:
 @click.option("--to", "destination", type=PATH, help="Folder for PNG, or an .mp4 or .gif.  [default: OUTPUT/pictures]")
 @click.option("--fps", default=5.0, show_default=True, help="Frames a second of a film.")
 def visualize_voxels(
+    *,
     output: Location,
     root: Location,
     sequence: str | None,

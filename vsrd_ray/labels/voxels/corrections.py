@@ -88,4 +88,6 @@ def _semantics(path: Location) -> np.ndarray:
     except (BadZipFile, ValueError, EOFError) as error:
         raise InputError(f"{path}: no .npz of arrays ({one_line(error)}): export it again") from error
     except KeyError:
-        raise InputError(f"{path}: no array 'semantics': give files as `vsrd-ray export --format npz` writes them") from None
+        raise InputError(
+            f"{path}: no array 'semantics': give files as `vsrd-ray export --format npz` writes them"
+        ) from None

@@ -22,6 +22,7 @@ def draw_voxels(
     occupied: np.ndarray,  # [X, Y, Z] bool
     semantics: np.ndarray | None,  # [X, Y, Z] uint8
     classes: VoxelClasses | None,
+    *,
     T_grid_cam: np.ndarray,  # [4, 4]
     K: np.ndarray,  # [3, 3] px
     image_size: tuple[int, int],  # (width, height) px

@@ -1,4 +1,4 @@
-"""A frame's images above its voxels from the same cameras, and all from above; the truth beside it where it is known."""
+"""A frame's images above its voxels from the same cameras, and all from above; beside them the truth."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -77,7 +77,9 @@ def draw_frame(drive: Drive, labelled: LabelledGrid, true: np.ndarray | None) ->
     above = []
     for name, occupied, semantics in grids:
         shown = _cut(voxels.grid, occupied, _CUT_ABOVE)
-        image = draw_voxels(voxels.grid, shown, semantics, classes, T_grid_cam, K, (width, _ABOVE_HEIGHT))
+        image = draw_voxels(
+            voxels.grid, shown, semantics, classes, T_grid_cam=T_grid_cam, K=K, image_size=(width, _ABOVE_HEIGHT)
+        )
         draw_text(image, f"{name}, frame {labelled.frame}", (8, 20), color=_TEXT)
         above.append(image)
     return _stacked([*rows, _beside(above)])
@@ -101,14 +103,21 @@ def _camera_rows(
         return []
     width = (_WIDTH - _GAP * (len(images) - 1)) // len(images)
     sizes = [(width, round(image.shape[0] * width / image.shape[1])) for _, image in images]
-    rows = [_beside([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for (_, image), size in zip(images, sizes, strict=True)])]
+    rows = [
+        _beside(
+            [
+                cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                for (_, image), size in zip(images, sizes, strict=True)
+            ]
+        )
+    ]
     for _, occupied, semantics in grids:
         shown = _cut(voxels.grid, occupied, _CUT)
         row = []
         for (camera, _), size in zip(images, sizes, strict=True):
             T_grid_cam = pose_in_grid(voxels.T_world_grid, camera.T_world_cam[frame])
             K = scaled(camera.K, camera.image_size, size)
-            row.append(draw_voxels(voxels.grid, shown, semantics, classes, T_grid_cam, K, size))
+            row.append(draw_voxels(voxels.grid, shown, semantics, classes, T_grid_cam=T_grid_cam, K=K, image_size=size))
         rows.append(_beside(row))
     return rows
 

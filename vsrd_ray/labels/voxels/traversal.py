@@ -57,7 +57,7 @@ class Counts:
     hits: np.ndarray  # [X, Y, Z] float64, ends, weighted
 
 
-def _begin(origin, direction, shape):  # noqa: ANN001, ANN202 - compiled
+def _begin(origin, direction, shape):
     """Where a ray enters the grid and leaves it; it misses the grid unless the first is below the second."""
     enter, leave = 0.0, np.inf
     for axis in range(3):
@@ -73,7 +73,7 @@ def _begin(origin, direction, shape):  # noqa: ANN001, ANN202 - compiled
 _begin = _compiled(_begin, inline="always")
 
 
-def _first(origin, direction, enter, shape, voxel, step, until, every):  # noqa: ANN001, ANN202 - compiled
+def _first(origin, direction, enter, shape, voxel, step, until, every):
     """Set a walk up: the first voxel, and of each axis the step, where the next voxel begins, and how far apart."""
     for axis in range(3):
         place = origin[axis] + enter * direction[axis]
@@ -94,7 +94,7 @@ def _first(origin, direction, enter, shape, voxel, step, until, every):  # noqa:
 _first = _compiled(_first)
 
 
-def _count(origins, directions, ranges, weights, shape, passed, hits):  # noqa: ANN001, ANN202 - compiled
+def _count(origins, directions, ranges, weights, shape, passed, hits):
     voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)
     until, every = np.empty(3), np.empty(3)
     for ray in range(len(ranges)):
@@ -137,7 +137,7 @@ def count(rays: Rays, shape: tuple[int, int, int], weights: np.ndarray | None = 
     return counts
 
 
-def _first_occupied(origins, directions, occupied, places, entered, axes, distances):  # noqa: ANN001, ANN202 - compiled
+def _first_occupied(origins, directions, occupied, places, entered, axes, distances):
     shape = occupied.shape
     voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)
     until, every = np.empty(3), np.empty(3)
@@ -189,7 +189,7 @@ def first_occupied(rays: Rays, occupied: np.ndarray) -> FirstHits:
     return found
 
 
-def _posterior(lengths, log_free, densities, outliers, beyond, posterior, arrivals):  # noqa: ANN001, ANN202 - compiled
+def _posterior(lengths, log_free, densities, outliers, beyond, posterior, arrivals):
     """Where one ray ends, and how far it comes; gives the likelihood of its measurement."""
     there, total = 1.0, outliers
     for n in range(len(lengths)):
@@ -228,8 +228,18 @@ def posterior(
 
 
 def _expect(
-    origins, directions, ranges, sigmas, labels, log_free, class_factor, outliers, ends, arrivals, votes  # noqa: ANN001
-):  # noqa: ANN202 - compiled
+    origins,
+    directions,
+    ranges,
+    sigmas,
+    labels,
+    log_free,
+    class_factor,
+    outliers,
+    ends,
+    arrivals,
+    votes,
+):
     shape = log_free.shape
     voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)
     until, every = np.empty(3), np.empty(3)

@@ -42,8 +42,9 @@ def true_grid(truth: Any, frame: int, voxels: Voxels) -> TrueGrid | None:
     )
     if not is_same:
         raise InputError(
-            f"frame {frame}: the true voxels are of the range {found.range.tolist()} m in {found.voxel_size:g} m, and the "
-            f"labels of {list(voxels.grid.range)} in {voxels.grid.voxel_size:g}, or they lie elsewhere: label that grid"
+            f"frame {frame}: the true voxels are of the range {found.range.tolist()} m in {found.voxel_size:g} m, "
+            f"and the labels of {list(voxels.grid.range)} in {voxels.grid.voxel_size:g}, or they lie elsewhere: "
+            "label that grid"
         )
     return TrueGrid(_named(found.semantics, table_named(voxels.classes)), found.mask_camera, found.mask_lidar)
 

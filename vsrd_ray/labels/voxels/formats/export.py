@@ -115,7 +115,9 @@ def _of_table(labelled: LabelledGrid, name: str) -> np.ndarray:
     voxels = labelled.voxels
     if voxels.semantics is None or voxels.classes != name:
         held = "no classes" if voxels.classes is None else f"classes of {voxels.classes}"
-        raise InputError(f"frame {labelled.frame}: its voxels have {held}, not {name}'s: label with --set classes={name}")
+        raise InputError(
+            f"frame {labelled.frame}: its voxels have {held}, not {name}'s: label with --set classes={name}"
+        )
     return voxels.semantics
 
 
