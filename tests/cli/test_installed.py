@@ -17,15 +17,15 @@ def test_datasets(command):
     assert part(result.stdout, "kitti360") == [
         "kitti360: KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "  cameras  image_00, image_01",
-        "  layers   images, masks, points",
-        "  truth    boxes, points, depth",
+        "  layers   images, masks, points, depth, semantics",
+        "  truth    boxes, points, depth, voxels",
     ]
     found = json.loads(command("datasets", "--json").stdout)
     assert found["kitti360"] == {
         "summary": "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth",
         "cameras": ["image_00", "image_01"],
-        "layers": ["images", "masks", "points"],
-        "truth": ["boxes", "points", "depth"],
+        "layers": ["images", "masks", "points", "depth", "semantics"],
+        "truth": ["boxes", "points", "depth", "voxels"],
     }
     assert len(found["nuscenes"]["cameras"]) == 6
     assert found["nuscenes"]["layers"] == ["images", "masks", "points"]

@@ -1,5 +1,7 @@
 """The walks of `vsrd_ray.labels.voxels.traversal` without a loop over voxels: cut each ray at every plane of the grid."""
 
+import itertools
+
 import numpy as np
 
 
@@ -10,7 +12,7 @@ def pieces(origin, direction, shape, end):
         if direction[axis]:
             cuts += ((np.arange(shape[axis] + 1) - origin[axis]) / direction[axis]).tolist()
     cuts = sorted({t for t in cuts if 0 <= t < end} | ({end} if np.isfinite(end) else set()))
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in itertools.pairwise(cuts):
         voxel = np.floor(origin + (start + stop) / 2 * direction).astype(int)
         if (voxel >= 0).all() and (voxel < shape).all():
             yield tuple(voxel.tolist()), start, stop

@@ -10,7 +10,16 @@ from vsrd_ray.labelers.vsrd.config import VSRDConfig
 
 
 def test_what_ships() -> None:
-    assert shipped_configs() == ["demo", "density", "fast", "kitti360_vsrd", "masks", "pointsam", "pointsam_published"]
+    assert shipped_configs() == [
+        "demo",
+        "density",
+        "fast",
+        "kitti360_vsrd",
+        "masks",
+        "occupancy",
+        "pointsam",
+        "pointsam_published",
+    ]
 
 
 @pytest.mark.parametrize("name", shipped_configs())

@@ -60,9 +60,9 @@ def test_ignored_pixels_give_neither_ends_nor_passes():
 
 
 def test_the_voxels_of_a_street():
-    image = street_image()
+    image = street_image(wall=20.2)
     voxels = label_voxels(GRID, OCC3D, GroupInputs(np.eye(4), (0,), (image,), ()), Settings(error=0.0))
-    x, y, z = GRID.indices(np.array([[10.0, 0, 0.0], [10.0, 0, 1.4], [20.1, 0, 1.0], [-1.0, 0, 1.0]])).T
+    x, y, z = GRID.indices(np.array([[10.0, 0, 0.0], [10.0, 0, 1.4], [20.2, 0, 1.0], [-1.0, 0, 1.0]])).T
     assert voxels.semantics[x, y, z].tolist() == [ROAD, OCC3D.free, 15, 255]
     assert voxels.state[x, y, z].tolist() == [OCCUPIED, FREE, OCCUPIED, UNSEEN]
     assert voxels.observed[x, y, z].tolist() == [1, 1, 1, 0]

@@ -1,0 +1,230 @@
+"""`vsrd-ray label --config occupancy` and what follows it, on a street of toy size."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
+
+from vsrd_ray.cli import main
+from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
+from vsrd_ray.synthetic import StreetSettings, synthesize
+
+SETTINGS = StreetSettings(
+    frames=3,
+    cars=4,
+    seed=4,
+    image_size=(352, 96),
+    mask_noise=0.0,
+    layers=("depth", "lidar", "semantics", "occupancy"),
+    lidar_rings=16,
+    lidar_columns=512,
+)
+SEQUENCE = SETTINGS.sequence
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "occupancy.md"
+QUICK = ("--set", "error=0", "--set", "apart=1", "--frames", "1")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def label(root, output, *options):
+    return run(
+        "label",
+        "--config",
+        "occupancy",
+        "--root",
+        root,
+        "--sequence",
+        SEQUENCE,
+        "--output",
+        output,
+        "--serial",
+        *options,
+    )
+
+
+def row_of(output):
+    (file,) = (output / "voxels").rglob("*.parquet")
+    (row,) = pq.read_table(file).to_pylist()
+    return row
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("occupancy") / "street"
+    synthesize(root, SETTINGS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def labelled(written):
+    output = written.parent / "labels"
+    result = label(written, output, *QUICK)
+    assert result.exit_code == 0, result.output
+    return output
+
+
+@pytest.fixture
+def street(written, tmp_path):
+    """A copy that a test may change."""
+    return Path(shutil.copytree(written, tmp_path / "street"))
+
+
+def test_a_row_of_the_target_frame(labelled):
+    row = row_of(labelled)
+    voxels = decoded(row)
+    assert row["frame"] == 1 and row["source"] == "auto" and voxels.classes == "occ3d"
+    is_classed = voxels.semantics < 17
+    assert (voxels.state[is_classed] == OCCUPIED).all()
+    assert ((voxels.semantics == 255) >= (voxels.observed == 0)).all()
+    assert {4, 11, 15} <= set(np.unique(voxels.semantics[is_classed]).tolist())
+
+
+def test_equal_bytes_and_resuming(written, labelled, tmp_path):
+    again = label(written, tmp_path / "again", *QUICK)
+    assert again.exit_code == 0, again.output
+    (one,), (other,) = ((path / "voxels").rglob("*.parquet") for path in (labelled, tmp_path / "again"))
+    assert one.read_bytes() == other.read_bytes()
+    resumed = label(written, tmp_path / "again", *QUICK)
+    assert resumed.exit_code == 0 and "1 of 1 labelled" in resumed.output
+    refused = label(written, tmp_path / "again", *QUICK[:-1], "0")
+    assert refused.exit_code == 2 and "frames" in refused.output
+
+
+def test_figures(written, labelled):
+    result = run("evaluate", labelled, "--root", written, "--json")
+    assert result.exit_code == 0, result.output
+    values = json.loads((labelled / "evaluation.json").read_text())
+    text = json.dumps(values)
+    assert "mask_camera and mask_lidar" in text
+    inside = re.search(r'"mask_camera": \{"miou": ([\d.]+), "miou_15": [\d.]+, "iou": ([\d.]+)\}', text)
+    assert inside is not None and float(inside[2]) > 0.5 and float(inside[1]) > 0.4
+
+
+def test_exports_and_corrections(written, labelled, tmp_path):
+    output = Path(shutil.copytree(labelled, tmp_path / "labels"))
+    for name in ("npz", "occ3d", "ply"):
+        result = run("export", output, "--root", written, "--format", name, "--output", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    voxels = decoded(row_of(output))
+    with np.load(tmp_path / "occ3d" / "gts" / SEQUENCE / "0000000001" / "labels.npz") as arrays:
+        assert set(arrays) == {"semantics", "mask_lidar", "mask_camera"}
+        np.testing.assert_array_equal(arrays["semantics"], np.where(voxels.semantics == 255, 17, voxels.semantics))
+        assert not arrays["mask_camera"][voxels.semantics == 255].any()
+    head = (tmp_path / "ply" / SEQUENCE / "0000000001.ply").read_bytes().split(b"end_header\n")
+    assert f"element vertex {(voxels.state == OCCUPIED).sum()}".encode() in head[0]
+    assert len(head[1]) == 27 * (voxels.state == OCCUPIED).sum()
+    refused = run("export", output, "--root", written, "--format", "sscbench", "--output", tmp_path / "ssc")
+    assert refused.exit_code == 2 and "classes=sscbench" in refused.output
+
+    file = tmp_path / "npz" / SEQUENCE / "0000000001.npz"
+    unchanged = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    assert unchanged.exit_code == 2 and "no grid there differs" in unchanged.output
+    with np.load(file) as arrays:
+        values = dict(arrays)
+    values["semantics"][100, 100, 8] = 4
+    np.savez_compressed(file, **values)
+    imported = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    assert imported.exit_code == 0, imported.output
+    assert run("export", output, "--root", written, "--format", "npz", "--output", tmp_path / "npz2").exit_code == 0
+    with np.load(tmp_path / "npz2" / SEQUENCE / "0000000001.npz") as arrays:
+        assert arrays["semantics"][100, 100, 8] == 4 and arrays["state"][100, 100, 8] == OCCUPIED
+    values["semantics"][0, 0, 0] = 99
+    np.savez_compressed(file, **values)
+    odd = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    assert odd.exit_code == 2 and "class 99 is none of occ3d's" in odd.output
+
+
+def test_pictures(written, labelled, tmp_path):
+    for place in (tmp_path / "pictures", tmp_path / "drive.mp4"):
+        result = run("visualize", "voxels", labelled, "--root", written, "--to", place)
+        assert result.exit_code == 0, result.output
+    picture = cv2.imread(str(tmp_path / "pictures" / "0000000001.png"))
+    assert picture.shape[1] == 1200
+    road = (picture == 100).all(axis=-1)  # across z, in the published colour
+    assert road.mean() > 0.005
+    assert (tmp_path / "drive.mp4").stat().st_size > 1000
+    result = run("report", labelled, "--root", written)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [("7", "has no group whose target is one of them"), ("1:x", "expected numbers"), ("4:2", "no frame is in that")],
+)
+def test_frames_that_are_none(written, tmp_path, frames, said):
+    result = label(written, tmp_path / "labels", "--frames", frames)
+    assert result.exit_code == 2 and said in " ".join(result.output.split())
+    assert not (tmp_path / "labels" / "voxels").exists()
+
+
+def test_semantics_without_depth_and_the_reverse(street, tmp_path):
+    shutil.rmtree(street / "data_2d_depth")
+    assert label(street, tmp_path / "lidar", *QUICK[2:]).exit_code == 0  # sweeps tell how far things are
+    shutil.rmtree(street / "data_3d_raw")
+    result = label(street, tmp_path / "none", *QUICK)
+    assert result.exit_code == 2 and "classes without depth: no depth maps in" in result.output
+    shutil.rmtree(paths.semantic_folder(street, SEQUENCE, "image_00"))
+    result = label(street, tmp_path / "none", *QUICK)
+    assert result.exit_code == 2 and "no class maps in" in result.output
+
+
+@pytest.mark.parametrize("factor", [1 / 256, 1000 / 256])
+def test_depth_in_another_unit_is_named(street, tmp_path, factor):
+    for file in paths.depth_folder(street, SEQUENCE, "image_00").glob("*.png"):
+        depth = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(file), np.clip(depth * factor, 0, 65535).astype(np.uint16))
+    result = label(street, tmp_path / "labels", *QUICK)
+    assert result.exit_code == 3 and "times what the LiDAR measures" in " ".join(result.output.split())
+
+
+def test_ids_that_are_no_class_are_named(street, tmp_path):
+    file = paths.semantic_file(street, SEQUENCE, "image_00", 1)
+    cv2.imwrite(str(file), np.full((96, 352), 77, np.uint8))
+    result = label(street, tmp_path / "labels", *QUICK)
+    assert result.exit_code == 3 and "class id 77 is none of KITTI-360's" in " ".join(result.output.split())
+
+
+def test_a_lidar_elsewhere_is_named(street, tmp_path):
+    for file in paths.sweep_folder(street, SEQUENCE).glob("*.bin"):
+        points = np.fromfile(file, np.float32).reshape(-1, 4)
+        points[:, [1, 2]] = points[:, [2, 1]] * [1, -1]  # y for z
+        points.tofile(file)
+    result = label(street, tmp_path / "labels", *QUICK)
+    assert result.exit_code == 3 and "the sky: check the calibration" in " ".join(result.output.split())
+
+
+def test_a_grid_that_no_camera_sees(written, tmp_path):
+    own = ("--set", "grid=own", "--set", "range=[500,500,-1,510,510,3]", "--set", "voxel_size=0.5")
+    result = label(written, tmp_path / "labels", *QUICK, *own)
+    assert result.exit_code == 3 and "comes into the grid" in " ".join(result.output.split())
+
+
+def test_the_page_works(written, tmp_path, monkeypatch):
+    """Its commands, in order, on a street of toy size."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(written, tmp_path / "street")
+    first, *lines = re.findall(r"^vsrd-ray (.*)$", PAGE.read_text(), re.M)
+    assert first.startswith("synthesize street ")
+    for line in lines:
+        if line.startswith("import-voxels"):
+            (file,) = (tmp_path / "grids").rglob("*.npz")
+            with np.load(file) as arrays:
+                values = dict(arrays)
+            values["semantics"][0, 0, 0] = 4
+            np.savez_compressed(file, **values)
+        extra = ["--serial", "--frames", "1", "--set", "apart=1"] if line.startswith("label") else []
+        result = run(*shlex.split(line), *extra)
+        assert result.exit_code == 0, result.output
+    assert len(lines) >= 6 and (tmp_path / "drive.mp4").is_file()
