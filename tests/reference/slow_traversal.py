@@ -1,4 +1,4 @@
-"""The walks of `vsrd_ray.labels.voxels.traversal` without a loop over voxels: cut each ray at every plane of the grid."""
+"""The walks of `vsrd_ray.labels.voxels.traversal` without steps: each ray is cut at every plane of the grid."""
 
 import itertools
 

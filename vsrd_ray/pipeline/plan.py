@@ -7,7 +7,7 @@ import pyarrow as pa
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.drive import MASKS, Drive
 from vsrd_ray.data.groups import check_plans
-from vsrd_ray.data.index import empty_frames
+from vsrd_ray.data.index import empty_frames, readable_frames
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Wanted, spec_of
 from vsrd_ray.runs.plan import DrivePlan
@@ -25,12 +25,12 @@ def plan_drive(
     spec = spec_of(config)
     groups = spec.plan(drive, index, config, wanted)
     if wanted.frames is not None:
-        targets = {group.target_frame for group in groups}
         groups = [group for group in groups if group.target_frame in wanted.frames]
-        if targets and not groups:
+        frames = readable_frames(index)
+        if frames and not groups:
             raise InputError(
-                f"--frames: {drive.name} has no group whose target is one of them: its targets are {min(targets)} to "
-                f"{max(targets)}"
+                f"--frames: {drive.name} has no group whose target is one of them: its frames are {frames[0]} to "
+                f"{frames[-1]}, and the labeler may take some of them alone as targets"
             )
     has_masks = MASKS in spec.needs(config).layers
     return DrivePlan(
