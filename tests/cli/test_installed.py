@@ -28,7 +28,7 @@ def test_datasets(command):
         "truth": ["boxes", "points", "depth", "voxels"],
     }
     assert len(found["nuscenes"]["cameras"]) == 6
-    assert found["nuscenes"]["layers"] == ["images", "masks", "points"]
+    assert found["nuscenes"]["layers"] == ["images", "masks", "points", "depth", "semantics"]
     assert found["nuscenes"]["truth"] == ["boxes", "points"]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial.transform import Rotation
 
-from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Camera, Drive, Lidar
+from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Camera, Drive, Lidar
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.nuscenes.cache import SceneBatches, cached
@@ -26,7 +26,7 @@ from vsrd_ray.datasets.nuscenes.frames import number_frames
 from vsrd_ray.datasets.nuscenes.readings import MODALITIES, READINGS
 from vsrd_ray.datasets.nuscenes.tables import check_root, compute, table_file, versions
 from vsrd_ray.errors import InputError, nearest_name
-from vsrd_ray.storage import Location, absolute, names_in, plain_name, size_and_stamp
+from vsrd_ray.storage import Location, absolute, is_folder, names_in, plain_name, size_and_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +152,7 @@ def _opened(
             IMAGES: {channel: _present(root, sensors[channel]) for channel in cameras},
             MASKS: {channel: _with_masks(root, channel, files[channel]) for channel in cameras},
             POINTS: {channel: _present(root, sensors[channel]) for channel in lidars},
+            **_sparse_layers(root, {channel: files[channel] for channel in cameras}),
         },
         version=version,
         files=files,
@@ -173,6 +174,10 @@ def has_any(root: Location, name: str, layer: str, sensor: str) -> bool:
         folder = root / "masks" / sensor
         stems = _masked(folder, _changed(folder))
         return any(_stem(file) in stems for file in files)
+    if layer in SPARSE_FOLDERS:
+        folder = root / SPARSE_FOLDERS[layer]
+        names = set(names_in(folder)) if is_folder(folder) else set[str]()
+        return any(f"{file.rpartition('/')[2]}.bin" in names for file in files)
     folders = {file[: file.rfind("/")] for file in files}
     there = [_listed(root / folder, _changed(root / folder), f"{folder}/") for folder in folders]
     return any(file in known for file in files for known in there)
@@ -237,6 +242,24 @@ def _folders(batches: SceneBatches, name: str) -> tuple[str, ...]:
     return tuple(sorted([*compute.unique(folders).to_pylist(), *masks]))
 
 
+def sparse_file(root: Location, layer: str, image: str) -> Location:
+    """The file with a layer of the pixels that LiDAR points fall on, of an image."""
+    return root / SPARSE_FOLDERS[layer] / f"{image.rpartition('/')[2]}.bin"
+
+
+def _sparse_layers(root: Location, files: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Frames by layer and camera of the layers of which there is a folder."""
+    found = {}
+    for layer, folder in SPARSE_FOLDERS.items():
+        if is_folder(root / folder):
+            names = set(names_in(root / folder))
+            found[layer] = {
+                channel: tuple(frame for frame, image in images.items() if f"{image.rpartition('/')[2]}.bin" in names)
+                for channel, images in files.items()
+            }
+    return found
+
+
 def _some(values: Mapping[int, Any], wanted: set[int]) -> dict[int, Any]:
     return {frame: value for frame, value in values.items() if frame in wanted}
 
@@ -285,6 +308,7 @@ def _sensor(rows: pa.RecordBatch, channel: str, poses: np.ndarray, *, where: Loc
     )
 
 
+SPARSE_FOLDERS = {DEPTH: "depth_gt", SEMANTICS: "seg_gt_lidarseg"}  # of what LiDAR points say of pixels
 _NUMBERED = ("sample", "is_key_frame", "timestamp")
 
 

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Drive
+from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Drive
 from vsrd_ray.data.truth import BOXES
-from vsrd_ray.datasets.nuscenes import boxes, drives, layers, panoptic
+from vsrd_ray.datasets.nuscenes import boxes, drives, layers, panoptic, sparse
 from vsrd_ray.datasets.nuscenes.classes import CLASSES
 from vsrd_ray.datasets.nuscenes.tables import table_file, versions
 from vsrd_ray.errors import InputError
@@ -23,7 +23,7 @@ class NuScenes:
     summary = "nuScenes v1.0: cameras and LiDAR all round, keyframes and sweeps; boxes and labels of points as truth"
     classes = CLASSES
     cameras = _RIG
-    layers = (IMAGES, MASKS, POINTS)
+    layers = (IMAGES, MASKS, POINTS, DEPTH, SEMANTICS)
     truths = (BOXES, panoptic.POINTS_KIND)
 
     def recognises(self, root: Location) -> bool:
@@ -55,6 +55,9 @@ class NuScenes:
                 folder = root / "masks" / sensor
                 files = "instance_<image>.npz and semantic_<image>.npz"
                 return f"no masks{of} in {folder}: give --masks, or put {files} there"
+            case "depth" | "semantics":
+                folder = root / drives.SPARSE_FOLDERS[layer]
+                return f"no {layer}{of} in {folder}: put <image file name>.bin there, as RenderOcc makes them of LiDAR"
             case _:
                 return f"nuScenes has no {layer} here: choose a labeler that needs none, or another dataset"
 
@@ -68,11 +71,19 @@ class NuScenes:
 
     def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
         """See `Drive.read`. `POINTS` are [P, 5]: x right, y forward, z up (m), intensity 0..255, ring."""
-        read = {IMAGES: layers.read_image, MASKS: layers.read_masks, POINTS: layers.read_points}[layer]
+        read = {
+            IMAGES: layers.read_image,
+            MASKS: layers.read_masks,
+            POINTS: layers.read_points,
+            DEPTH: sparse.read_sparse_depth,
+            SEMANTICS: sparse.read_sparse_semantics,
+        }[layer]
         return read(_scene(drive), sensor, frame)
 
     def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
         """See `Drive.file`; of masks, the instance map."""
+        if layer in drives.SPARSE_FOLDERS:
+            return drives.sparse_file(drive.root, layer, _scene(drive).files[sensor][frame])
         find = layers.mask_file if layer == MASKS else layers.image_file
         return find(_scene(drive), sensor, frame)
 

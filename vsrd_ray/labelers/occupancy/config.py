@@ -18,10 +18,11 @@ class OccupancyConfig(LabelerSettings):
     voxel_size: Positive | None = None  # m, of the grid `own`
     classes: Literal["occ3d", "sscbench"] | None = None  # table; None: the grid's, of `own` Occ3D's
     lidar_height: Positive = 1.73  # m of the LiDAR above the road, which is z = 0 of occ3d
+    lidar_forward: float = 0.0  # m of the LiDAR ahead of the grid's origin: 0.94 of nuScenes' cars
     camera_height: Positive = 1.55  # m of the first camera above it, where there is no LiDAR
     every: PositiveCount = 5  # frames from one target to the next
     sources: Count = 1  # frames on each side of a target that are looked at too
-    apart: PositiveCount = 5  # frames between them
+    apart: PositiveCount = 5  # frames between them, of those that have classes
     depth: Literal["auto", "lidar", "maps"] = "auto"  # auto: all that there is
     error: NonNegative | None = None  # of depth maps, as a share; None: as LiDAR tells, or 0.05 without
     ends: Literal["counted", "expected"] = "counted"  # of rays with uncertain depth: smoothed and counted, or by EM

@@ -26,6 +26,7 @@ class DepthImage:
     K: np.ndarray  # [3, 3] px; a pixel (u, v) names its centre
     T_grid_cam: np.ndarray  # [4, 4]
     ignored: np.ndarray | None = None  # [H, W] bool, of what was elsewhere at the grid's time
+    is_measured: bool = False  # depth is that of LiDAR points on their pixels
 
     @property
     def inverse(self) -> np.ndarray:

@@ -14,8 +14,9 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.completion import in_view
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
 from vsrd_ray.labelers.occupancy.images import DepthImage, majority
-from vsrd_ray.labels.voxels.classes import SKY, VoxelClasses
+from vsrd_ray.labels.voxels.classes import NO_LABEL, SKY, VoxelClasses, numbers_of
 
+_SPARSE = 0.05  # share of pixels with a class, below which a map is of points
 _BLIND = 2.5  # m around a LiDAR, where it sees the vehicle
 _SKY_POINTS, _SKY_SHARE = 200, 0.25  # so many points and this share of them in the sky: the LiDAR is elsewhere
 _SCALES = {256.0: "256ths of a metre, as in KITTI's files", 1000.0: "metres, not millimetres"}
@@ -80,19 +81,23 @@ def _image(
     T_grid_world: np.ndarray,
 ) -> DepthImage:
     known, drive = group.drive.cameras[camera], group.drive
-    labels = classes.of_city[group.read(SEMANTICS, camera, frame)]
+    labels = numbers_of(classes, drive.classes)[group.read(SEMANTICS, camera, frame)]
     depth = np.zeros(labels.shape, dtype=np.float32)
     if config.depth != "lidar" and drive.has(DEPTH, camera, frame):
         depth = group.read(DEPTH, camera, frame)
-    stride = int(np.ceil(np.sqrt(labels.size / config.rays_a_view)))
+    is_sparse = (labels != NO_LABEL).mean() < _SPARSE  # of LiDAR points, each of which counts
+    stride = 1 if is_sparse else int(np.ceil(np.sqrt(labels.size / config.rays_a_view)))
     K = known.K.copy()
     K[:2] /= stride
+    if is_sparse:
+        K[:2, 2] -= 0.5  # the pixels of points are cut to whole numbers
     labels = np.ascontiguousarray(labels[::stride, ::stride])
     image = DepthImage(
         depth=np.ascontiguousarray(depth[::stride, ::stride]),
         labels=majority(labels) if config.majority else labels,
         K=K,
         T_grid_cam=T_grid_world @ known.T_world_cam[frame],
+        is_measured=is_sparse and bool((depth > 0).any()),
     )
     if frame == group.plan.target_frame:
         return image

@@ -64,6 +64,10 @@ def _with_depth(
     """The images with the best depth that there is, whether it is precise, and the error of what is not."""
     images, precise, errors = [], [], [0.0]
     for frame, image in zip(inputs.frames, inputs.images, strict=True):
+        if image.is_measured:
+            images.append(image)
+            precise.append(True)
+            continue
         sweep = next((one for one in inputs.sweeps if one.frame == frame), None)
         has_map = bool((image.depth > 0).any())
         depth, error = image.depth, settings.error

@@ -38,7 +38,9 @@ def grid_pose(drive: Drive, frame: int, config: OccupancyConfig) -> np.ndarray:
         T_world_velo = camera.T_world_cam[frame] @ T_cam_lidar
     else:
         return _lowered(_level(camera.T_world_cam[frame]), config.camera_height)
-    return T_world_velo if config.grid == "sscbench" else _lowered(T_world_velo, config.lidar_height)
+    if config.grid == "sscbench":
+        return T_world_velo
+    return _lowered(T_world_velo, config.lidar_height, forward=config.lidar_forward)
 
 
 def _ahead(T_world_lidar: np.ndarray, T_world_cam: np.ndarray) -> np.ndarray:
@@ -62,7 +64,7 @@ def _level(T_world_cam: np.ndarray) -> np.ndarray:
     return T_world_ref @ T_ref_grid
 
 
-def _lowered(T_world_a: np.ndarray, height: float) -> np.ndarray:
+def _lowered(T_world_a: np.ndarray, height: float, *, forward: float = 0.0) -> np.ndarray:
     T_a_grid = np.eye(4)
-    T_a_grid[2, 3] = -height
+    T_a_grid[[0, 2], 3] = -forward, -height
     return T_world_a @ T_a_grid

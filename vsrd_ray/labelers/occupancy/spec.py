@@ -17,7 +17,7 @@ def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted
     """A group for every few frames, or for those that are wanted, with some before and after it."""
     _check_depth(drive, config)
     frames = readable_frames(index)
-    known = set(frames)
+    place = {frame: number for number, frame in enumerate(frames)}
     targets = frames[:: config.every] if wanted.frames is None else [one for one in frames if one in wanted.frames]
     shifts = [sign * number * config.apart for number in range(1, config.sources + 1) for sign in (-1, 1)]
     return [
@@ -26,7 +26,9 @@ def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted
             sequence=drive.name,
             camera=drive.camera.name,
             target_frame=frame,
-            source_frames=tuple(sorted(frame + shift for shift in shifts if frame + shift in known)),
+            source_frames=tuple(
+                sorted(frames[place[frame] + shift] for shift in shifts if 0 <= place[frame] + shift < len(frames))
+            ),
             label_frames=(frame,),
         )
         for frame in targets

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.errors import InputError, nearest_name
 
 UNKNOWN = 255  # semantics of a voxel of which nothing is known
@@ -146,6 +147,23 @@ SSCBENCH = VoxelClasses(
         }
     ),
 )
+
+
+def numbers_of(table: VoxelClasses, dataset: ClassTable) -> np.ndarray:
+    """Number in a table, `SKY` or `NO_LABEL`, [256] uint8, of each class number of a dataset.
+
+    Raises:
+        InputError: nobody knows what the dataset's classes are in this table.
+    """
+    if "road" in dataset and dataset.by_name["road"].number == 7:  # numbered as Cityscapes does
+        return table.of_city
+    if "driveable surface" in dataset and table is OCC3D:  # nuScenes' own numbers are Occ3D's
+        numbers = np.full(256, NO_LABEL, dtype=np.uint8)
+        numbers[: OCC3D.free] = np.arange(OCC3D.free)
+        return numbers
+    raise InputError(f"the dataset's classes are neither Cityscapes' nor nuScenes': {table.name} does not know them")
+
+
 _TABLES = {table.name: table for table in (OCC3D, SSCBENCH)}
 TABLES = tuple(_TABLES)
 

@@ -16,6 +16,7 @@ pytest.importorskip("numba", reason="walks through voxels are compiled by numba"
 
 from vsrd_ray.cli import main
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.labels.voxels.classes import OCC3D
 from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
@@ -209,6 +210,77 @@ def test_a_grid_that_no_camera_sees(written, tmp_path):
     own = ("--set", "grid=own", "--set", "range=[500,500,-1,510,510,3]", "--set", "voxel_size=0.5")
     result = label(written, tmp_path / "labels", *QUICK, *own)
     assert result.exit_code == 3 and "comes into the grid" in " ".join(result.output.split())
+
+
+def test_the_files_of_key_sweeps_of_six_cameras(tmp_path):
+    """`depth_gt` and `seg_gt_lidarseg`, made here of the street's true maps."""
+    settings = StreetSettings(
+        frames=2,
+        cars=3,
+        seed=5,
+        image_size=(64, 32),
+        layers=("depth", "semantics", "surround"),
+        surround_size=(96, 54),
+        keyframe_every=1,
+        mask_noise=0.0,
+    )
+    synthesize(tmp_path / "street", settings)
+    root = next((tmp_path / "street" / "data_nuscenes").iterdir())
+    for folder, kind, scale in (("depth_gt", "depth", 256.0), ("seg_gt_lidarseg", "semantic", 1.0)):
+        (root / folder).mkdir()
+        for image in sorted((root / "samples").glob("CAM_*/*.jpg")):
+            values = cv2.imread(
+                str(root / "truth" / kind / image.parent.name / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED
+            )
+            depth = cv2.imread(
+                str(root / "truth" / "depth" / image.parent.name / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED
+            )
+            v, u = (one.ravel() for one in np.mgrid[3:54:7, 2:96:5])
+            v, u = v[depth[v, u] > 0], u[depth[v, u] > 0]
+            found = values[v, u] / scale
+            found = OCC3D.of_city[values[v, u]] if kind == "semantic" else found
+            np.stack([u + 0.5, v + 0.5, found], axis=1).astype("<f4").tofile(root / folder / f"{image.name}.bin")
+    shutil.rmtree(root / "truth")
+    (scene,) = json.loads((root / "v1.0-mini" / "scene.json").read_text())
+    options = ("--set", "apart=1", "--set", "lidar_forward=0.95", "--set", "lidar_height=1.84", "--set", "depth=maps")
+    result = run(
+        "label",
+        "--config",
+        "occupancy",
+        "--root",
+        root,
+        "--sequence",
+        scene["name"],
+        "--output",
+        tmp_path / "labels",
+        "--serial",
+        "--frames",
+        "100",
+        *options,
+    )
+    assert result.exit_code == 0, result.output
+    voxels = decoded(row_of(tmp_path / "labels"))
+    road = np.argwhere(voxels.semantics == 11)
+    assert len(road) > 50 and abs(np.median(road[:, 2]) - 2) <= 1  # z = 0 is in layer 2
+    assert road[:, 0].min() < 95 and road[:, 0].max() > 105  # behind and ahead
+    result = run("visualize", "voxels", tmp_path / "labels", "--root", root, "--to", tmp_path / "pictures")
+    assert result.exit_code == 0, result.output
+    file = next((root / "seg_gt_lidarseg").glob("*CAM_BACK__*.bin"))
+    np.array([[1.5, 1.5, 31.0]], dtype="<f4").tofile(file)
+    scene_label = run(
+        "label",
+        "--config",
+        "occupancy",
+        "--root",
+        root,
+        "--sequence",
+        scene["name"],
+        "--output",
+        tmp_path / "odd",
+        "--serial",
+        *options,
+    )
+    assert scene_label.exit_code == 3 and "class 31 is none of 0 to 16" in " ".join(scene_label.output.split())
 
 
 def test_the_page_works(written, tmp_path, monkeypatch):
