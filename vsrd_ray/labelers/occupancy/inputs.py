@@ -18,7 +18,7 @@ from vsrd_ray.labels.voxels.classes import NO_LABEL, SKY, VoxelClasses, numbers_
 
 _SPARSE = 0.05  # share of pixels with a class, below which a map is of points
 _BLIND = 2.5  # m around a LiDAR, where it sees the vehicle
-_SKY_POINTS, _SKY_SHARE = 200, 0.25  # so many points and this share of them in the sky: the LiDAR is elsewhere
+_SKY_POINTS, _SKY_SHARE = 100, 0.05  # so many points and this share of them in the sky: the LiDAR is elsewhere
 _SCALES = {256.0: "256ths of a metre, as in KITTI's files", 1000.0: "metres, not millimetres"}
 _UNIT = 1.6  # factor by which depths may be off and still be of the right unit
 _NEAREST, _FARTHEST = 0.5, 250.0  # m, between which the middle depth of a view of a street lies

@@ -62,7 +62,7 @@ class Grid:
 
     def is_inside(self, indices: np.ndarray) -> np.ndarray:
         """Whether indices [N, 3] are of the grid [N] bool; its upper faces are not."""
-        return ((indices >= 0) & (indices < np.array(self.shape))).all(axis=-1)
+        return np.asarray(((indices >= 0) & (indices < np.array(self.shape))).all(axis=-1))
 
     def centers(self, indices: np.ndarray) -> np.ndarray:
         """Centres [N, 3] of voxels [N, 3], metres, in the grid's frame."""
