@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vsrd_ray.labels.base import Evaluation, Kind, Progress
+from vsrd_ray.labels.base import REPORT, Evaluation, Kind, Progress
 from vsrd_ray.labels.voxels.schema import TABLE
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
@@ -54,5 +54,5 @@ SPEC = Kind(
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
     commands=_commands,
-    look="visualize voxels {output} --root {root}{sequence}",
+    looks=("visualize voxels {output} --root {root}{sequence}", REPORT),
 )
