@@ -56,6 +56,8 @@ def test_commands_are_those_of_the_handbook():
         "export",
         "import",
         "import-points",
+        "import-voxels",
+        "visualize voxels",
         "render",
         "density",
         "evaluate",

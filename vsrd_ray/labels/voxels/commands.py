@@ -9,18 +9,22 @@ import click
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.commands import run_root_options
-from vsrd_ray.options import PATH, comma_list
+from vsrd_ray.options import PATH, comma_list, example
 
 if TYPE_CHECKING:
     from vsrd_ray.storage import Location
 
 
-@click.group()
+@click.group(short_help="Draw masks and labels on the images, and from above.")
 def visualize() -> None:
-    """Draw what was labelled."""
+    """Draw masks and boxes on the images, and the street from above."""
 
 
-@visualize.command("voxels")
+@visualize.command(
+    "voxels",
+    short_help="Draw voxels below their images, and the truth.",
+    epilog=example("visualize voxels labels --root street --to voxels.mp4"),
+)
 @click.argument("output", type=PATH)
 @run_root_options
 @click.option("--sequence", help="Which sequence, where the run has several.")
@@ -55,7 +59,11 @@ def visualize_voxels(
     click.echo(f"{count} frames of {name} drawn to {place}")
 
 
-@click.command("import-voxels")
+@click.command(
+    "import-voxels",
+    short_help="Take corrected grids back into their run.",
+    epilog=example("import-voxels labels exports/npz --root street"),
+)
 @click.argument("output", type=PATH)
 @click.argument("source", type=PATH)
 @run_root_options
