@@ -1,9 +1,10 @@
 """Detectors and segmenters: images in; boxes, masks, classes and scores out.
 
 One small protocol (`base.py`), and adapters to libraries behind it: `transformers.py` runs instance segmenters, and
-detectors whose boxes prompt a segmenter, from a local folder of weights; `sam.py` asks SAM about points. Nothing is
-downloaded, and of original checkpoints (`sam_weights.py`) torch reads tensors alone. Weights are the user's own; the
-library comes with `pip install 'vsrd-ray[masks]'`.
+detectors whose boxes prompt a segmenter, from a local folder of weights; `sam.py` asks SAM about points; `packaged.py`
+finds cars with the small detector of an npm package, and fills its boxes roughly. Nothing is downloaded, and of original
+checkpoints (`sam_weights.py`) torch reads tensors alone. Weights are the user's own; the library comes with
+`pip install 'vsrd-ray[masks]'`.
 
 Owns: images to tensors, outputs to detections, what a folder of weights must hold.
 Does not own: which frames are segmented, how masks are kept, which detections are one object over time.

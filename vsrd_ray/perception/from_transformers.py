@@ -15,8 +15,9 @@ from torch import Tensor
 
 from vsrd_ray.errors import InputError, nearest_name, one_line
 from vsrd_ray.perception.base import Detections, Segmenter
+from vsrd_ray.perception.packaged import PackagedSegmenter
 from vsrd_ray.perception.pixels import Pixels, Preprocessor
-from vsrd_ray.perception.weights import CONFIG, PROCESSOR, read_json, weight_files
+from vsrd_ray.perception.weights import CONFIG, PACKAGED, PROCESSOR, read_json, weight_files
 
 # Architectures by what they give: masks of their own, boxes, or masks for given boxes.
 SEGMENTERS = (
@@ -38,12 +39,14 @@ def load_segmenter(model: str, detector: str | None, device: str) -> Segmenter:
     """A segmenter from a folder of weights, on a device.
 
     Args:
-        model: folder of one of `SEGMENTERS`; or, beside a detector, of one of `PROMPTED`.
+        model: folder of one of `SEGMENTERS`; or, beside a detector, of one of `PROMPTED`; or the file of `packaged`.
         detector: folder of one of `DETECTORS`, whose boxes the model fills.
 
     Raises:
         InputError: a folder of another model, or one that cannot be used; or transformers is not installed.
     """
+    if Path(model).suffix == PACKAGED:
+        return PackagedSegmenter(Path(model))
     if detector is None:
         return QuerySegmenter(_loaded(model, SEGMENTERS, device), device)
     return PromptedSegmenter(_loaded(detector, DETECTORS, device), _loaded(model, PROMPTED, device), device)

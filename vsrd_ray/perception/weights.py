@@ -8,6 +8,7 @@ from typing import Any
 from vsrd_ray.errors import InputError, explained, one_line
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+PACKAGED = ".data"  # of a file of assets that holds a network; see `packaged`
 _SHARDS = f"{WEIGHTS}.index.json"
 _CHUNK = 2**24  # bytes
 _DOWNLOAD = "download the whole model again, its .safetensors among it"
@@ -54,15 +55,16 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def digest(folder: Path) -> str:
-    """Hexadecimal digest (16 characters) of a model: its weights, and what says how they are used.
+    """Hexadecimal digest (16 characters) of a model: its weights, and what says how they are used; or of a file.
 
     Raises:
         InputError: a file is not there or cannot be read.
     """
     sha = hashlib.sha256()
-    for name in (CONFIG, PROCESSOR):
+    is_packaged = folder.suffix == PACKAGED
+    for name in () if is_packaged else (CONFIG, PROCESSOR):
         sha.update(json.dumps(read_json(folder, name), sort_keys=True).encode())
-    for path in weight_files(folder):
+    for path in [folder] if is_packaged else weight_files(folder):
         try:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):

@@ -14,7 +14,8 @@ class MasksConfig(LabelerSettings):
     """Everything that decides which masks are found."""
 
     labeler: Literal["masks"] = "masks"  # pyright: ignore[reportIncompatibleVariableOverride]
-    model: str = ""  # folder of weights: an instance segmenter; beside a detector, one that fills boxes
+    # folder of weights: an instance segmenter; beside a detector, one that fills boxes; or a package's detector, a file
+    model: str = ""
     detector: str = ""  # folder of weights of a detector of boxes, if any
     weights: tuple[str, ...] = ()  # digests of the folders above; found out, and checked where they are given
     names: dict[str, str] = Field(
@@ -39,7 +40,7 @@ class MasksConfig(LabelerSettings):
     def _with_digests(cls, values: dict[str, object]) -> dict[str, object]:
         """Know the weights by their content: a folder that has changed makes another run."""
         folders = [str(values[name]) for name in ("model", "detector") if values.get(name)]
-        if any(not Path(folder).is_dir() for folder in folders) and values.get("weights"):
+        if any(not Path(folder).exists() for folder in folders) and values.get("weights"):
             return values  # of a run that is looked at where its weights are not
         try:
             found = tuple(digest(Path(folder)) for folder in folders)

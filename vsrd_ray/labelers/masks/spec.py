@@ -33,10 +33,17 @@ def _plan(drive: Drive, index: pa.Table, config: MasksConfig, wanted: Wanted) ->
 
 def _check(config: MasksConfig, wanted: Wanted, classes: ClassTable) -> None:
     from vsrd_ray.perception.from_transformers import check_folder  # noqa: PLC0415 - torch takes two seconds
-    from vsrd_ray.perception.weights import CONFIG, read_json  # noqa: PLC0415
+    from vsrd_ray.perception.packaged import LABEL, check_file  # noqa: PLC0415
+    from vsrd_ray.perception.weights import CONFIG, PACKAGED, read_json  # noqa: PLC0415
 
     if not config.model:
         raise ConfigError("masks are made by a model of yours: --set model=FOLDER names the folder of its weights")
+    if Path(config.model).suffix == PACKAGED:
+        if config.detector:
+            raise ConfigError(f"model={config.model} fills its boxes itself: leave detector out")
+        check_file(Path(config.model))
+        names_of_model(config, wanted.classes, (LABEL,))
+        return
     check_folder(config.model, prompted=bool(config.detector))
     if config.detector:
         check_folder(config.detector, detector=True)
