@@ -347,7 +347,7 @@ class RunState:
             table = kind.table
             rows = read_rows(self._request.output, table.folder, table.schema, needed=("frame",), sequence=name)
             found = kind.check_poses(plan.drive, rows, plan.index)
-        except (InputError, OSError) as error:  # who reads the labels is told
+        except (InputError, OSError, ValueError) as error:  # who reads the labels is told
             logger.warning("Poses of %s are not checked by its labels: %s", name, error)
             return
         self._manifest.poses[name] = asdict(found)

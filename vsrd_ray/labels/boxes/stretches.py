@@ -94,7 +94,7 @@ def _parked(rows: pa.Table) -> list[tuple[int, UprightBoxes]]:
 class _Sides:
     """Sides of masks' boxes, and which of them are the object's own."""
 
-    found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]  # (instance, frame) -> sides [4] px, own [4] bool
+    found: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]  # instance -> frame -> sides [4] px, own [4] bool
 
     @staticmethod
     def of(index: pa.Table, image_size: tuple[int, int]) -> "_Sides":
@@ -103,18 +103,17 @@ class _Sides:
         frames, ids = index["frame"].to_numpy(), index["instance_id"].to_numpy()
         boxes = np.stack([index[f"box_{side}"].to_numpy() for side in SIDES], axis=-1).astype(np.float64)
         bounds = np.array([0, 0, image_size[0] - 1, image_size[1] - 1])
-        found = {}
+        found: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
         for part in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames)) + 1) if len(frames) else []:
             own = (boxes[part] != bounds) & ~_hidden(boxes[part])
             for row, is_own in zip(part.tolist(), own, strict=True):
-                found[int(ids[row]), int(frames[row])] = boxes[row] + [-0.5, -0.5, 0.5, 0.5], is_own
+                sides = boxes[row] + [-0.5, -0.5, 0.5, 0.5]
+                found.setdefault(int(ids[row]), {})[int(frames[row])] = sides, is_own
         return _Sides(found)
 
     def frames_of(self, instance_id: int) -> list[int]:
         """Frames, ascending, in which enough sides of an instance are its own."""
-        return [
-            frame for (one, frame), (_, own) in self.found.items() if one == instance_id and own.sum() >= _FEWEST_SIDES
-        ]
+        return [frame for frame, (_, own) in self.found.get(instance_id, {}).items() if own.sum() >= _FEWEST_SIDES]
 
 
 def _hidden(
@@ -141,7 +140,7 @@ def _fits(
     near = np.flatnonzero((depths > _NEAREST) & (depths < _FARTHEST))
     if len(near) < 2 * _FEWEST_FRAMES:
         return []
-    measured, own = (np.stack([sides.found[instance_id, frames[n]][k] for n in near.tolist()]) for k in (0, 1))
+    measured, own = (np.stack([sides.found[instance_id][frames[n]][k] for n in near.tolist()]) for k in (0, 1))
     fits = []
     for part in np.array_split(np.arange(len(near)), min(_STRETCHES, len(near) // _FEWEST_FRAMES)):
         offset, deviation = _fitted(box, T_cam_world[near[part]], camera.K, measured[part], own[part])
