@@ -138,7 +138,7 @@ def _is_cut(boxes: np.ndarray, tile: tuple[int, int, int, int], shape: tuple[int
     margin = _CUT * (tile[2] - tile[0])
     inner = np.array([tile[0] > 0, tile[1] > 0, tile[2] < shape[1], tile[3] < shape[0]])
     inside = np.column_stack([boxes[:, :2] - tile[:2], np.array(tile[2:]) - boxes[:, 2:]])
-    return ((inside < margin) & inner).any(axis=1)
+    return np.any((inside < margin) & inner, axis=1)
 
 
 def _best(boxes: np.ndarray) -> list[int]:

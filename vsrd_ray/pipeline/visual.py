@@ -38,7 +38,7 @@ def with_visual_poses(request: LabelRequest) -> LabelRequest:
     if ALL_SEQUENCES in request.sequences:
         raise InputError("--poses visual: name each --sequence, since poses of a drive take minutes")
     check_folder(output, fix="give another --output")
-    folder = RunPaths(output).poses
+    folder = Path(str(RunPaths(output).poses))
     for name in request.sequences:
         if not (folder / name / "images.txt").is_file():
             _make(request, name, folder / name)

@@ -66,8 +66,7 @@ class PoseCheck:
     def of(T_world_cam: Mapping[int, np.ndarray], ratio: float | None, scatter: float, num_objects: int) -> "PoseCheck":
         """The check of a drive's camera; NaN stands for what is not known."""
         share = jitter(T_world_cam)
-        known = [None if np.isnan(value) else round(value, 4) for value in (share, ratio or np.nan, scatter)]
-        return PoseCheck(*known, num_objects)
+        return PoseCheck(_known(share), None if ratio is None else _known(ratio), _known(scatter), num_objects)
 
     @staticmethod
     def recorded(values: Any) -> "PoseCheck | None":
@@ -99,3 +98,7 @@ class PoseCheck:
             "their scale varies, and boxes are off as much: give better poses, such as a file of visual odometry as "
             "--poses, scaled by the dataset's own (leave poses.scale=none out)."
         ]
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
