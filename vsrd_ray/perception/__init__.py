@@ -2,7 +2,7 @@
 
 One small protocol (`base.py`), and adapters to libraries behind it: `transformers.py` runs instance segmenters, and
 detectors whose boxes prompt a segmenter, from a local folder of weights; `sam.py` asks SAM about points; `packaged.py`
-finds cars with the small detector of an npm package, and fills its boxes roughly. Nothing is downloaded, and of original
+finds cars with the small detector of an npm package, and fills its boxes roughly. Nothing is downloaded; of original
 checkpoints (`sam_weights.py`) torch reads tensors alone. Weights are the user's own; the library comes with
 `pip install 'vsrd-ray[masks]'`.
 
