@@ -48,5 +48,5 @@ def test_poses_and_masks_are_given_in_notebooks(masked, tmp_path):
     assert drive.pose_scale == pytest.approx(0.5, abs=1e-3) and drive.mask_frames == (2, 3)
     published = vsrd_ray.open_sequence(masked, NAME, poses="oxts-published")
     assert not np.allclose(published.T_world_cam[5], vsrd_ray.open_sequence(masked, NAME).T_world_cam[5], atol=1e-4)
-    with pytest.raises(InputError, match="is for `vsrd-ray label`"):
+    with pytest.raises(InputError, match="is for `label`"):
         vsrd_ray.open_sequence(masked, NAME, poses="visual")
