@@ -1,14 +1,19 @@
 """Labels by a trained network, through the commands; and one's own images."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from walls import BASELINE, DRIVE, FOCAL, HEIGHT, WIDTH, job_of, open_wall, run_job, write_wall
+from walls import BASELINE, DRIVE, FOCAL, HEIGHT, TINY, WIDTH, job_of, open_wall, run_job, write_wall
 
 from vsrd_ray.cli import main
+from vsrd_ray.labelers.density.networks.fitted import read_scenes
+from vsrd_ray.labelers.trainables import load_training_config
 from vsrd_ray.labels.depth.schema import TABLE as DEPTH
 from vsrd_ray.labels.voxels.schema import TABLE as VOXELS
 from vsrd_ray.labels.voxels.schema import UNSEEN, decoded
@@ -38,12 +43,22 @@ def call(*words, code=0):
     return result.output
 
 
-@pytest.mark.parametrize("role", ["student", "teacher"])
-def test_a_network_labels_a_drive(root, runs, tmp_path, role):
-    words = ["label", "--root", root, "--sequence", DRIVE, "--config", "density", "--serial"]
-    words += ["--set", f"source={role}", "--set", f"checkpoint={runs / role}", "--set", "voxel_size=1.0"]
-    call(*words, "--set", "ahead=12", "--output", tmp_path / "out")
-    run = RunFolder(tmp_path / "out", root)
+def label(root, checkpoint, role, output):
+    words = ["label", "--root", root, "--sequence", DRIVE, "--config", "density", "--serial", "--output", output]
+    grid = ["--set", "voxel_size=1.0", "--set", "ahead=12"]
+    return call(*words, *grid, "--set", f"source={role}", "--set", f"checkpoint={checkpoint}")
+
+
+@pytest.fixture(scope="module")
+def fields(root, runs, tmp_path_factory):
+    """What the teacher says of the drive."""
+    output = tmp_path_factory.mktemp("fields") / "out"
+    label(root, runs / "teacher", "teacher", output)
+    return output
+
+
+def test_a_network_labels_a_drive(root, fields):
+    run = RunFolder(fields, root)
     maps = run.rows(DEPTH, DRIVE).to_pylist()
     assert [row["frame"] for row in maps] == [0, 1, 2, 3]
     (row,) = run.rows(VOXELS, DRIVE).to_pylist()
@@ -52,6 +67,37 @@ def test_a_network_labels_a_drive(root, runs, tmp_path, role):
     assert 0 < seen.sum() < voxels.state.size
     assert np.isfinite(voxels.density.astype(float)).all()
     assert not voxels.density[~seen].any()
+    assert read_scenes(fields).frames == {(DRIVE, frame) for frame in range(4)}
+
+
+def test_the_commands_of_the_page(root, fields, tmp_path, monkeypatch):
+    """Those of docs/density_networks.md, in their order, with tiny networks on the wall."""
+    monkeypatch.chdir(tmp_path)
+    for name, place in (("street", root), ("fields", fields)):
+        (tmp_path / name).symlink_to(place)
+    (tmp_path / "road.png").symlink_to(root / "data_2d_raw" / DRIVE / "image_00" / "data_rect" / "0000000000.png")
+    (tmp_path / "tiny.yaml").write_text(json.dumps({"base": "density_student", **TINY}))
+    page = (Path(__file__).parents[4] / "docs" / "density_networks.md").read_text()
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert [shlex.split(line)[1] for line in lines] == ["train", "label", "density"]
+    (train, guess, own) = (shlex.split(line)[1:] for line in lines)
+    tiny = ["--set", "optimisation.steps=2", "--set", "optimisation.schedule=constant"]
+    assert "student" in call(*(word.replace("density_student", "tiny.yaml") for word in train), *tiny)
+    call(*guess, "--serial", "--set", "voxel_size=1.0", "--set", "ahead=12")
+    call(*(word.replace("552.6,552.6,682.0,238.8", "kitti360") for word in own))
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"road-depth.png", "road-seen.png", "road.ply"}
+
+
+def test_configurations_that_ship_keep_or_mend_all_quirks():
+    for name in ("density_teacher", "density_student"):
+        assert not any(load_training_config(name).quirks.model_dump().values())
+        published = load_training_config(f"density_published_{name.removeprefix('density_')}")
+        assert published.trainable == name
+        assert all(published.quirks.model_dump().values())
 
 
 def test_a_source_without_a_checkpoint_is_told(root, tmp_path):
