@@ -36,7 +36,7 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
     "--config", required=True, shell_complete=_shipped, help="Configuration of training that ships, or a YAML file."
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value; may be repeated.")
-@click.option("--teacher", type=PATH, metavar="RUN", help="Run, or checkpoint, of the network to learn from.")
+@click.option("--teacher", type=PATH, metavar="RUN", help="Run, or output of labelling, to learn from.")
 @click.option("--init", type=PATH, metavar="RUN", help="Run, or checkpoint, of the weights to start with.")
 @click.option("--cache", type=PATH, help="Folder for samples that are prepared once.  [default: OUTPUT/cache]")
 @click.option("--camera", help="Which camera.  [default: the dataset's first, or all where they are needed]")

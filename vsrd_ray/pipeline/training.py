@@ -23,7 +23,8 @@ from vsrd_ray.labelers.trainables import trainable_named
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, format_seconds
 from vsrd_ray.pipeline.run import terminated_like_interrupted
 from vsrd_ray.runs.lock import locked
-from vsrd_ray.storage import Location, absolute, plain_name
+from vsrd_ray.runs.paths import RunPaths
+from vsrd_ray.storage import Location, absolute, plain_name, read_bytes
 from vsrd_ray.storage.targets import check_folder
 from vsrd_ray.training.base import Piece, TrainableSpec, TrainingNeeds
 from vsrd_ray.training.paths import TrainingPaths
@@ -206,6 +207,12 @@ def _open(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...],
 
 
 def _digest(place: Location) -> str:
+    """What tells a run of training by its weights, or one of labelling by its settings and inputs."""
+    manifest = RunPaths(place).manifest
+    if manifest.exists():
+        content = json.loads(read_bytes(manifest))
+        decisive = [content.get("config_hash"), content.get("inputs", {}).get("identities")]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
     from vsrd_ray.training.checkpoints import load_trained  # noqa: PLC0415 - imports torch
 
     return load_trained(place).digest
