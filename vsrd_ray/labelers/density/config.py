@@ -17,7 +17,7 @@ class DensityConfig(LabelerSettings):
     source: Literal["scene", "student", "teacher"] = "scene"  # a fit of the scene, or a trained network
     checkpoint: str = ""  # of the network: folder of a run of `vsrd-ray train`, or a file
     weights: str = ""  # digest of the checkpoint; found out, and checked where it is given
-    depth: Literal["stereo", "lidar"] = "stereo"  # what space is carved by
+    depth: Literal["stereo", "lidar", "given"] = "stereo"  # what space is carved by
     frames_a_group: PositiveCount = 60  # that are labelled by one field
     frames_beside: Count = 20  # before and after them, that help to carve it
     image_width: PositiveCount = 640  # px; wider images are made smaller

@@ -4,20 +4,26 @@ Shapes: H x W pixels, X x Y x Z voxels.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import torch
 
-from vsrd_ray.data.drive import IMAGES, POINTS, View
+from vsrd_ray.data.drive import DEPTH, IMAGES, POINTS, View
 from vsrd_ray.data.groups import FrameGroup, GroupPlan
 from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labelers.base import Output, PreparedGroup, Provenance, TraceSink
 from vsrd_ray.labelers.density.carving import Carved, carve, grid_along
 from vsrd_ray.labelers.density.config import DensityConfig
-from vsrd_ray.labelers.density.measurements import Ranges, disparities, stereo_ranges, sweep_ranges
+from vsrd_ray.labelers.density.measurements import (
+    Ranges,
+    disparities,
+    given_ranges,
+    stereo_ranges,
+    sweep_ranges,
+)
 from vsrd_ray.labelers.density.networks.infer import PosedImage, Trained, load_network
 from vsrd_ray.labelers.density.networks.labels import KeyView, network_labels
 from vsrd_ray.labelers.density.refinement import Posed, refine
@@ -162,6 +168,8 @@ class DensityLabeler:
                     raise
                 continue  # the frame is seen by one camera
             shots.append(self._shot(group.drive.view(frame, name), pixels))
+        if self.config.source == "scene" and self.config.depth == "given" and group.drive.has(DEPTH, own, frame):
+            return [_with_given(shots[0], group.read(DEPTH, own, frame))]
         is_measured = self.config.source == "scene" and pair is not None and len(shots) == 2
         return _with_depth(shots[0], shots[1]) if is_measured else shots
 
@@ -232,18 +240,19 @@ def _key_views(shots: Sequence[Shot], plan: GroupPlan, role: str) -> list[KeyVie
     return found
 
 
+def _with_given(shot: Shot, depth: np.ndarray) -> Shot:
+    ranges = given_ranges(depth, image_size=shot.size, K=shot.K, T_world_cam=shot.T_world_cam)
+    return replace(shot, ranges=ranges)
+
+
 def _with_depth(left: Shot, right: Shot) -> list[Shot]:
     baseline = float(np.linalg.norm(left.T_world_cam[:3, 3] - right.T_world_cam[:3, 3]))
     focal_baseline = float(left.K[0, 0]) * baseline
     found = disparities(left.image, right.image, focal_baseline=focal_baseline)
     return [
-        Shot(
-            shot.frame,
-            shot.camera,
-            shot.image,
-            shot.K,
-            shot.T_world_cam,
-            stereo_ranges(one, focal_baseline=focal_baseline, K=shot.K, T_world_cam=shot.T_world_cam),
+        replace(
+            shot,
+            ranges=stereo_ranges(one, focal_baseline=focal_baseline, K=shot.K, T_world_cam=shot.T_world_cam),
         )
         for shot, one in zip((left, right), found, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What is measured before anything is fitted: disparities of a stereo pair, and ranges of LiDAR sweeps.
+"""What is measured before anything is fitted: disparities of a stereo pair, ranges of sweeps, depth that is given.
 
 Shapes: H x W pixels, P points.
 """
@@ -17,6 +17,7 @@ _AGREE = 1.0  # px by which disparities of both images may differ
 
 STEREO_ERROR = 0.3  # px, standard deviation of a disparity
 LIDAR_ERROR = 0.05  # m
+GIVEN_ERROR = 0.02  # of a depth that comes with the drive
 # The range image of a sweep: rows by elevation, columns by azimuth; a 64-ring scanner fills nearly all of it.
 RINGS, COLUMNS = 64, 720
 ELEVATIONS = (-0.4363, 0.0524)  # rad, -25 to 3 degrees
@@ -65,6 +66,18 @@ def stereo_ranges(
     depth = np.where(known, focal_baseline / np.where(known, disparity, 1), 0).astype(np.float32)
     error = depth**2 * np.float32(STEREO_ERROR / focal_baseline)
     return Ranges(depth, error, T_world_cam, K)
+
+
+def given_ranges(
+    depth: np.ndarray,  # [H', W'] m, 0 unknown, of any size
+    *,
+    image_size: tuple[int, int],  # (width, height) px
+    K: np.ndarray,  # [3, 3]
+    T_world_cam: np.ndarray,  # [4, 4]
+) -> Ranges:
+    """Depth that comes with the drive, in the size of an image that is worked with."""
+    values = cv2.resize(depth.astype(np.float32), image_size, interpolation=cv2.INTER_NEAREST)
+    return Ranges(values, values * np.float32(GIVEN_ERROR), T_world_cam, K)
 
 
 def sweep_ranges(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.drive import IMAGES, POINTS, Camera, Drive
+from vsrd_ray.data.drive import DEPTH, IMAGES, POINTS, Camera, Drive
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import readable_frames
+from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.density.config import DensityConfig
@@ -83,11 +84,13 @@ def _check_measured(drive: Drive, config: DensityConfig) -> None:
     """Refuse a drive without what space is to be carved by.
 
     Raises:
-        InputError: no stereo pair, or no sweep that can be placed.
+        InputError: no stereo pair, no sweep that can be placed, or no depth map.
     """
     has_sweeps = any(drive.frames_with(POINTS, name) for name in drive.lidars)
     if config.depth == "lidar" and not has_sweeps:
         raise InputError(f"{drive.name}: no LiDAR sweep that can be placed: bring the sweeps, or --set depth=stereo")
+    if config.depth == "given" and not drive.frames_with(DEPTH, drive.camera.name):
+        raise InputError(dataset_named(drive.dataset).missing(drive.root, drive.name, DEPTH, drive.camera.name))
     if config.depth == "stereo" and stereo_pair(drive) is None:
         fix = "--set depth=lidar" if has_sweeps else "bring the images of the second camera"
         raise InputError(

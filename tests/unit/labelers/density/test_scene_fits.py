@@ -11,10 +11,17 @@ import av
 import cv2
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from vsrd_ray.cli import main
+from vsrd_ray.data.drive import DEPTH, IMAGES
+from vsrd_ray.data.groups import GroupTasks
+from vsrd_ray.data.index import all_frames, index_frames
 from vsrd_ray.datasets.base import ALL_CAMERAS, open_drive
+from vsrd_ray.labelers.base import Wanted
+from vsrd_ray.labelers.density.config import DensityConfig
+from vsrd_ray.labelers.density.spec import SPEC
 from vsrd_ray.labels.depth import films
 from vsrd_ray.labels.depth.evaluation import run as figures
 from vsrd_ray.labels.depth.fields import Fields
@@ -188,6 +195,43 @@ def test_carving_by_lidar(textured, tmp_path):
     true = truth.depth(3)
     counts = (maps[3].depth > 0) & (true > 0) & (true < 10)
     assert np.median(np.abs(maps[3].depth / np.where(counts, true, 1) - 1)[counts]) < 0.1
+
+
+class ExactDepth:
+    """The street's true depth as a layer; see `vsrd_ray.data.drive.LayerSource`."""
+
+    def read(self, drive, sensor, frame):
+        return drive.truth("depth").depth(frame)
+
+    def part(self, frames):
+        return self
+
+
+def test_carving_by_depth_that_is_given(textured):
+    drive = open_drive(textured, STREET.sequence, ALL_CAMERAS, with_ids=False)
+    drive = replace(
+        drive,
+        layers={**drive.layers, DEPTH: {"image_00": tuple(range(FRAMES))}},
+        sources={DEPTH: ExactDepth()},
+    )
+    values = {key: yaml.safe_load(value) for key, value in (setting.split("=") for setting in SMALL)}
+    config = DensityConfig(depth="given", **values)
+    index = index_frames(drive, all_frames(drive), layers=(IMAGES,))
+    plan = SPEC.plan(drive, index, config, Wanted(classes=()))[0]
+    labeler = SPEC.build(config, "cpu")
+    prepared = labeler.prepare(GroupTasks(drive, index).task(plan).group())
+    assert [shot.camera for shot in prepared.payload.shots] == ["image_00"] * 6
+    found = labeler.label(prepared, seed=0)
+    true = drive.truth("depth").depth(2)
+    counts = (found.maps[2].depth > 0) & (true > 0) & (true < 10)
+    assert np.median(np.abs(found.maps[2].depth / np.where(counts, true, 1) - 1)[counts]) < 0.05
+
+
+def test_without_depth_that_is_given(textured, tmp_path):
+    root = _linked(textured, tmp_path / "root", without="data_2d_depth")
+    result = label(root, tmp_path / "run", "--set", "depth=given")
+    assert result.exit_code == 2
+    assert "depth" in result.output
 
 
 def test_without_a_right_camera(textured, tmp_path):
