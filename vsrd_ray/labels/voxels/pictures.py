@@ -19,8 +19,8 @@ from vsrd_ray.storage import Location
 from vsrd_ray.visualization.drawing import draw_text
 from vsrd_ray.visualization.video import check_destination, write_pictures
 
-_WIDTH = 1200  # px of the whole picture
-_ABOVE_HEIGHT = 380  # px
+_WIDTH = 1000  # px of the whole picture
+_ABOVE_HEIGHT = 320  # px
 _GAP = 6  # px
 _CUT, _CUT_ABOVE = 3, 6  # layers from the top that are left out, in images and from above, of Occ3D's grid
 _EGO = (slice(93, 107), slice(95, 105), slice(4, 8))  # voxels of Occ3D's grid, of the vehicle itself

@@ -152,7 +152,7 @@ def test_pictures(written, labelled, tmp_path):
         result = run("visualize", "voxels", labelled, "--root", written, "--to", place)
         assert result.exit_code == 0, result.output
     picture = cv2.imread(str(tmp_path / "pictures" / "0000000001.png"))
-    assert picture.shape[1] == 1200
+    assert picture.shape[1] == 1000
     road = (picture == 100).all(axis=-1)  # across z, in the published colour
     assert road.mean() > 0.005
     assert (tmp_path / "drive.mp4").stat().st_size > 1000
