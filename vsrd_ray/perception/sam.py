@@ -180,7 +180,7 @@ def _of_checkpoint(path: Path) -> tuple[Any, int]:
         raise InputError(f"masks need transformers ({error}): pip install 'vsrd-ray[masks]'") from error
     arrays = read_checkpoint(path)
     try:
-        sizes = sizes_of(arrays)
+        sizes: dict[str, Any] = sizes_of(arrays)
         network = SamModel(SamConfig(**sizes))
         missing, unknown = network.load_state_dict(arrays, strict=False)
     except (KeyError, RuntimeError) as error:

@@ -163,7 +163,7 @@ def _loaded(content: bytes, path: Location) -> Any:
                 "state_dict alone"
             ) from error
         raise InputError(f"{path}: no checkpoint, or a damaged one") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: no checkpoint, or a damaged one ({one_line(error)[:200]})") from error
 
 

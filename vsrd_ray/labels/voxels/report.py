@@ -30,7 +30,8 @@ def _section(run: RunFolder, sequence: str) -> Section:
     rows, frames = [], []
     for labelled in grids_of(run, sequence):
         voxels, frame = labelled.voxels, labelled.frame
-        frames.append(frame)
+        if voxels.semantics is not None:
+            frames.append(frame)
         row: dict[str, Any] = {"frame": frame, "source": labelled.source}
         if voxels.observed is not None:
             row["seen, %"] = round(100 * float(voxels.observed.mean()), 1)
@@ -42,7 +43,8 @@ def _section(run: RunFolder, sequence: str) -> Section:
             most = sorted(names.occupied, key=lambda number: -counts[number])[:3]
             row["most of"] = ", ".join(f"{names.names[number]} {counts[number]}" for number in most)
         rows.append(row)
-    shown = [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, _FRAMES).round().astype(int))]
+    places = np.unique(np.linspace(0, len(frames) - 1, _FRAMES).round().astype(int)) if frames else ()
+    shown = [frames[place] for place in places]
     drawn = {f"frame {frame}": picture for frame, picture in pictures(run, sequence, shown)}
     text = "Images, voxels from the same cameras and from above; the truth, where it is known, below or beside them."
     return Section(sequence, text, rows, drawn)

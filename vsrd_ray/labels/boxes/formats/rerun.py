@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from vsrd_ray.data.classes import IS_INSTANCE
 from vsrd_ray.data.drive import IMAGES, MASKS, Drive, View
@@ -86,7 +86,7 @@ def _near_truth(labelled: LabelledSequence) -> TruthBoxes | None:
         return None
     truth = drive.truth(BOXES)
     way = np.array([drive.T_world_cam[frame][:3, 3] for frame in frames])
-    near = np.flatnonzero(cKDTree(way).query(truth.boxes.centers)[0] < _NEAR)
+    near = np.flatnonzero(KDTree(way).query(truth.boxes.centers)[0] < _NEAR)
     names = tuple(truth.class_names[place] for place in near)
     return TruthBoxes(truth.instance_ids[near], names, truth.boxes[near], truth.timestamps[near])
 

@@ -59,11 +59,17 @@ def evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:
         InputError: no truth, or truth of other frames or another grid.
     """
     tallies: dict[str, _Tally] = {}
+    has_classes = False
     for name in run.inputs.sequences:
-        truth = run.drive(name).truth("voxels")
+        truth = None
         for labelled in grids_of(run, name):
+            if labelled.voxels.semantics is None:
+                continue
+            has_classes, truth = True, run.drive(name).truth("voxels") if truth is None else truth
             if (true := true_grid(truth, labelled.frame, labelled.voxels)) is not None:
                 tallies.setdefault(labelled.voxels.classes or "", _Tally()).add(labelled, true)
+    if not has_classes:
+        return Evaluation({}, "voxels: they hold no classes, which alone are held against true ones")
     if not tallies:
         raise InputError(f"no frame of {run.output} has true voxels: label frames that have")
     values = {table: _values(table, tally) for table, tally in tallies.items()}
