@@ -54,3 +54,9 @@ def sentences(text: str) -> list[str]:
 def test_no_sentence_is_long(page):
     long = [one for one in sentences(page.read_text()) if len(one.split()) > LONGEST_SENTENCE]
     assert long == []
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_shares_have_their_leading_zero(page):
+    text = re.sub(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", "", page.read_text(), flags=re.DOTALL)
+    assert re.findall(r"(?<![\w.])\.\d+", text) == []

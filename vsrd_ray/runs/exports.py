@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vsrd_ray.errors import OutputError, one_line
+from vsrd_ray.runs.folder import RunFolder, digest_of_inputs
+from vsrd_ray.runs.manifest import recorded_manifest
 from vsrd_ray.storage import Location, bring, is_folder, naming
 from vsrd_ray.storage.atomic import atomic_write, make_folders, remove_empty
 from vsrd_ray.storage.targets import check_folder
@@ -67,6 +69,16 @@ def export_folder(destination: Location, note: dict[str, Any]) -> Iterator[Path]
             bring(folder, destination)
             _write_note(folder, note)
             bring(folder / NOTE, destination / NOTE)
+
+
+def note_of(run: RunFolder, format: str) -> dict[str, Any]:
+    """What `export.json` says of a run's labels in a format: which run, settings and inputs they are of."""
+    return {
+        "format": format,
+        "run": str(run.output),
+        CONFIG_HASH: recorded_manifest(run.output)["config_hash"],
+        FINGERPRINTS: {name: digest_of_inputs(run.output, name) for name in run.inputs.sequences},
+    }
 
 
 def check_free(destination: Location) -> None:

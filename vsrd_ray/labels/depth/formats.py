@@ -4,7 +4,6 @@ Shapes: P points, F faces, H x W pixels.
 """
 
 import importlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,22 +13,20 @@ import cv2
 import numpy as np
 
 from vsrd_ray.data.drive import IMAGES, Drive
-from vsrd_ray.errors import InputError, OutputError, UnreadableFrameError
+from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labels.base import Progress
 from vsrd_ray.labels.depth.field import field_of
 from vsrd_ray.labels.depth.fields import Fields
 from vsrd_ray.labels.depth.schema import TABLE, DepthMap, maps_of
 from vsrd_ray.labels.voxels.schema import UNSEEN, Voxels
+from vsrd_ray.runs.exports import check_free, export_folder, note_of
 from vsrd_ray.runs.folder import RunFolder
-from vsrd_ray.storage import Location, is_folder, names_in
-from vsrd_ray.storage.staging import staging
-from vsrd_ray.storage.targets import check_folder
+from vsrd_ray.storage import Location
 
 _SURE = 0.1  # spread over depth up to which a pixel becomes a point
 _FAR = 20.0  # m
 _CELL = 0.1  # m; of the points in one, the first is kept
-_NOTE = "export.json"  # marks a folder as an export
 _GREY = (160, 160, 160)
 
 # Writes a drive below a local folder; told after every frame.
@@ -43,9 +40,7 @@ def export(
     library = {"mesh": "skimage", "rerun": "rerun"}.get(format)
     if library is not None and find_spec(library) is None:
         raise InputError(f"the format {format} needs a library: pip install 'vsrd-ray[{format}]'")
-    check_folder(destination, fix="give another --output")
-    if is_folder(destination) and (there := names_in(destination)) and _NOTE not in there:
-        raise OutputError(f"{destination} is not empty: remove it, or give another --output")
+    check_free(destination)
     total = run.rows(TABLE).num_rows
     count = 0
 
@@ -55,11 +50,9 @@ def export(
         if progress is not None:
             progress(count, total)
 
-    with staging(destination) as staged:
+    with export_folder(destination, note_of(run, format)) as folder:
         for name in run.inputs.sequences:
-            _WRITERS[format](staged.folder, run, run.drive(name), done)
-        (staged.folder / _NOTE).write_text(json.dumps({"writer": "vsrd-ray export", "format": format}) + "\n")
-        staged.place()
+            _WRITERS[format](folder, run, run.drive(name), done)
     return f"{total} frames written to {destination}"
 
 

@@ -73,9 +73,12 @@ def import_voxels(output: Location, source: Location, root: Location) -> None:
     From then on they come before the run's own. Another import replaces them.
     """
     from vsrd_ray.labels.voxels.corrections import import_grids
+    from vsrd_ray.runs.exports import digests_of, mark_imported
     from vsrd_ray.runs.folder import RunFolder
     from vsrd_ray.runs.lock import locked
 
     with locked(output):
+        digests = digests_of(source)
         count = import_grids(RunFolder(output, root), source)
+        mark_imported(source, digests)
     click.echo(f"{count} corrected grids imported into {output}")

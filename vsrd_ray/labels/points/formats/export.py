@@ -20,9 +20,8 @@ from vsrd_ray.labels.points.formats import coco, rerun
 from vsrd_ray.labels.points.formats.between import frames_between, labels_between
 from vsrd_ray.labels.points.labelled import LabelledSweep, clusters_of, rows_of, sweeps_of
 from vsrd_ray.labels.points.schema import TABLE
-from vsrd_ray.runs.exports import CONFIG_HASH, FINGERPRINTS, check_free, export_folder
-from vsrd_ray.runs.folder import RunFolder, digest_of_inputs
-from vsrd_ray.runs.manifest import recorded_manifest
+from vsrd_ray.runs.exports import check_free, export_folder, note_of
+from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
 
 _WITHOUT = np.iinfo(np.uint16).max  # instance in MixSup's files
@@ -43,7 +42,7 @@ def export(
         rerun.check_installed()
     drives = [run.drive(name) for name in run.inputs.sequences]
     count = 0
-    with export_folder(destination, _note(run, format)) as folder:
+    with export_folder(destination, note_of(run, format)) as folder:
         if format == "clusters":
             return f"{_write_clusters(run, drives, folder)} clusters written to {destination}"
         if format == "coco":
@@ -59,16 +58,6 @@ def export(
                 if progress is not None:
                     progress(count, count)
     return f"{count} sweeps written to {destination}"
-
-
-def _note(run: RunFolder, format: str) -> dict[str, Any]:
-    """What `export.json` says: which labels these are."""
-    return {
-        "format": format,
-        "run": str(run.output),
-        CONFIG_HASH: recorded_manifest(run.output)["config_hash"],
-        FINGERPRINTS: {name: digest_of_inputs(run.output, name) for name in run.inputs.sequences},
-    }
 
 
 def nuscenes_labels(classes: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -1,27 +1,21 @@
 """Voxels as npz, as Occ3D's and SSCBench's folders, and as point clouds (PLY)."""
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.errors import InputError, OutputError
+from vsrd_ray.errors import InputError
 from vsrd_ray.labels.base import Progress
 from vsrd_ray.labels.voxels.classes import OCC3D, SSCBENCH, UNKNOWN, table_named
 from vsrd_ray.labels.voxels.labelled import LabelledGrid, grids_of
 from vsrd_ray.labels.voxels.schema import GRID_COLUMNS, OCCUPIED
+from vsrd_ray.runs.exports import export_folder, note_of
 from vsrd_ray.runs.folder import RunFolder
-from vsrd_ray.storage import Location, bring, is_folder, names_in
-from vsrd_ray.storage.targets import check_folder
+from vsrd_ray.storage import Location
 
-_NOTE = "export.json"  # marks a folder as an export, and is written last
 # SSCBench's raw id of each class; empty is 0.
 _SSC_RAW = np.array([0, 10, 11, 15, 18, 20, 30, 40, 44, 48, 49, 50, 51, 70, 72, 80, 81, 52, 99], dtype=np.uint16)
 _Writer = Callable[[Path, Drive, LabelledGrid], None]
@@ -32,7 +26,7 @@ def export(
 ) -> str:
     """Write all grids of a run in a format; see `vsrd_ray.labels.base.Exporter`."""
     count = 0
-    with _export_folder(destination, format=format, run=run) as folder:
+    with export_folder(destination, note_of(run, format)) as folder:
         for name in run.inputs.sequences:
             drive = run.drive(name)
             for labelled in grids_of(run, name):
@@ -133,31 +127,3 @@ _WRITERS: dict[str, _Writer] = {
     "ply": _write_ply,
 }
 FORMATS = tuple(_WRITERS)
-
-
-@contextmanager
-def _export_folder(destination: Location, *, format: str, run: RunFolder) -> Iterator[Path]:
-    """A temporary local folder that takes the place of `destination` when the block ends well.
-
-    Raises:
-        OutputError: something that is no export is there.
-    """
-    if is_folder(destination) and names_in(destination) and _NOTE not in names_in(destination):
-        raise OutputError(f"{destination} is not empty: remove it, or give another --output")
-    if isinstance(destination, Path):
-        check_folder(destination.absolute().parent, fix="give another --output")
-        folder = destination.absolute().with_name(f".{destination.name}.{os.getpid()}.partial")
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="vsrd-ray-"))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        (folder / _NOTE).write_text(json.dumps({"writer": "vsrd-ray export", "format": format, "run": str(run.output)}))
-        if isinstance(destination, Path):
-            shutil.rmtree(destination, ignore_errors=True)
-            folder.rename(destination)
-        else:
-            bring(folder, destination)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
