@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SEED ?= 1
 DEMO := demo/seed$(SEED)
 # Tests that start a Ray wait about as long as they compute: one more at a time than there are cores, on most machines.
-TESTS_AT_ONCE ?= 3
+TESTS_AT_ONCE ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast docs wheel lint style imports types format clean

@@ -31,6 +31,7 @@ def test_it_writes_what_it_says(labelled, street):
     assert doubtful > 0
     lines = result.stdout.splitlines()
     assert lines.pop(3).startswith("Time      ")
+    assert lines.pop(4).startswith("Poses     steps jitter by ")
     assert lines == [
         "Frames    24 of 24 labelled, 0 skipped",
         "Groups    6 of 6 labelled, 0 failed",

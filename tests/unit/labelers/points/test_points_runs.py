@@ -262,9 +262,9 @@ def test_commands_of_the_page(written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, *lines = re.findall(r"^vsrd-ray (.*)$", PAGE.read_text(), re.M)
     assert first.startswith("synthesize street ")
-    assert len(lines) == 4
+    assert len(lines) == 5
     for line in lines:
-        result = run(*shlex.split(line), *(["--serial"] if line.startswith("label") else []))
+        result = run(*shlex.split(line, comments=True), *(["--serial"] if line.startswith("label") else []))
         assert result.exit_code == 0, result.output
 
 
