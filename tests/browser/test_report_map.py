@@ -29,10 +29,18 @@ DRIVING = """
     show();
     return [instance.box.target_frame, instance.truth.length];
 """
+# Makes the first label wrong; gives where the line to its truth begins and ends along the map.
+WRONG = """
+    const instance = allInstances.find((some) => some.box && some.truth.length);
+    instance.iou = 0.2;
+    show();
+    return [instance.box, instance.truth[0]].map((box) => onMap(box.center)[0]);
+"""
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
 PIXEL_OF_BOX = """
     const [instance] = sequences[0].instances.filter((some) => some.box), map = document.getElementById("map");
     const { xaxis, yaxis } = map._fullLayout, { left, top } = map.getBoundingClientRect();
-    const [x, y] = instance.box.center;
+    const [x, y] = onMap(instance.box.center);
     return [left + xaxis._offset + xaxis.d2p(x), top + yaxis._offset + yaxis.d2p(y), instance.id];
 """
 
@@ -45,6 +53,8 @@ def polygons(browser, name):
 def test_map_has_the_way_the_boxes_and_the_truth(page):
     browser = page("#map")
     assert {"way of the camera", "truth, parked", "labels"} <= set(values(browser, NAMES))
+    (legend,) = texts(browser, ".legend")
+    assert "labels, by confidence: 0 1" in legend and "truth, parked" in legend and "IoU3D" not in legend
     assert not any("moving" in name for name in values(browser, NAMES))
     assert values(browser, f"{TRACES}[0].x.length") == 24
     labelled = values(browser, "allInstances.filter((instance) => instance.box).length")
@@ -84,8 +94,8 @@ def test_boxes_can_be_seen_at_any_scale(page):
     """Those of a crowd of 70 km are a few pixels large, and become true to scale where one comes near."""
     browser = page("#map")
     browser.execute_script(CROWD.replace("7 * ", "700 * "), 10_000)
-    corners = f"{TRACES}.find((trace) => /^from/.test(trace.name)).x"
-    length = f"Math.abs({corners}[3] - {corners}[0])"  # the box looks along x, but for a few degrees
+    corners = f"{TRACES}.find((trace) => /^from/.test(trace.name))"
+    length = f"Math.hypot({corners}.x[3] - {corners}.x[0], {corners}.y[3] - {corners}.y[0])"
     assert values(browser, length) > 100
     browser.execute_script("return Plotly.relayout('map', { 'xaxis.range': [-20, 20], 'yaxis.range': [-10, 10] })")
     wait_for(browser, lambda: 1 < values(browser, length) < 10)
@@ -96,9 +106,36 @@ def test_moving_truth_has_its_way_and_its_box_where_it_was_labelled(page):
     target, num_frames = browser.execute_script(DRIVING)
     way, box = [name for name in values(browser, NAMES) if "moving" in name]
     assert values(browser, f"{TRACES}.find((trace) => trace.name === {way!r}).x.length") == num_frames + 1
-    xs = values(browser, f"{TRACES}.find((trace) => trace.name === {box!r}).x.slice(0, 4)")
-    assert sum(xs) / 4 == pytest.approx(target, abs=1e-3)
-    assert way in texts(browser, "#map .legend")[0]
+    shown = f"{TRACES}.find((trace) => trace.name === {box!r})"
+    corners = zip(*values(browser, f"[{shown}.x.slice(0, 4), {shown}.y.slice(0, 4)]"), strict=True)
+    middle = [sum(sides) / 4 for sides in zip(*corners, strict=True)]
+    assert middle == pytest.approx(values(browser, f"onMap([{target}, 0])"), abs=1e-3)
+    assert "truth, moving" in texts(browser, ".legend")[0]
+
+
+def test_a_line_leads_from_a_wrong_label_to_its_truth(page):
+    browser = page("#map")
+    assert values(browser, f"{TRACES}.find((trace) => trace.name === 'wrong').x") == []
+    ends = browser.execute_script(WRONG)
+    assert values(browser, f"{TRACES}.find((trace) => trace.name === 'wrong').x") == pytest.approx([*ends, None])
+    assert "from a label to its truth" in texts(browser, ".legend")[0]
+
+
+@pytest.mark.parametrize(("width", "titles"), [(1280, ["along the drive, m"]), (390, ["to the right, m"])])
+def test_the_drive_lies_along_the_maps_longer_side_unless_the_world_is_geographic(page, width, titles):
+    browser = page("#map")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE | {"width": width})
+    try:
+        browser.execute_script("show()")
+        assert texts(browser, "#map .xtitle") == titles
+        way = values(browser, f"['x', 'y'].map((axis) => {TRACES}[0][axis].at(-1) - {TRACES}[0][axis][0])")
+        assert (way[0] > abs(way[1])) == (width == 1280) and max(way) > 10
+        browser.execute_script("sequences[0].isGeographic = true; show()")
+        assert texts(browser, "#map .xtitle") == ["east, m"]
+        position = values(browser, "sequences[0].frames[0].position.slice(0, 2)")
+        assert values(browser, f"[{TRACES}[0].x[0], {TRACES}[0].y[0]]") == pytest.approx(position)
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_boxes_have_an_edge_unless_they_are_very_many(page):

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 
 FRAME, INSTANCES = f"#frame/{SEQUENCE}/12", "#instances/worst/up"
 PICTURES = {  # what has to be painted on each page
-    "#summary": ".chart",
+    "#summary": ".tile .picture",
     "#map": "#map",
     "#gallery": ".tile .picture, .tile .plan",
     "#gallery/boxes/range/down": ".tile .picture",
     INSTANCES: ".tile .picture",
     FRAME: ".stack .picture, .stack .plan",
     "#groups": "table",
-    "#nowhere/at/all": ".chart",
+    "#nowhere/at/all": ".tile .picture",
 }
 # Left, top, right and bottom px of those that lie in the window, whole.
 IN_WINDOW = """
@@ -89,10 +89,9 @@ def test_summary_shows_counts_quality_and_reliability(page):
     assert set(attributes(browser, ".js-plotly-plot", "data-chart")) == {"histogram", "reliability", "precision"}
     titles = texts(browser, "section.panel > b")
     assert {"Do confidences mean what they say?", "Keep the confident ones: how many, how good?"} <= set(titles)
-    figures = texts(browser, ".figures .panel")
-    names = [text.split("\n")[1] for text in figures]
-    assert names[names.index("mean IoU3D, all") :][:2] == ["mean IoU3D, all", "parked"]
-    assert names[-2:] == ["IoU3D > 0.5, all", "coverage, all"]
+    assert texts(browser, ".headline th") == ["", "all", "parked"]
+    assert texts(browser, ".headline td:first-child") == ["true boxes", "labelled", "mean IoU3D", "IoU3D > 0.5"]
+    assert not re.search(r"(?<![\d.])\.\d", "\n".join(texts(browser, "main")))  # figures have their leading zero
     assert texts(browser, "a.bad") == ["1 group failed"]
     assert texts(browser, "a.muted") == ["1 group skipped"]
 
@@ -246,7 +245,7 @@ def test_an_instance_that_moves_is_shown_with_its_way_and_its_truth_where_it_was
     target = values(browser, f"allInstances.find((some) => instanceRoute(some) === {address!r}).box.target_frame")
     assert np.mean(numbers[::2]) == pytest.approx(target, abs=0.1)
     shown = "\n".join(texts(browser, ".facts tr"))
-    assert f"true size {target:.2f} × " in shown
+    assert f"true size, m {target:.2f} × " in shown
 
 
 def test_a_made_up_order_is_the_usual_one(page):
@@ -260,15 +259,9 @@ def test_an_instances_page_shows_its_numbers_and_views(page):
     identity = int(route(browser).rsplit("/", 1)[1])
     box = values(browser, f"[...sequences[0].instances].find((i) => i.id === {identity}).box.confidence")
     shown = "\n".join(texts(browser, ".facts tr"))
-    assert f"confidence {box:.2f}" in shown
-    for name in (
-        "mean IoU 2D of the fit",
-        "views of the fit",
-        "bearing spread",
-        "silhouette loss",
-        "moving",
-        "true size",
-    ):
+    assert f"confidence, 0 to 1 {box:.2f}" in shown
+    assert re.search(r"parked or moving parked$", shown, re.MULTILINE)
+    for name in ("box on mask, mean IoU", "frames used", "angle between the views", "outline error", "true size, m"):
         assert name in shown
     figures = values(browser, VIEWS)
     assert len(figures) >= 2
@@ -276,7 +269,7 @@ def test_an_instances_page_shows_its_numbers_and_views(page):
     for paths, (picture, *_) in figures:
         assert len(paths) == 2 and all(len(path) > 20 for path in paths)
         assert picture.startswith("data:image/webp")
-    assert "silhouette covers" in texts(browser, ".views figcaption")[0]
+    assert "body covers" in texts(browser, ".views figcaption")[0]
     press(browser, "j")
     wait_for(browser, lambda: int(route(browser).rsplit("/", 1)[1]) != identity)
 

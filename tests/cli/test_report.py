@@ -49,7 +49,7 @@ def test_report_holds_the_run_and_its_quality(command, output, street, tmp_path)
         {frame for group in read_groups(output).to_pylist() for frame in group["frames"]}
     )
     assert content["run"]["status"] == "complete"
-    assert content["quality"]["headline"][0][0] == "mean IoU3D, parked"
+    assert content["quality"]["headline"]["columns"][:2] == ["", "all"]
     assert not (output / "evaluation.json").exists()  # a report changes nothing else
     assert (
         command("report", output, "--root", street, "--output", tmp_path / "r.html", "--sequence", SEQUENCE).exit_code
@@ -87,7 +87,8 @@ def test_the_preferred_boxes_are_shown_and_judged(command, output, street):
         content = content_of(output / "report.html")
         assert content["corrections"] == {"frames": 1, "prefer": prefer}
         shown[prefer] = content["counts"]["labels"]
-        coverage[prefer] = float(dict(content["quality"]["headline"])["coverage, parked"].removesuffix(" %"))
+        rows = {name: of_all for name, of_all, *_ in content["quality"]["headline"]["rows"]}
+        coverage[prefer] = float(rows["labelled"].removesuffix(" %"))
     assert shown["auto"] == labels.num_rows > shown["human"]
     assert coverage["auto"] > coverage["human"]
 

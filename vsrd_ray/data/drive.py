@@ -111,6 +111,7 @@ class Drive:
     sources: Mapping[str, LayerSource] = field(default_factory=dict)  # of layers that are not the dataset's own
     warnings: tuple[str, ...] = ()  # sentences on what is odd about its files
     pose_scale: float | None = None  # a metric path over that of the pose file that was given; None where none tells
+    is_geographic: bool = False  # the world's x is known to be east, and its y north
 
     def __repr__(self) -> str:
         counts = {

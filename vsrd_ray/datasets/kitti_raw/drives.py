@@ -86,6 +86,7 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], source: Pose
         },
         lidars={paths.LIDAR: _lidar(root, name, posed.poses)} if points else {},
         warnings=posed.warnings,
+        is_geographic=source.file is None,  # packets are: see poses/oxts.py
         pose_scale=posed.ratio,
     )
 

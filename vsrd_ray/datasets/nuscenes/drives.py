@@ -154,6 +154,7 @@ def _opened(
             POINTS: {channel: _present(root, sensors[channel]) for channel in lidars},
             **_sparse_layers(root, {channel: files[channel] for channel in cameras}),
         },
+        is_geographic=True,  # the world is that of a map, which begins in its south-west corner
         version=version,
         files=files,
         tokens={channel: sensor.tokens for channel, sensor in sensors.items()},

@@ -42,6 +42,7 @@ def sequence_contents(tables: SequenceTables) -> dict[str, Any]:
         "K": view.K.ravel().tolist(),
         "min_area": MIN_MASK_AREA,
         "has_times": bool(view.camera.times_s),
+        "is_geographic": view.is_geographic,
         "origin": tables.origin.tolist(),
         "frames": tables.frames.tolist(),
         "rotations": column(poses[:, :, :3].ravel(), 6),

@@ -15,6 +15,7 @@ _SCRIPTS = (
     "elements.js",
     "drawing.js",
     "charts.js",
+    "verdict.js",
     "summary.js",
     "map.js",
     "lists.js",

@@ -10,6 +10,7 @@ from typing import Any
 
 _RELIABILITY, _KEPT = "overall_reliability", "overall_kept"  # are drawn
 _NOT_SHOWN = {_RELIABILITY, _KEPT, "reliability", "kept"}
+_KINDS = ("overall", "static", "moving")  # of objects, as they are called in the file
 _PAIR = {"mean", "median"}  # a dictionary of these two is one cell
 _SHARES = ("coverage", "share_", "recall")  # shown as percent
 _WORDS = {
@@ -17,9 +18,9 @@ _WORDS = {
     "iou_bev": "IoU BEV",
     "official_iou_3d": "official IoU3D",
     "official_iou_bev": "official IoU BEV",
-    "share_over_25": "> .25",
-    "share_over_50": "> .5",
-    "share_over_70": "> .7",
+    "share_over_25": "> 0.25",
+    "share_over_50": "> 0.5",
+    "share_over_70": "> 0.7",
     "center_distance": "centre m",
     "length_error": "length m",
     "width_error": "width m",
@@ -38,7 +39,7 @@ _WORDS = {
     "kitti360_ap": "KITTI-360 AP",
     "num_skipped_boxes": "true boxes left out",
     "skipped_boxes": "true boxes left out",
-    "overall_confidence_auc": "AUC of confidence against IoU3D > .5",
+    "overall_confidence_auc": "AUC of confidence against IoU3D > 0.5",
     "confidence_auc": "the same, parked",
     "overall": "all",
     "static": "parked",
@@ -58,7 +59,7 @@ class _Table:
 
 
 def quality_contents(quality: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page shows: `headline` and `facts`, named figures; `tables`; and what the diagrams need."""
+    """What the page shows: `headline` and `tables`; `facts`, named figures; and what the diagrams need."""
     facts = [[words(name), figure(name, value)] for name, value in quality.items() if _is_fact(value)]
     return {
         "headline": _headline(quality),
@@ -90,18 +91,18 @@ def figure(name: str, value: Any) -> str:
     return f"{value:.1f}" if name.endswith("_deg") else f"{value:.3f}"
 
 
-def _headline(quality: Mapping[str, Any]) -> list[list[str]]:
-    kinds = [quality.get(name) or {} for name in ("overall", "static", "moving")]
-    overall, parked, moving = (kind if kind.get("count") else {} for kind in kinds)
-    overlap = overall.get("iou_3d") or {}
-    entries = [
-        ("mean IoU3D, all", "mean", overlap),
-        ("parked", "mean", parked.get("iou_3d") or {}),
-        ("moving", "mean", moving.get("iou_3d") or {}),
-        ("IoU3D > 0.5, all", "share_over_50", overlap),
-        ("coverage, all", "coverage", overall),
+def _headline(quality: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A table of the figures that count most: all objects, parked and moving ones beside them; None without any."""
+    kinds = {words(name): quality.get(name) or {} for name in _KINDS}
+    shown = {title: kind for title, kind in kinds.items() if kind.get("count")}
+    overlaps = [kind.get("iou_3d") or {} for kind in shown.values()]
+    rows = [
+        ["true boxes", *(figure("count", kind["count"]) for kind in shown.values())],
+        ["labelled", *(figure("coverage", kind.get("coverage")) for kind in shown.values())],
+        ["mean IoU3D", *(figure("mean", overlap.get("mean")) for overlap in overlaps)],
+        ["IoU3D > 0.5", *(figure("share_over_50", overlap.get("share_over_50")) for overlap in overlaps)],
     ]
-    return [[title, figure(name, source[name])] for title, name, source in entries if source.get(name) is not None]
+    return {"columns": ["", *shown], "rows": rows} if shown else None
 
 
 def _tables(quality: Mapping[str, Any]) -> list[tuple[str, _Table]]:

@@ -44,7 +44,7 @@ def table(title):
 
 def test_quality_becomes_tables_by_what_is_measured():
     overlap = table("IoU3D")
-    assert overlap["columns"] == ["", "count", "labelled", "coverage", "mean", "median", "> .25", "> .5", "> .7"]
+    assert overlap["columns"] == ["", "count", "labelled", "coverage", "mean", "median", "> 0.25", "> 0.5", "> 0.7"]
     assert overlap["rows"] == [
         ["all", "5", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
         ["parked", "4", "3", "75 %", "0.500", "0.600", "100 %", "50 %", "–"],
@@ -69,12 +69,15 @@ def test_average_precision_of_any_depth_becomes_a_table():
 
 def test_headline_facts_and_reliability():
     contents = quality_contents(REPORT)
-    assert contents["headline"] == [
-        ["mean IoU3D, all", "0.500"],
-        ["parked", "0.500"],
-        ["IoU3D > 0.5, all", "50 %"],
-        ["coverage, all", "75 %"],
-    ]
+    assert contents["headline"] == {
+        "columns": ["", "all", "parked"],
+        "rows": [
+            ["true boxes", "5", "4"],
+            ["labelled", "75 %", "75 %"],
+            ["mean IoU3D", "0.500", "0.500"],
+            ["IoU3D > 0.5", "50 %", "50 %"],
+        ],
+    }
     assert ["sequences", "a, b"] in contents["facts"] and ["farthest truth, m", "40.000"] in contents["facts"]
     assert [entry["low"] for entry in contents["reliability"]] == [0.9]
     assert contents["kept"] == [{"confidence": 0.9, "share": 0.1, "precision": 1.0}]
@@ -83,7 +86,7 @@ def test_headline_facts_and_reliability():
 
 def test_a_report_of_something_else_is_shown_all_the_same():
     contents = quality_contents({"surprise": {"one": {"a_thing": 1, "iou": 0.5}}})
-    assert contents["headline"] == []
+    assert contents["headline"] is None
     assert contents["tables"] == [
         {"title": "surprise", "columns": ["", "a thing", "IoU"], "rows": [["one", "1", "0.500"]]}
     ]

@@ -61,7 +61,7 @@ function reliabilityTraces(entries) {
   return [
     { type: "scatter", mode: "lines", x: [0, 1], y: [0, 1], name: "as it should be",
       line: { color: muted, dash: "dot", width: 1.5 }, hoverinfo: "skip" },
-    { type: "scatter", mode: "lines+markers", name: "share over IoU3D .5",
+    { type: "scatter", mode: "lines+markers", name: "share over IoU3D 0.5",
       x: entries.map((entry) => entry.mean_confidence), y: entries.map((entry) => entry.share_good),
       text: entries.map((entry) => String(entry.count)), line: { color: accent }, cliponaxis: false,
       marker: { color: accent, size: entries.map((entry) => 7 + 13 * Math.sqrt(entry.count / most)) },

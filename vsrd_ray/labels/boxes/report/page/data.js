@@ -56,6 +56,7 @@ function openSequence(raw) {
   const sequence = {
     name: raw.name, camera: raw.camera, K: raw.K, origin: raw.origin, minArea: raw.min_area,
     width: raw.image_size[0], height: raw.image_size[1], hasTruth: raw.truth !== null, hasTimes: raw.has_times,
+    isGeographic: raw.is_geographic,
   };
   sequence.frames = raw.frames.map((number, place) => ({
     sequence, number, place, rows: [],

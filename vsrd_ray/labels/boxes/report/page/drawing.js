@@ -1,6 +1,6 @@
 // Drawings: frames with masks and boxes, their surroundings from above, and close-ups of instances.
 
-const layers = { masks: true, labels: true, truth: true, names: true };
+const layers = { masks: true, labels: true, truth: true, names: false }; // names: also of what is not doubtful
 const MASK_COLOR = "#ffb000";
 const BODY_COLOR = "#00c8ff";
 const PLAN = { behind: 6, ahead: 50, side: 9.5 }; // metres that are shown around the camera
@@ -15,7 +15,8 @@ function polygonPath(polygons) {
 
 /** A frame's picture with what is drawn over it.
  *
- * `only`: the instance to show alone; `window`: the part [left, top, width, height] px to show; `named`: write ids.
+ * `only`: the instance to show alone; `window`: the part [left, top, width, height] px to show; `named`: write ids, those that are not
+ * doubtful where the pointer is, or where all are wanted.
  */
 function frameDrawing(frame, { only = null, window = null, named = false } = {}) {
   const { width, height } = frame.sequence;
@@ -29,7 +30,7 @@ function frameDrawing(frame, { only = null, window = null, named = false } = {})
     layers.masks ? farthestFirst.map((row) => maskShape(row)) : null,
     layers.truth ? shown.map((row) => truthShape(row)) : null,
     layers.labels ? farthestFirst.map((row) => labelShape(row)) : null,
-    named && layers.names ? farthestFirst.map((row) => nameOf(row, Math.max(w / 95, 4))) : null);
+    named ? farthestFirst.map((row) => nameOf(row, Math.max(w / 95, 4))) : null);
 }
 
 function maskShape(row) {
@@ -67,7 +68,8 @@ function truthShape(row) {
 
 function nameOf(row, size) {
   if (!row.maskBox || !row.box) return null;
-  return svgElement("text", { class: "name", x: row.maskBox[0], y: Math.max(row.maskBox[1] - size / 3, size),
+  const isQuiet = !layers.names && !isDoubtful(row);
+  return svgElement("text", { class: isQuiet ? "name quiet" : "name", "data-row": row.place, x: row.maskBox[0], y: Math.max(row.maskBox[1] - size / 3, size),
     "font-size": size, "stroke-width": size / 5 }, String(row.instance.id));
 }
 

@@ -29,7 +29,7 @@ function editorSection(instance, row) {
   afterShowing(drawEditor);
   return [bar, element("section", { class: "panel editor" },
     element("figure", { class: "above" }, editor.plan.drawing,
-      element("figcaption", { class: "muted" }, "from above, north upwards; lines bound the masks as the cameras saw them")),
+      element("figcaption", { class: "muted" }, `from above, ${upWords(instance.sequence)}; lines bound the masks as the cameras saw them`)),
     element("div", { class: "views" }, drawings))];
 }
 

@@ -32,12 +32,16 @@ function framePage(name, number, id = null) {
 function addButton() {
   return element("div", { class: "toolbar review-frame" },
     element("button", { title: "Add a box (n)", "aria-pressed": String(adding.isOn), click: startAdding }, "Add a box", element("kbd", {}, "n")),
-    element("span", { class: "muted" }, "Click an object in the picture to look at it, and to correct it."));
+    element("span", { class: "muted more" }, "Click an object in the picture to look at it, and to correct it; its id shows where the mouse is, those of the doubtful always."));
 }
 
 /** A frame's drawing in which a click chooses an instance, or says where one is that is being added. */
 function clickable(frame, drawing) {
   drawing.classList.add("clickable");
+  drawing.addEventListener("pointermove", (event) => {
+    const row = rowAt(frame, placeIn(drawing, event));
+    for (const name of drawing.querySelectorAll(".name")) name.classList.toggle("on", name.dataset.row === String(row?.place));
+  });
   drawing.addEventListener("click", (event) => {
     const pixel = placeIn(drawing, event);
     if (adding.isOn) return clickToAdd(frame, pixel);
@@ -67,18 +71,18 @@ function pictureWords(frame) {
 function layerToggles(withNames) {
   const words = [["masks", "Masks"], ["labels", "Boxes"]];
   if (hasTruth) words.push(["truth", "Truth"]);
-  if (withNames) words.push(["names", "Ids"]);
+  if (withNames) words.push(["names", "All ids"]);
   return element("span", { class: "actions", role: "group", "aria-label": "What is drawn" },
     element("span", { class: "muted" }, "Draw:"), words.map(([key, text]) =>
     toggle(text, layers[key], () => { layers[key] = !layers[key]; show(); })));
 }
 
 function rowTable(rows) {
-  const head = ["instance", "class", "confidence", ...(hasTruth ? ["IoU3D"] : []), "mask against box", "range", "mask",
-    "l × w × h, m", "heading °", ""];
+  const head = ["instance", "class", "confidence", ...(hasTruth ? ["IoU3D"] : []), "box on mask", "range", "mask",
+    "length × width × height, m", "heading, °", ""];
   return table(head, rows.map((row) => [
     instanceLink(row.instance), row.instance.class, fixed(row.confidence), ...(hasTruth ? [fixed(row.iou)] : []),
-    fixed(row.disagreement), metres(row.range), `${row.area} px`, row.box ? sizeWords(row.box) : NONE,
+    overlapWords(row), metres(row.range), `${row.area} px`, row.box ? sizeWords(row.box) : NONE,
     row.box ? fixed(row.box.yaw_world * 180 / Math.PI, 0) : NONE,
     row.box ? boxBadges(row.box) : row.doubt > 1 ? badge("no label", true) : "small, no label",
   ]));
@@ -102,12 +106,12 @@ function walkUnless(route, { words, routes, back }) {
 function walkButtons() {
   const place = walk.routes.indexOf(location.hash);
   return element("div", { class: "actions" },
-    element("span", { class: "muted count" }, place < 0 ? "" : `${place + 1} of ${walk.routes.length} ${walk.words}`),
+    element("span", { class: "muted count" }, place < 0 ? null : [`${place + 1} of ${walk.routes.length}`, element("span", { class: "more" }, ` ${walk.words}`)]),
     element("button", { id: "previous", title: "Previous (←, k)", disabled: place <= 0, click: () => step(-1) },
-      "← Previous"),
+      "←", element("span", { class: "more" }, " Previous")),
     element("button", { id: "next", title: "Next (→, j)", disabled: place < 0 || place + 1 >= walk.routes.length,
-      click: () => step(1) }, "Next →"),
-    element("a", { href: walk.back }, walk.back.startsWith("#map") ? "Back to the map" : "Back to the list"));
+      click: () => step(1) }, element("span", { class: "more" }, "Next "), "→"),
+    element("a", { href: walk.back }, `Back to the ${["map", "summary"].find((page) => walk.back.startsWith(`#${page}`)) ?? "list"}`));
 }
 
 function notFound(words) {

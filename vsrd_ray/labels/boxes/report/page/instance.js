@@ -1,6 +1,6 @@
 // One instance: its best views, its silhouette against its mask, the numbers of its fit, and where it was seen from.
 
-const VIEW_WORDS = { target: "the fit’s target frame", large: "large in the image", worst: "mask and box differ most" };
+const VIEW_WORDS = { target: "the frame that the box was fitted in", large: "large in the image", worst: "mask and box differ most" };
 
 /** #instance/<sequence>/<id> */
 function instancePage(name, id) {
@@ -21,7 +21,8 @@ function instancePage(name, id) {
       walkButtons()),
     editing,
     editing.length > 1 ? null : element("div", { class: "instance" },
-      element("section", { class: "panel" }, factTable(instanceFacts(instance))),
+      element("section", { class: "panel facts-of" }, factTable(instanceFacts(instance)),
+        box ? [element("h2", {}, "How it was fitted"), factTable(fitFacts(instance))] : null),
       element("div", {}, viewSection(instance), surroundingsSection(instance), courseSection(instance))),
   ];
 }
@@ -34,6 +35,7 @@ function largestWhole({ rows }) {
   return (whole.length ? whole : rows).reduce((best, row) => (row.area > best.area ? row : best));
 }
 
+/** What a labeller asks of an instance. */
 function instanceFacts(instance) {
   const { box, rows } = instance;
   const seen = [
@@ -43,44 +45,52 @@ function instanceFacts(instance) {
   ];
   if (!box) return seen;
   return [
-    ["confidence",
+    ["confidence, 0 to 1",
       element("b", { style: `border-bottom:3px solid ${valueColor(box.confidence)}` }, fixed(box.confidence))],
-    ...(hasTruth ? [["IoU3D with the truth", instance.iou === null ? "no truth" : fixed(instance.iou, 3)]] : []),
-    ["mask against box, mean", fixed(instance.disagreement)],
-    ["mean IoU 2D of the fit", fixed(box.mean_iou_2d, 3)],
-    ["views of the fit", box.num_views === null ? NONE : String(box.num_views)],
-    ["bearing spread", box.bearing_spread_deg === null ? NONE : `${fixed(box.bearing_spread_deg, 1)}°`],
-    ["silhouette loss", box.silhouette_loss === null ? NONE : String(box.silhouette_loss)],
-    ["moving", movingWords(box, instance.sequence)],
-    ["length × width × height", `${sizeWords(box)} m`],
+    ...(hasTruth ? [["IoU3D with the truth, mean", instance.iou === null ? "no truth" : fixed(instance.iou)]] : []),
+    ["box on mask, mean IoU", overlapWords(instance)],
+    ["parked or moving", movingWords(box, instance.sequence)],
+    ["length × width × height, m", sizeWords(box)],
     ...truthSize(instance),
-    ["heading", `${fixed(box.yaw_world * 180 / Math.PI, 1)}°`],
-    ["centre in the world", box.center.map((value, axis) => fixed(value + instance.sequence.origin[axis])).join(", ")],
-    ["nearest", metres(instance.range)],
-    ["target frame", box.target_frame === null ? NONE : String(box.target_frame)],
-    ["group", box.group_id ?? NONE],
-    ["corrected by a human", instance.corrected ? `in ${instance.corrected} of ${rows.length} frames` : "in no frame"],
-    ["different boxes", instance.boxes.length > 1 ? `${instance.boxes.length}; ${boxWords(box)} is described` : "1"],
+    ["heading, from x to the left", `${fixed(box.yaw_world * 180 / Math.PI, 1)}°`],
+    ["centre in the world, m", box.center.map((value, axis) => fixed(value + instance.sequence.origin[axis])).join(", ")],
+    ["nearest to the camera", metres(instance.range)],
     ...seen,
+    ["corrected by a human", instance.corrected ? `in ${instance.corrected} of ${rows.length} frames` : "in no frame"],
+  ];
+}
+
+/** What the fit of its box went by. */
+function fitFacts(instance) {
+  const { box } = instance;
+  const value = (figure, words) => (figure === null ? NONE : words);
+  return [
+    ["frame it was fitted in", value(box.target_frame, String(box.target_frame))],
+    ["frames used", value(box.num_views, String(box.num_views))],
+    ["angle between the views", value(box.bearing_spread_deg, `${fixed(box.bearing_spread_deg, 1)}°`)],
+    ["box on mask in them, mean IoU", percent(box.mean_iou_2d)],
+    ["outline error, no unit", value(box.silhouette_loss, fixed(box.silhouette_loss, 3))],
+    ["different boxes", instance.boxes.length > 1 ? `${instance.boxes.length}; ${boxWords(box)} is described` : "1"],
+    ["group of the run", box.group_id ?? NONE],
   ];
 }
 
 /** Which of an instance's boxes is described. */
 function boxWords(box) {
-  return box.is_moving && box.velocity_x_world !== null ? "that in the target frame" : "the most confident of the fit";
+  return box.is_moving && box.velocity_x_world !== null ? "that of the frame it was fitted in" : "the most confident of the fit";
 }
 
 /** Whether an object moves, and how fast where that is known. */
 function movingWords(box, sequence) {
-  if (!box.is_moving) return box.is_moving === null ? NONE : "no";
-  if (box.velocity_x_world === null || box.velocity_y_world === null) return "yes, velocity unknown";
+  if (!box.is_moving) return box.is_moving === null ? NONE : "parked";
+  if (box.velocity_x_world === null || box.velocity_y_world === null) return "moving, speed unknown";
   const speed = fixed(Math.hypot(box.velocity_x_world, box.velocity_y_world), 1);
-  return `yes, ${speed} ${sequence.hasTimes ? "m/s" : "m a frame"}`;
+  return `moving, ${speed} ${sequence.hasTimes ? "m/s" : "m per frame"}`;
 }
 
 function truthSize(instance) {
   const truth = truthAtLabel(instance);
-  return truth ? [["true size", `${sizeWords(truth)} m`]] : [];
+  return truth ? [["true size, m", sizeWords(truth)]] : [];
 }
 
 /** Close-ups, the one in which mask and box differ most last. */
@@ -91,7 +101,7 @@ function sortedViews(instance) {
 
 function viewLegend() {
   return element("span", { class: "legend" },
-    [[MASK_COLOR, "mask"], [BODY_COLOR, "silhouette of the fitted body, or of the box where no body is known"]].map(([color, words]) =>
+    [[MASK_COLOR, "mask"], [BODY_COLOR, "fitted body (box, where none is known)"]].map(([color, words]) =>
       element("span", {}, element("span", { class: "key", style: `border-color:${color}` }), words)));
 }
 
@@ -118,7 +128,7 @@ function kindWords(view) {
 function viewWords(view) {
   if (stateOf(view.row.instance) === "corrected") return `${metres(view.row.range)} away`;
   if (view.overlap === null) return `${view.row.area} px of mask`;
-  return `silhouette covers ${percent(view.covered)} of the mask, IoU of the two ${fixed(view.overlap)}`
+  return `body covers ${percent(view.covered)} of the mask, IoU of the two ${percent(view.overlap)}`
     + `, ${metres(view.row.range)} away`;
 }
 
@@ -136,7 +146,7 @@ function surroundingsSection(instance) {
   const ray = ([cx, cy], to) => ({ class: "way", style: "stroke-opacity:.35", d: `M${to.join(" ")}L${cx} ${cy}` });
   return element("section", { class: "panel", style: "margin-top:14px" },
     element("b", {}, "From above"),
-    element("div", { class: "muted" }, "north upwards; lines go to where the camera stood"
+    element("div", { class: "muted" }, `${upWords(instance.sequence)}; lines go to where the camera stood`
       + truthWords(instance)),
     svgElement("svg", { class: "plan", style: "margin-top:8px;max-height:340px", role: "img",
       viewBox: `${left} ${top} ${right - left} ${bottom - top}`, "aria-label": "The instance from above" },
@@ -144,6 +154,11 @@ function surroundingsSection(instance) {
       cameras.map(([cx, cy]) => svgElement("circle", { class: "camera", cx, cy, r: (right - left) / 220 })),
       instance.boxes.map((box) => labelFootprint(box, instance, place)),
       truthWayDrawing(instance, place), truthFootprint(truthAtLabel(instance), place)));
+}
+
+/** Which way is up in views from above. */
+function upWords(sequence) {
+  return sequence.isGeographic ? "north upwards" : "the world’s y upwards";
 }
 
 function truthWords(instance) {
@@ -157,19 +172,19 @@ function truthWayDrawing(instance, place) {
   return way.length ? svgElement("path", { class: "truth way", d: linePath(way.map(place), false) }) : null;
 }
 
-/** Range, and how far mask and box differ, over the frames. */
+/** Range, and how far mask and box agree, over the frames. */
 function courseSection(instance) {
   const rows = instance.rows.filter((row) => row.box);
   if (rows.length < 2) return null;
   const frames = rows.map((row) => row.frame.number);
   const traces = () => [
-    { type: "scatter", mode: "lines+markers", name: "mask against box",
-      x: frames, y: rows.map((row) => row.disagreement), line: { color: themeColor("bad") },
+    { type: "scatter", mode: "lines+markers", name: "box on mask",
+      x: frames, y: rows.map((row) => (row.disagreement === null ? null : 1 - row.disagreement)), line: { color: themeColor("bad") },
       hovertemplate: "frame %{x}: %{y:.2f}<extra></extra>" },
     { type: "scatter", mode: "lines", name: "range, m (right)", x: frames, y: rows.map((row) => row.range), yaxis: "y2",
       line: { color: themeColor("accent"), dash: "dot" }, hovertemplate: "frame %{x}: %{y:.1f} m<extra></extra>" },
   ];
-  const layout = { xaxis: { title: "frame" }, yaxis: { range: [0, 1.02], title: "1 − IoU" },
+  const layout = { xaxis: { title: "frame" }, yaxis: { range: [0, 1.02], title: "IoU" },
     margin: { l: 56, r: 50, t: 34, b: 46 },
     yaxis2: { overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, tickmode: "auto", nticks: 6 } };
   return element("section", { class: "panel", style: "margin-top:14px" }, element("b", {}, "Over its frames"),

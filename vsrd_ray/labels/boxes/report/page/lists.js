@@ -8,7 +8,7 @@ const ORDERS = {
     value: (entry) => placeInRun(entry.frame ?? entry) },
   confidence: { words: "confidence", ends: ["lowest first", "highest first"], value: (entry) => [entry.confidence] },
   iou: { words: "IoU3D with the truth", ends: ["lowest first", "highest first"], value: (entry) => [entry.iou] },
-  disagreement: { words: "mask against box", ends: ["most different first", "most alike first"],
+  disagreement: { words: "box on mask", ends: ["most different first", "most alike first"],
     value: (entry) => [negative(entry.disagreement)] },
   range: { words: "range", ends: ["nearest first", "farthest first"], value: (entry) => [entry.range] },
   instance: { words: "instance", ends: ["lowest number first", "highest number first"],
@@ -23,6 +23,11 @@ const walk = { words: "", back: "#summary", routes: [] };
 /** A frame's sequence, then its place therein. */
 function placeInRun(frame) {
   return [sequences.indexOf(frame.sequence), frame.place];
+}
+
+/** How far the sides of mask and box agree, of a row, or on the whole of an instance or a frame. */
+function overlapWords({ disagreement }) {
+  return percent(disagreement === null ? null : 1 - disagreement);
 }
 
 function negative(value) {
@@ -49,7 +54,7 @@ function compareKeys(a, b, isDescending) {
 }
 
 function remember(words, routes) {
-  Object.assign(walk, { words, routes, back: location.hash });
+  Object.assign(walk, { words, routes, back: location.hash || "#summary" });
 }
 
 /** Tiles that are made when one comes near them; a list that one comes back to has as many as it had. */
@@ -143,7 +148,7 @@ function frameTile(frame) {
     element("div", { class: "caption" }, element("b", {}, `frame ${frame.number}`), sequenceWords({ frame }),
       element("div", { class: "muted" }, frame.rows.some((row) => row.box)
         ? `confidence ≥ ${fixed(frame.confidence)}${frame.iou === null ? "" : ` · IoU3D ≥ ${fixed(frame.iou)}`}`
-          + ` · mask against box ≤ ${fixed(frame.disagreement)} · nearest ${metres(frame.range)}`
+          + ` · box on mask ≥ ${overlapWords(frame)} · nearest ${metres(frame.range)}`
         : frame.rows.length ? "no labels" : "nothing to label")));
 }
 
@@ -165,7 +170,7 @@ function sequenceWords({ frame }) {
 function rowWords(row) {
   if (!row.box) return `${row.area} px of mask`;
   return `confidence ${fixed(row.confidence)}${row.iou === null ? "" : ` · IoU3D ${fixed(row.iou)}`}`
-    + ` · mask against box ${fixed(row.disagreement)} · ${metres(row.range)}`;
+    + ` · box on mask ${overlapWords(row)} · ${metres(row.range)}`;
 }
 
 /** #instances/<order>/<up|down> */
@@ -179,9 +184,9 @@ function instancesPage(order = "worst", direction = "up") {
   const orders = Object.entries(ORDERS).filter(([key]) => key !== "frame" && (key !== "iou" || hasTruth));
   return [
     element("h1", {}, chosenOrder === "worst" && direction === "up" ? "Instances, worst first" : "Instances"),
-    element("p", { class: "muted" }, `Worst first: ${worstWords()}. “Mask against box” is 1 − IoU of the `
-      + "mask's box and the label's projected box, the mean over an instance's frames: 0 is agreement; a car that is "
-      + "partly hidden has more."),
+    element("p", { class: "muted" }, `Worst first: ${worstWords()}. “Box on mask” is the IoU of the `
+      + "mask's sides and those of the projected box, the mean over an instance's frames: 100 % is agreement; a car that is "
+      + "partly hidden has less."),
     element("div", { class: "toolbar" },
       select("Sort by", orders.map(([key, entry]) => [key, entry.words]), chosenOrder, (value) => go(value, "up")),
       turnButton(chosenOrder, direction, (turned) => go(chosenOrder, turned)),
@@ -222,7 +227,7 @@ function instanceWords(instance) {
   const frames = `${instance.rows.length} frames`;
   if (!instance.box) return `largest mask ${instance.area} px · ${frames}`;
   return `confidence ${fixed(instance.confidence)}${instance.iou === null ? "" : ` · IoU3D ${fixed(instance.iou)}`}`
-    + ` · mask against box ${fixed(instance.disagreement)} · from ${metres(instance.range)} · ${frames}`;
+    + ` · box on mask ${overlapWords(instance)} · from ${metres(instance.range)} · ${frames}`;
 }
 
 /** A drawing in a frame of the tiles' shape, whatever its own. */

@@ -19,6 +19,7 @@ const main = document.getElementById("main");
 const places = new Map(); // how far each list was scrolled
 let pending = []; // what has to wait until the page stands
 let current = "";
+let goesToFirst = false; // whether the list that is about to be shown is walked from its first tile
 
 /** Call something when the page that is being made stands. */
 function afterShowing(action) {
@@ -38,16 +39,36 @@ function show() {
   for (const action of pending) action();
   for (const link of document.querySelectorAll("#navigation a")) {
     const isHere = link.hash === `#${PARENTS[known] ?? known}`;
-    if (isHere) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (isHere) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone it may be beyond the edge
+    } else link.removeAttribute("aria-current");
   }
   const keepsPlace = isSame || PARENTS[known] === undefined;
   const control = controls()[focused];
-  (control && !control.disabled ? control : main).focus({ preventScroll: true });
-  document.title = `${main.querySelector("h1").textContent} – ${TITLE}`;
+  const listed = [...main.querySelectorAll("a.tile")];
+  const tile = isSame ? null : listed.find(({ hash }) => hash === current); // the one that one comes back from
+  const first = goesToFirst ? listed[0] : null;
+  goesToFirst = false;
+  (first ?? (control && !control.disabled ? control : tile ?? main)).focus({ preventScroll: true });
+  document.title = titleOf(known);
   window.scrollTo(0, keepsPlace ? places.get(location.hash) ?? 0 : 0);
   current = location.hash;
   document.body.dataset.page = known;
+}
+
+/** What the window is called: the page's heading without its badges, then the report. */
+function titleOf(page) {
+  if (page === "summary") return TITLE;
+  const parts = [...main.querySelector("h1").childNodes].filter((part) => ["#text", "A"].includes(part.nodeName));
+  return `${parts.map((part) => part.textContent).join("")} – ${TITLE}`;
+}
+
+/** The most doubtful instances, from the first on. */
+function goToWorst() {
+  goesToFirst = true;
+  if (location.hash === GO.w) show();
+  else location.hash = GO.w;
 }
 
 /** What of the page can be pressed or filled in, in its order. */
@@ -90,7 +111,7 @@ function onKey(event) {
   }
   if (event.ctrlKey || event.metaKey || event.altKey || inField || document.getElementById("keys").open) return;
   const actions = { ArrowRight: () => step(1), j: () => step(1), ArrowLeft: () => step(-1), k: () => step(-1),
-    Escape: back, t: switchTheme, "?": showKeys };
+    Escape: back, t: switchTheme, "?": showKeys, w: goToWorst };
   const action = actions[event.key] ?? (GO[event.key] && (() => { location.hash = GO[event.key]; }));
   if (action && !(event.target.closest?.(".js-plotly-plot") && event.key.startsWith("Arrow"))) {
     event.preventDefault();
@@ -152,7 +173,7 @@ function start() {
   const links = NAVIGATION.map(([name, words]) => element("a", { href: `#${name}` }, words));
   document.getElementById("navigation").append(...links);
   document.getElementById("hints").append(...hintElements());
-  document.getElementById("worst").addEventListener("click", () => { location.hash = GO.w; });
+  document.getElementById("worst").addEventListener("click", goToWorst);
   document.getElementById("theme").addEventListener("click", switchTheme);
   document.getElementById("help").addEventListener("click", showKeys);
   window.addEventListener("hashchange", show);

@@ -12,7 +12,7 @@ function summaryPage() {
     element("p", { class: "muted" }, `Labels of ${(run.classes ?? []).join(", ")} in ${run.camera}. The run is `,
       element("b", {}, STATUS_WORDS[run.status] ?? "of unknown state"), "."),
     run.error ? element("p", { class: "bad" }, `The run ended with an error: ${run.error}`) : null,
-    figures([...countFigures(), ...(quality?.headline ?? [])]),
+    verdictSection(),
     groupWarnings(groups.counts),
     Object.entries(run.unusable_sequences).map(([name, error]) =>
       element("p", { class: "bad" }, `The run left ${name} out, which cannot be used: ${error}`)),
@@ -20,6 +20,7 @@ function summaryPage() {
     Object.entries(run.poses ?? {}).map(([name, said]) => element("p", { class: "muted" }, `Poses of ${name}: ${said}.`)),
     correctionWords(content.corrections),
     leftOutNote(),
+    firstScreen(quality),
     summaryCharts(quality),
     quality ? qualitySection(quality)
       : element("p", { class: "muted" },
@@ -74,8 +75,8 @@ function countFigures() {
   const { labels, instances, moving } = content.counts;
   const groups = Object.values(content.groups.counts).reduce((sum, count) => sum + count, 0);
   return [
-    ["frames", String(allFrames.length)], ["labels", String(labels)], ["instances", String(instances)],
-    ["of them moving", String(moving)],
+    ["frames", String(allFrames.length)], ["labels", String(labels)],
+    [`instances, ${moving} moving`, String(instances)],
     [`of ${countWords(groups, "group")} done`, String(content.groups.counts.ok ?? 0)],
   ];
 }
@@ -107,13 +108,25 @@ function panelChart(title, name, traces, layout) {
 
 function qualitySection(quality) {
   return [
-    element("h2", {}, "Against the ground truth"),
+    element("h2", {}, "Against the ground truth, in detail"),
     element("p", { class: "muted" }, "Every true box in reach whose mask is large enough counts in every labelled "
       + "frame; a missing label counts as IoU 0. Errors are over labelled truth.", unknownTruthWords()),
-    quality.tables.map((entry) => element("section", { class: "panel", style: "margin-bottom:12px" },
-      element("b", {}, entry.title), table(entry.columns, entry.rows))),
+    element("div", { class: "tables" }, sideBySide(quality.tables).map((column) => element("div", {},
+      column.map((entry) => element("section", { class: "panel" },
+        element("b", {}, entry.title), table(entry.columns, entry.rows)))))),
     element("details", {}, element("summary", {}, "What was compared"), factTable(quality.facts)),
   ];
+}
+
+/** Tables in two columns of about equal height. */
+function sideBySide(tables) {
+  const columns = [{ height: 0, tables: [] }, { height: 0, tables: [] }];
+  for (const entry of tables) {
+    const column = columns[columns[1].height < columns[0].height ? 1 : 0];
+    column.tables.push(entry);
+    column.height += entry.rows.length + 3; // its title, its head and its padding
+  }
+  return columns.filter((column) => column.tables.length).map((column) => column.tables);
 }
 
 function unknownTruthWords() {
@@ -135,10 +148,16 @@ function settingsSection(run, groups) {
       + `${allInstances.reduce((sum, instance) => sum + instance.views.length, 0)} close-ups`],
   ].map(([name, value]) => [name, value === null || value === undefined ? NONE : String(value)]);
   return [
-    element("section", { class: "panel" }, factTable(facts)),
+    element("div", { class: "columns" }, inParts(facts, 3).map((part) => element("section", { class: "panel" }, factTable(part)))),
     element("details", {}, element("summary", {}, "All settings"),
       element("pre", {}, JSON.stringify(run.config ?? {}, null, 2))),
   ];
+}
+
+/** A list as some lists of about equal length. */
+function inParts(list, count) {
+  const size = Math.ceil(list.length / count);
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, k) => list.slice(k * size, (k + 1) * size));
 }
 
 /** Groups that are not ok: the failed with their errors, the skipped with their reasons. */
