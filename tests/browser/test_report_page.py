@@ -37,6 +37,22 @@ IN_WINDOW = """
 VIEWS = """[...document.querySelectorAll(".views figure")].map((figure) =>
     [["path.outline", "d"], ["image", "href"]].map(([selector, name]) =>
         [...figure.querySelectorAll(selector)].map((some) => some.getAttribute(name))))"""
+# Takes one instance its label, and makes one doubtful, one moving and one rejected.
+VERDICTS = """
+    const [bare, doubtful, moving, rejected] = [...arguments].map((id) => sequences[0].instanceById.get(id));
+    doubtful.doubt = 0.9;
+    Object.assign(bare, { box: null, doubt: 2 });
+    moving.box.is_moving = true;
+    apply(rejected, { state: "rejected", class: null, moving: false, box: null, keys: {}, frames: [] });
+    show();
+"""
+# Moves the pointer over the middle of a row's mask.
+POINT = """
+    const drawing = document.querySelector(".stack .picture"), { left, top, width } = drawing.getBoundingClientRect();
+    const [u, v] = [0, 1].map((side) => (row.maskBox[side] + row.maskBox[side + 2]) / 2 * width / row.frame.sequence.width);
+    drawing.dispatchEvent(new PointerEvent("pointermove", { clientX: left + u, clientY: top + v, bubbles: true }));
+"""
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
 # Gives an instance a truth that drives along x, a metre a frame, and whose length is the number of the frame.
 DRIVING = """
     const instance = allInstances.find((some) => some.box && some.truth.length), [still] = instance.truth;
@@ -94,6 +110,77 @@ def test_summary_shows_counts_quality_and_reliability(page):
     assert not re.search(r"(?<![\d.])\.\d", "\n".join(texts(browser, "main")))  # figures have their leading zero
     assert texts(browser, "a.bad") == ["1 group failed"]
     assert texts(browser, "a.muted") == ["1 group skipped"]
+
+
+def test_the_first_screen_says_how_good_the_labels_are_and_how_much_work_is_left(page):
+    browser = page("#summary", width=1600)
+    ids = values(browser, "sorted(allInstances.filter(isReviewable), 'worst', false).map((instance) => instance.id)")
+    assert texts(browser, ".verdict") == [f"{len(ids)} good, 0 doubtful, 0 moving, 0 without a label"]
+    browser.execute_script(VERDICTS, *ids[:4])
+    assert texts(browser, ".verdict") == [f"{len(ids) - 4} good, 1 doubtful, 1 moving, 1 without a label"]
+    assert texts(browser, ".work b") == [f"Work left: {len(ids) - 1} of {len(ids)} instances"]
+    assert texts(browser, ".work button") == [f"Open {len(ids) - 1}", "Accepted 0", "Corrected 0", "Rejected 1"]
+    shown = [int(text.split()[1]) for text in texts(browser, ".tiles.worst .caption b")]
+    assert shown[:2] == ids[:2] and len(shown) == min(8, len(ids) - 1) and ids[3] not in shown
+    wide = "[...document.querySelectorAll('.scrolled')].filter((some) => some.scrollWidth > some.clientWidth).length"
+    assert values(browser, wide) == 0
+    press(browser, "j", Keys.ENTER)
+    wait_for(browser, lambda: route(browser) == f"#instance/{SEQUENCE}/{ids[0]}")
+    assert texts(browser, ".count") == [f"1 of {len(ids) - 1} open instances, worst first"]
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: route(browser) == "#summary" and count(browser, ".work"))
+    browser.execute_script("document.querySelector('.work button:last-child').click()")
+    wait_for(browser, lambda: route(browser) == INSTANCES and len(texts(browser, ".tile")) == 1)
+
+
+def test_one_works_from_the_list_of_the_worst(page):
+    """`w` chooses the first, `j` the next, and whoever comes back goes on from there."""
+    browser = page("#map")
+    first, second = values(
+        browser, "sorted(allInstances.filter(isReviewable), 'worst', false).slice(0, 2).map(instanceRoute)"
+    )
+    press(browser, "w")
+    wait_for(browser, lambda: values(browser, "document.activeElement.hash") == first)
+    press(browser, "j")
+    wait_for(browser, lambda: values(browser, "document.activeElement.hash") == second)
+    press(browser, Keys.ENTER)
+    wait_for(browser, lambda: route(browser) == second)
+    assert browser.title == f"car {second.split('/')[-1]} – {SEQUENCE}: labels"
+    press(browser, Keys.ESCAPE)
+    wait_for(browser, lambda: values(browser, "document.activeElement.hash") == second)
+    press(browser, "s")
+    wait_for(browser, lambda: browser.title == f"{SEQUENCE}: labels")
+
+
+@pytest.mark.parametrize("place", ["#summary", "#map", INSTANCES, FRAME, "an instance"])
+def test_phones_get_one_row_of_header_no_bar_of_keys_and_pictures_first(page, place):
+    browser = page("#summary" if place == "an instance" else place)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        script = "location.hash = instanceRoute(allInstances.find((one) => one.box))"
+        browser.execute_script(script if place == "an instance" else "")
+        wait_for(browser, lambda: route(browser) and values(browser, "window.innerWidth") == 390)
+        browser.execute_script("show()")
+        assert values(browser, "document.documentElement.scrollWidth") <= 390
+        assert values(browser, "document.querySelector('header').getBoundingClientRect().height") < 60
+        assert not values(browser, "document.getElementById('hints').checkVisibility()")
+        tops = "['.picture', 'table'].map((kind) => main.querySelector(kind)?.getBoundingClientRect().top)"
+        picture, numbers = values(browser, tops)
+        assert picture is None or numbers is None or picture < numbers
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_ids_are_those_of_the_doubtful_and_of_what_the_mouse_is_on(page):
+    browser = page(FRAME)
+    rows = "sequences[0].frames.find(({ number }) => number === 12).rows.filter((row) => row.box && row.maskBox)"
+    identity = browser.execute_script(f"const [row] = {rows}; row.doubt = 0.9; show(); return row.instance.id")
+    assert [text for text in texts(browser, ".stack .name") if text] == [str(identity)]
+    browser.execute_script(f"const row = {rows}.at(-1); {POINT}")
+    other = values(browser, f"{rows}.at(-1).instance.id")
+    assert str(other) in texts(browser, ".stack .name")
+    press_button(browser, "All ids")
+    wait_for(browser, lambda: all(texts(browser, ".stack .name")) and count(browser, ".stack .name") > 2)
 
 
 def test_worst_first_is_one_click(page):

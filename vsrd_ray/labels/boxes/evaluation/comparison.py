@@ -23,7 +23,7 @@ from vsrd_ray.storage import Location, absolute
 INTERVAL = 0.95
 _RESAMPLES = 5000
 _RESAMPLES_AT_ONCE = 100  # bounds memory: each is a count for every instance
-_MEASURES = ("IoU3D, mean", "IoU_BEV, mean", "IoU3D > .5", "IoU3D > .7", "coverage")
+_MEASURES = ("IoU3D, mean", "IoU_BEV, mean", "IoU3D > 0.5", "IoU3D > 0.7", "coverage")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from vsrd_ray.labels.boxes.evaluation.quality import Error, Overlap, Quality, Qu
 
 # How good a run is called, by the share of true boxes with a label over `GOOD_IOU`.
 _VERDICTS = {"good": 0.9, "fair": 0.7, "poor": -math.inf}
-_OVERLAP_HEADER = ["mean", "median", ">.25", ">.5", ">.7"]
+_OVERLAP_HEADER = ["mean", "median", ">0.25", ">0.5", ">0.7"]
 _NO_VALUE = "-"
 
 
@@ -140,14 +140,14 @@ def _error_table(report: QualityReport) -> str:
 
 def _confidence_table(report: QualityReport) -> str:
     """The tenths that have labels, most confident first."""
-    rows = [["confidence", "n", "mean", "IoU3D >.5", "kept", "precision of kept"]]
+    rows = [["confidence", "n", "mean", "IoU3D >0.5", "kept", "precision of kept"]]
     for tenth in reversed(report.overall_reliability):
         if tenth.count:
             shares = (tenth.share_good, tenth.share_kept, tenth.precision_kept)
             name = f"  {tenth.low:.1f} - {tenth.high:.1f}"
             rows.append([name, str(tenth.count), _fixed(tenth.mean_confidence, 2), *map(_percent, shares)])
     areas = f"{_fixed(report.overall_confidence_auc, 3)}, of parked ones {_fixed(report.confidence_auc, 3)}"
-    return f"{_aligned(rows)}\nAUC of confidence against IoU3D > .5: {areas}"
+    return f"{_aligned(rows)}\nAUC of confidence against IoU3D > 0.5: {areas}"
 
 
 def _kitti_table(report: QualityReport) -> str:
@@ -161,7 +161,7 @@ def _kitti_table(report: QualityReport) -> str:
         rows.append([f"{title}: objects", *(str(ap.num_objects[name]) for name in names), *[""] * len(names)])
         for iou in ap.ap_3d:
             cells = [_tenths(table[iou][name]) for table in (ap.ap_3d, ap.ap_bev) for name in names]
-            rows.append([f"  IoU > {iou.removeprefix('0')}", *cells])
+            rows.append([f"  IoU > {iou}", *cells])
     note = "\nWho misses one object never reaches recall 1, the last of 40 recalls: then 97.5 is the most."
     values = [
         value
@@ -174,7 +174,7 @@ def _kitti_table(report: QualityReport) -> str:
 
 
 def _kitti360_table(report: QualityReport) -> str:
-    rows = [["KITTI-360 AP, %", "windows", "objects", *(f"IoU > {str(iou).removeprefix('0')}" for iou in IOUS)]]
+    rows = [["KITTI-360 AP, %", "windows", "objects", *(f"IoU > {iou}" for iou in IOUS)]]
     for class_name, ap in report.kitti360_ap.items():
         rows.append([class_name, str(report.num_windows), str(ap.num_objects), *map(_tenths, ap.ap_3d.values())])
     return _aligned(rows)

@@ -80,8 +80,8 @@ def test_two_runs_by_hand(two_runs):
     assert measures == {
         "IoU3D, mean": pytest.approx((2 / 7, (1 / 3 + 1) / 7)),
         "IoU_BEV, mean": pytest.approx((2 / 7, (1 / 3 + 1) / 7)),
-        "IoU3D > .5": pytest.approx((2 / 7, 1 / 7)),
-        "IoU3D > .7": pytest.approx((2 / 7, 1 / 7)),
+        "IoU3D > 0.5": pytest.approx((2 / 7, 1 / 7)),
+        "IoU3D > 0.7": pytest.approx((2 / 7, 1 / 7)),
         "coverage": pytest.approx((2 / 7, 2 / 7)),
     }
     # either car alone, twice: from (1 / 3 - 2) / 4 to 1 / 3
@@ -94,7 +94,7 @@ def test_shares_of_two_runs_by_hand(two_runs, label_row):
     table = pa.Table.from_pylist(rows, schema=LABEL_SCHEMA)
     write_parquet(table, two_runs.b / "labels" / f"sequence={SEQUENCE}" / "a.parquet")
     measures = {one.measure: one.b for one in compare_runs(two_runs.a, two_runs.b, two_runs.root).differences}
-    assert (measures["IoU3D > .5"], measures["IoU3D > .7"]) == (2 / 7, 1 / 7)
+    assert (measures["IoU3D > 0.5"], measures["IoU3D > 0.7"]) == (2 / 7, 1 / 7)
 
 
 def test_a_run_with_itself_is_its_evaluation(two_runs):

@@ -123,7 +123,7 @@ def test_the_report_has_the_confidence_of_all_labels_and_of_parked_ones(write_ru
     assert table[1].split() == ["0.9", "-", "1.0", "1", "0.90", "100", "%", "25", "%", "100", "%"]
     assert table[3].split() == ["0.3", "-", "0.4", "1", "0.30", "0", "%", "75", "%", "67", "%"]
     assert table[4].split() == ["0.1", "-", "0.2", "1", "0.10", "100", "%", "100", "%", "75", "%"]
-    assert table[-1] == "AUC of confidence against IoU3D > .5: 0.667, of parked ones 1.000"
+    assert table[-1] == "AUC of confidence against IoU3D > 0.5: 0.667, of parked ones 1.000"
 
 
 def test_a_humans_boxes_have_no_part_in_the_labelers_confidence(write_run, label_row, truth_object):

@@ -171,7 +171,7 @@ function withSide(box, face, metresOut) {
   return { ...box, [face.axis]: box[face.axis] + by, center: box.center.map((value, k) => value + outward[k] * by / 2) };
 }
 
-/** The box from above, north upwards, with the lines that bound its masks. */
+/** The box from above, y upwards, with the lines that bound its masks. */
 function editPlan(instance) {
   const row = currentRow();
   const { center } = boxIn(instance, editNow(instance, row), row);
@@ -196,7 +196,7 @@ function metreGrid(x, y) {
   return lines;
 }
 
-const northUp = (point) => [point[0], -point[1]];
+const yUp = (point) => [point[0], -point[1]];
 
 function drawEditPlan({ overlay }, instance, edit, row) {
   const box = boxIn(instance, edit, row);
@@ -205,12 +205,12 @@ function drawEditPlan({ overlay }, instance, edit, row) {
   const rows = edit.moving ? [row] : editor.views.map((view) => rowIn(view.number)).filter((one) => one);
   overlay.replaceChildren(...[
     rows.flatMap(sightLines),
-    others.map((other) => svgElement("path", { class: "footprint other", d: linePath(footprint(other.box, northUp).outline, true) })),
+    others.map((other) => svgElement("path", { class: "footprint other", d: linePath(footprint(other.box, yUp).outline, true) })),
     edit.moving ? svgElement("path", { class: "way", d: linePath(instance.rows.map((one) =>
-      northUp(boxIn(instance, edit, one).center)), false) }) : null,
-    svgElement("path", { class: "footprint", d: linePath(footprint(box, northUp).outline, true),
+      yUp(boxIn(instance, edit, one).center)), false) }) : null,
+    svgElement("path", { class: "footprint", d: linePath(footprint(box, yUp).outline, true),
       style: `stroke:${BODY_COLOR};fill:${BODY_COLOR};fill-opacity:.25;stroke-width:2` }),
-    svgElement("path", { class: "footprint", d: `${linePath(footprint(box, northUp).mark, false)}M${northUp(box.center).join(" ")}L${grip.join(" ")}`,
+    svgElement("path", { class: "footprint", d: `${linePath(footprint(box, yUp).mark, false)}M${yUp(box.center).join(" ")}L${grip.join(" ")}`,
       style: `stroke:${BODY_COLOR};stroke-width:1.5` }),
     svgElement("circle", { class: "grip", cx: grip[0], cy: grip[1], r: 0.28 }),
   ].flat(2).filter((part) => part));
@@ -219,7 +219,7 @@ function drawEditPlan({ overlay }, instance, edit, row) {
 /** Where the handle is that turns a box. */
 function gripOf(box) {
   const reach = box.length / 2 + HANDLE;
-  return northUp([box.center[0] + reach * Math.cos(box.yaw_world), box.center[1] + reach * Math.sin(box.yaw_world)]);
+  return yUp([box.center[0] + reach * Math.cos(box.yaw_world), box.center[1] + reach * Math.sin(box.yaw_world)]);
 }
 
 /** From the camera through the left and the right end of a row's mask. */
@@ -230,7 +230,7 @@ function sightLines(row) {
   return [row.maskBox[0], row.maskBox[2] + 1].filter((u) => u > 1 && u < width - 1).map((u) => {
     const { origin, direction } = rayThrough(row.frame, [u, middle]);
     const end = origin.map((value, k) => value + 80 * direction[k]);
-    return svgElement("path", { class: "way sight", d: linePath([northUp(origin), northUp(end)], false) });
+    return svgElement("path", { class: "way sight", d: linePath([yUp(origin), yUp(end)], false) });
   });
 }
 

@@ -59,7 +59,7 @@ function fixed(value, decimals = 2) {
 }
 
 function percent(value) {
-  return value === null || value === undefined ? NONE : `${(100 * value).toFixed(0)} %`;
+  return value === null || value === undefined ? NONE : `${(100 * value).toFixed(0)}\u00a0%`;
 }
 
 function metres(value, decimals = 1) {

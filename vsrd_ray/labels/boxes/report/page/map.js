@@ -3,7 +3,7 @@
 const MAP_COLORS = [
   ["confidence", "confidence", (instance) => instance.confidence],
   ["iou", "IoU3D with the truth", (instance) => instance.iou],
-  ["overlap", "IoU of mask and box", (instance) => (instance.disagreement === null ? null : 1 - instance.disagreement)],
+  ["overlap", "IoU of box and mask", (instance) => (instance.disagreement === null ? null : 1 - instance.disagreement)],
 ];
 const MAP_STEPS = 10; // colours that boxes are sorted into
 const LEAST = { length: 7, width: 5 }; // pixels of a box, which is drawn larger than it is where it would be smaller
