@@ -49,7 +49,8 @@ VERDICTS = """
 # Moves the pointer over the middle of a row's mask.
 POINT = """
     const drawing = document.querySelector(".stack .picture"), { left, top, width } = drawing.getBoundingClientRect();
-    const [u, v] = [0, 1].map((side) => (row.maskBox[side] + row.maskBox[side + 2]) / 2 * width / row.frame.sequence.width);
+    const scale = width / row.frame.sequence.width;
+    const [u, v] = [0, 1].map((side) => scale * (row.maskBox[side] + row.maskBox[side + 2]) / 2);
     drawing.dispatchEvent(new PointerEvent("pointermove", { clientX: left + u, clientY: top + v, bubbles: true }));
 """
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}

@@ -255,7 +255,9 @@ def test_the_text_has_aligned_tables(write_run, label_row, truth):
         assert len({len(line) for line in lines}) == 1
     assert kitti.splitlines()[1].split() == ["car:", "objects", "0", "0", "0"]  # none of them is 25 px tall
     assert kitti.splitlines()[5].startswith("car, parked: objects")
-    assert [line.split()[:3] for line in kitti.splitlines()[2:5]] == [["IoU", ">", iou] for iou in ("0.3", "0.5", "0.7")]
+    assert [line.split()[:3] for line in kitti.splitlines()[2:5]] == [
+        ["IoU", ">", iou] for iou in ("0.3", "0.5", "0.7")
+    ]
     assert kitti360.splitlines()[1].split() == ["car", "1", "2", "50.0", "50.0"]
     assert iou_3d.splitlines()[2].split() == [
         "parked",
