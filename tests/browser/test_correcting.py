@@ -35,7 +35,7 @@ LOOK = """
       return [x, y];
     };
     const shown = x === undefined ? null : onScreen([x - origin[0], origin[1] - y]);
-    const [middle, grip] = [northUp(box.center), gripOf(box)].map(onScreen);
+    const [middle, grip] = [yUp(box.center), gripOf(box)].map(onScreen);
     return { box: middle, grip, shown, ...savedBox(box, instance.sequence) };
 """
 
