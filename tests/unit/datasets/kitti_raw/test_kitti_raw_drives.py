@@ -51,6 +51,7 @@ def test_poses_are_those_of_the_images_times_and_published_ones_jitter(raw):
 
 
 def test_poses_of_packets_alone_and_of_an_unsure_gps_are_warned_of(raw, tmp_path):
+    assert open_drive(raw, NAME).is_geographic
     (alone,) = open_drive(raw, NAME).warnings
     assert "poses of GPS and IMU alone limit boxes" in alone and "give a file of visual odometry as --poses" in alone
     for frame in range(3):

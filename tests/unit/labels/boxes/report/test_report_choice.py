@@ -53,7 +53,10 @@ def test_of_what_moves_the_box_in_the_target_frame_is_described(write_run, label
     described = _described_box(tables, tables.rows_of_instances[0][tables.rows.boxes[tables.rows_of_instances[0]] >= 0])
     assert tables.boxes["x_world"][described].as_py() == 15
     contents = sequence_contents(tables)
-    assert contents["has_times"] is False and contents["boxes"]["velocity_x_world"] == [3.0] * 3
+    assert (
+        contents["has_times"] is contents["is_geographic"] is False
+        and contents["boxes"]["velocity_x_world"] == [3.0] * 3
+    )
 
 
 def test_a_humans_box_is_described_only_where_there_is_no_other(tables):
