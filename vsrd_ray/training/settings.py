@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 from vsrd_ray.settings import Count, NonNegative, Positive, PositiveCount, Seed, Settings, Share
 
+Backbone = Literal["resnet18", "resnet50"]  # of networks that look at images; see `vsrd_ray.training.backbone`
+# How its features are normalised: by their batch, by statistics that stay as they were loaded, or in groups of
+# channels. With the latter two an image's features do not depend on those beside it.
+Norm = Literal["batch", "frozen", "group"]
+
 
 class Optimisation(Settings):
     """How parameters are found."""

@@ -1,13 +1,11 @@
 """The settings of the labeler of density."""
 
-import hashlib
 from typing import Literal, Self
 
 from pydantic import model_validator
 
 from vsrd_ray.settings import Count, LabelerSettings, NonNegative, Positive, PositiveCount
-from vsrd_ray.storage import Location, open_location, read_bytes
-from vsrd_ray.training.paths import TrainingPaths
+from vsrd_ray.training.digests import with_digest
 
 
 class DensityConfig(LabelerSettings):
@@ -39,17 +37,7 @@ class DensityConfig(LabelerSettings):
     @classmethod
     def _with_digest(cls, values: dict[str, object]) -> dict[str, object]:
         """Know the weights by their content: a checkpoint that has changed makes another run."""
-        if not values.get("checkpoint"):
-            return values
-        path = checkpoint_file(open_location(str(values["checkpoint"])))
-        if not path.exists():
-            if values.get("weights"):
-                return values  # of a run that is looked at where its weights are not
-            raise ValueError(f"no checkpoint {values['checkpoint']}: give a run of `vsrd-ray train`, or a file")
-        found = hashlib.sha256(read_bytes(path)).hexdigest()[:12]
-        if values.get("weights") not in (None, "", found):
-            raise ValueError(f"the weights in {values['checkpoint']} are not those of before")
-        return values | {"weights": found}
+        return with_digest(values)
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -58,11 +46,3 @@ class DensityConfig(LabelerSettings):
         if self.source != "scene" and not self.checkpoint:
             raise ValueError(f"source={self.source} needs checkpoint: a run of `vsrd-ray train`, or a file of weights")
         return self
-
-
-def checkpoint_file(run_or_file: Location) -> Location:
-    """The file that holds a run's weights: those that validated best, else the newest."""
-    if run_or_file.suffix in (".pt", ".pth"):
-        return run_or_file
-    paths = TrainingPaths(run_or_file)
-    return paths.best if paths.best.exists() else next(reversed(paths.checkpoints().values()), paths.best)

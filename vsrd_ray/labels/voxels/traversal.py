@@ -137,6 +137,56 @@ def count(rays: Rays, shape: tuple[int, int, int], weights: np.ndarray | None = 
     return counts
 
 
+def _cross(origins, directions, ranges, shape, places, entered, left):
+    voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)
+    until, every = np.empty(3), np.empty(3)
+    for ray in range(len(ranges)):
+        enter, leave = _begin(origins[ray], directions[ray], shape)
+        end = ranges[ray]
+        if not enter < leave or end <= enter:
+            continue
+        _first(origins[ray], directions[ray], enter, shape, voxel, step, until, every)
+        t, number = enter, 0
+        while t < end:
+            axis = 0 if until[0] < until[1] else 1
+            if until[2] <= until[axis]:
+                axis = 2
+            if until[axis] > t:  # not through an edge alone
+                places[ray, number] = (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2]
+                entered[ray, number], left[ray, number] = t, until[axis]
+                number += 1
+            t = until[axis]
+            voxel[axis] += step[axis]
+            if not 0 <= voxel[axis] < shape[axis]:
+                break
+            until[axis] += every[axis]
+
+
+_cross = _compiled(_cross)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """The voxels that each ray crosses, in order, at the front of its row."""
+
+    places: np.ndarray  # [R, S] int64, flat indices; 0 behind the last
+    entered: np.ndarray  # [R, S] float64, where the ray enters them, voxels
+    left: np.ndarray  # [R, S] float64, where it leaves them; as `entered` behind the last
+
+
+def crossed(rays: Rays, shape: tuple[int, int, int]) -> Crossed:
+    """All voxels that rays cross up to and with those that they end in.
+
+    Args:
+        rays: R of them.
+        shape: of the grid; S is the most voxels that a straight line may cross.
+    """
+    size = (len(rays.ranges), sum(shape))
+    found = Crossed(np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros(size))
+    _cross(rays.origins, rays.directions, rays.ranges, shape, found.places, found.entered, found.left)
+    return found
+
+
 def _first_occupied(origins, directions, occupied, places, entered, axes, distances):
     shape = occupied.shape
     voxel, step = np.empty(3, np.int64), np.empty(3, np.int64)

@@ -3,9 +3,8 @@
 from typing import Literal
 
 from vsrd_ray.settings import Positive, PositiveCount, Settings
+from vsrd_ray.training.settings import Backbone, Norm
 
-Backbone = Literal["resnet18", "resnet50"]
-Norm = Literal["batch", "frozen", "group"]
 Role = Literal["teacher", "student"]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsrd_ray.labelers.density.networks.backbone import ResNet
 from vsrd_ray.labelers.density.networks.config import NetworkSettings, Role
 from vsrd_ray.labelers.density.networks.decoder import Decoder
 from vsrd_ray.labelers.density.networks.features import NUM_CODES, point_features
 from vsrd_ray.labelers.density.networks.heads import StudentHead, TeacherHead
+from vsrd_ray.training.backbone import ResNet
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
-from vsrd_ray.labelers.density.networks.backbone import load_backbone
-from vsrd_ray.labelers.density.networks.checkpoints import read_state, take
+from vsrd_ray.labelers.density.networks.checkpoints import take
 from vsrd_ray.labelers.density.networks.config import Role
 from vsrd_ray.labelers.density.networks.fitted import FittedScenes, occupancy_targets, read_scenes
 from vsrd_ray.labelers.density.networks.infer import depth_maps, profile
@@ -31,6 +30,7 @@ from vsrd_ray.rendering.images import pixel_grid
 from vsrd_ray.rendering.sampling import disparity_distances
 from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.storage import Location
+from vsrd_ray.training.backbone import load_backbone
 from vsrd_ray.training.base import Batch, Part, Piece, Sample, Term, Trainable, TrainedModel
 from vsrd_ray.training.draws import Draws
 from vsrd_ray.training.pieces import PieceStore, make_image
@@ -211,14 +211,7 @@ class _DensityTrainable(Trainable[S], Generic[S]):
 
     def _started(self, network: DensityNetwork) -> DensityNetwork:
         if self.settings.backbone_weights:
-            path = Path(self.settings.backbone_weights)
-            try:
-                load_backbone(network.backbone, read_state(path))
-            except RuntimeError:
-                raise InputError(
-                    f"{path}: not the weights of torchvision's {self.settings.network.backbone} with batch norm: "
-                    "give those, with network.norm batch or frozen"
-                ) from None
+            load_backbone(network.backbone, Path(self.settings.backbone_weights))
         return network
 
 

@@ -78,9 +78,23 @@ def end_likelihood(
     sigmas: Tensor,  # [R] standard deviations of hits, m
 ) -> Tensor:
     """Mean negative log likelihood of where rays ended, with outliers: -ln(sum w N(hit; middle, sigma) + 4e-4)."""
+    return -torch.log((weights * _densities(middles, hits, sigmas)).sum(dim=1) + _OUTLIERS).mean()
+
+
+def end_posterior(
+    weights: Tensor,  # [R, S]
+    middles: Tensor,  # [R, S] m along the ray
+    hits: Tensor,  # [R] m
+    sigmas: Tensor,  # [R] m
+) -> Tensor:
+    """Probability [R, S] that a ray ended in each sample, given where it was seen to; the rest are outliers."""
+    joint = weights * _densities(middles, hits, sigmas)
+    return joint / (joint.sum(dim=1, keepdim=True) + _OUTLIERS)
+
+
+def _densities(middles: Tensor, hits: Tensor, sigmas: Tensor) -> Tensor:
     normalised = (middles - hits[:, None]) / sigmas[:, None]
-    densities = torch.exp(-0.5 * normalised**2) / (sigmas[:, None] * math.sqrt(2 * math.pi))
-    return -torch.log((weights * densities).sum(dim=1) + _OUTLIERS).mean()
+    return torch.exp(-0.5 * normalised**2) / (sigmas[:, None] * math.sqrt(2 * math.pi))
 
 
 def free_space(

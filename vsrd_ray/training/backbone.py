@@ -3,12 +3,14 @@
 Shapes: V images, C channels, H x W pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor, nn
 
-from vsrd_ray.labelers.density.networks.config import Backbone, Norm
+from vsrd_ray.errors import InputError
+from vsrd_ray.storage import Location
+from vsrd_ray.training.checkpoints import read_torch_file
+from vsrd_ray.training.settings import Backbone, Norm
 
 _DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
 _GROUPS = 16  # of channels that are normalised together; fewer where a group would have less than four
@@ -27,7 +29,7 @@ class FrozenNorm(nn.BatchNorm2d):
 
 
 def norm_layer(norm: Norm) -> NormLayer:
-    """What normalises a number of channels; see `NetworkSettings.norm`."""
+    """What normalises a number of channels; see `vsrd_ray.training.settings.Norm`."""
     return {
         "batch": nn.BatchNorm2d,
         "frozen": FrozenNorm,
@@ -78,16 +80,17 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The features of five resolutions of an image."""
+    """The features of five resolutions of an image, or of fewer where its last stages are left out."""
 
-    def __init__(self, name: Backbone, norm: Norm, width: int = 64) -> None:
+    def __init__(self, name: Backbone, norm: Norm, width: int = 64, *, stages: int = 4) -> None:
         super().__init__()
+        self.name = name
         block, make = (BasicBlock if name == "resnet18" else Bottleneck), norm_layer(norm)
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = make(width)
         channels = width
         self.channels = [channels]
-        for index, depth in enumerate(_DEPTHS[name]):
+        for index, depth in enumerate(_DEPTHS[name][:stages]):
             blocks: list[nn.Module] = []
             for place in range(depth):
                 stride = 2 if index and not place else 1
@@ -103,7 +106,7 @@ class ResNet(nn.Module):
         self,
         images: Tensor,  # [V, 3, H, W], colours in [-1, 1]
     ) -> list[Tensor]:
-        """Features [V, C, H / 2^(i + 1), W / 2^(i + 1)], i = 0 ... 4: after the first ReLU, and of the four stages."""
+        """Features [V, C, H / 2^(i + 1), W / 2^(i + 1)], i = 0 ... stages: after the first ReLU, and of each stage."""
         x = ((images / 2 + 0.5) - _MEAN) / _STD
         features = [self.bn1(self.conv1(x)).relu()]
         x = nn.functional.max_pool2d(features[0], 3, 2, 1)
@@ -119,10 +122,19 @@ def _shortcut(channels: int, wide: int, stride: int, norm: NormLayer) -> nn.Modu
     return nn.Sequential(nn.Conv2d(channels, wide, 1, stride, bias=False), norm(wide))
 
 
-def load_backbone(backbone: ResNet, state: dict[str, torch.Tensor]) -> None:
-    """Take a classifier's weights under torchvision's names; its last layer `fc` is left out.
+def load_backbone(backbone: ResNet, file: Location) -> None:
+    """Take a classifier's weights under torchvision's names, without its last layer `fc` and stages that are left out.
 
     Raises:
-        RuntimeError: weights of another network.
+        InputError: no such file, one that is damaged or holds code, or weights of another network.
     """
-    backbone.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+    loaded = read_torch_file(file)
+    state = loaded.get("model", loaded) if isinstance(loaded, Mapping) else {}
+    absent = ("fc.", *(f"layer{number}." for number in range(len(backbone.channels), len(_DEPTHS["resnet18"]) + 1)))
+    try:
+        backbone.load_state_dict({name: value for name, value in state.items() if not name.startswith(absent)})
+    except (RuntimeError, AttributeError):
+        raise InputError(
+            f"{file}: not the weights of torchvision's {backbone.name} with batch norm: give those, with network.width "
+            "64 and network.norm batch or frozen"
+        ) from None
