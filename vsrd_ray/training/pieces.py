@@ -76,7 +76,11 @@ def make_image(piece: Piece) -> np.ndarray:
         InputError: it cannot be read.
     """
     camera, frame, size = piece.detail
-    image = piece.drive.read(IMAGES, camera, frame)
+    return resized(piece.drive.read(IMAGES, camera, frame), size)
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image [H, W, 3] uint8 of (width, height) px: smaller by the means of areas, larger bilinearly."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from vsrd_ray.settings import Count, LabelerSettings, NonNegative, Positive, PositiveCount
+from vsrd_ray.settings import Count, LabelerSettings, NonNegative, Positive, PositiveCount, Share
+from vsrd_ray.training.digests import with_digest
 
 Six = tuple[float, float, float, float, float, float]
 
@@ -13,6 +14,10 @@ class OccupancyConfig(LabelerSettings):
     """Everything that decides how voxels are labelled."""
 
     labeler: Literal["occupancy"] = "occupancy"  # pyright: ignore[reportIncompatibleVariableOverride] - settings are frozen
+    source: Literal["rays", "network"] = "rays"  # rays of pixels and LiDAR, or a trained network that sees images alone
+    checkpoint: str = ""  # of the network: folder of a run of `vsrd-ray train`, or a file
+    weights: str = ""  # digest of the checkpoint; found out, and checked where it is given
+    threshold: Share = 0.25  # opacity along one side from which on the network's voxels are occupied
     grid: Literal["occ3d", "sscbench", "own"] = "occ3d"
     range: Six | None = None  # m, lowest x, y, z and highest, of the grid `own`, whose frame is that of occ3d
     voxel_size: Positive | None = None  # m, of the grid `own`
@@ -29,6 +34,20 @@ class OccupancyConfig(LabelerSettings):
     rays_a_view: PositiveCount = 50_000
     majority: bool = False  # whether a pixel takes the class of most of its 3 x 3 neighbours
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_digest(cls, values: dict[str, object]) -> dict[str, object]:
+        """Know the weights by their content: a checkpoint that has changed makes another run."""
+        return with_digest(values)
+
+    @model_validator(mode="after")
+    def _network_has_weights(self) -> "OccupancyConfig":
+        if self.source == "rays" and self.checkpoint:
+            raise ValueError("rays have no checkpoint: set source=network, or leave it out")
+        if self.source == "network" and not self.checkpoint:
+            raise ValueError("source=network needs checkpoint: a run of `vsrd-ray train`, or a file of weights")
+        return self
+
     @model_validator(mode="after")
     def _own_grid_is_whole(self) -> "OccupancyConfig":
         if (self.grid == "own") != (self.range is not None and self.voxel_size is not None):
@@ -43,5 +62,7 @@ class OccupancyConfig(LabelerSettings):
     @property
     def in_words(self) -> str:
         """Which grid, and what ends rays."""
+        if self.source == "network":
+            return f"voxels of the grid {self.grid} by the network of {self.checkpoint}"
         ends = "counted" if self.ends == "counted" else "expected"
         return f"voxels of the grid {self.grid} from depth and classes of images, ends of rays {ends}"

@@ -42,7 +42,7 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     """
     num = classes.free if classes.free > 0 else len(classes.names)
     camera, lidar = Tally(grid, num), Tally(grid, num)
-    images, is_precise, errors = _with_depth(inputs, classes, settings)
+    images, is_precise, errors = with_depth(inputs, classes, settings)
     occupied = np.zeros(grid.shape, dtype=bool)
     certain = [image for image, precise in zip(images, is_precise, strict=True) if precise]
     for image in certain:
@@ -58,7 +58,7 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     return _voxels(classes, inputs.T_world_grid, camera, lidar, occupied)
 
 
-def _with_depth(
+def with_depth(
     inputs: GroupInputs, classes: VoxelClasses, settings: Settings
 ) -> tuple[list[DepthImage], list[bool], list[float]]:
     """The images with the best depth that there is, whether it is precise, and the error of what is not."""

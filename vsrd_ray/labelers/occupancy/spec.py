@@ -2,37 +2,31 @@
 
 import pyarrow as pa
 
-from vsrd_ray.data.drive import DEPTH, POINTS, SEMANTICS, Drive
+from vsrd_ray.data.drive import DEPTH, IMAGES, POINTS, SEMANTICS, Drive
 from vsrd_ray.data.groups import GroupPlan
 from vsrd_ray.data.index import readable_frames
 from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
+from vsrd_ray.labelers.occupancy.planning import plans_of
+from vsrd_ray.labelers.occupancy.training import TRAINABLES
 
 _PAYLOAD_BYTES = 2**25  # six views of three frames, and three sweeps
 
 
+def _needs(config: OccupancyConfig) -> Needs:
+    layer = IMAGES if config.source == "network" else SEMANTICS
+    return Needs(layers=(layer,), all_cameras=True, mask_ids=False)
+
+
 def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> list[GroupPlan]:
     """A group for every few frames, or for those that are wanted, with some before and after it."""
-    _check_depth(drive, config)
+    if config.source == "rays":
+        _check_depth(drive, config)
     frames = readable_frames(index)
-    place = {frame: number for number, frame in enumerate(frames)}
     targets = frames[:: config.every] if wanted.frames is None else [one for one in frames if one in wanted.frames]
-    shifts = [sign * number * config.apart for number in range(1, config.sources + 1) for sign in (-1, 1)]
-    return [
-        GroupPlan(
-            group_id=f"{drive.name}-{frame:010d}",
-            sequence=drive.name,
-            camera=drive.camera.name,
-            target_frame=frame,
-            source_frames=tuple(
-                sorted(frames[place[frame] + shift] for shift in shifts if 0 <= place[frame] + shift < len(frames))
-            ),
-            label_frames=(frame,),
-        )
-        for frame in targets
-    ]
+    return plans_of(drive, frames, targets, config)
 
 
 def _check_depth(drive: Drive, config: OccupancyConfig) -> None:
@@ -45,6 +39,10 @@ def _check_depth(drive: Drive, config: OccupancyConfig) -> None:
 
 
 def _build(config: OccupancyConfig, device: str) -> Labeler:
+    if config.source == "network":
+        from vsrd_ray.labelers.occupancy.network.labeler import NetworkLabeler  # noqa: PLC0415 - torch and numba
+
+        return NetworkLabeler(config, device)
     from vsrd_ray.labelers.occupancy.labeler import OccupancyLabeler  # noqa: PLC0415 - numba
 
     return OccupancyLabeler(config)
@@ -55,8 +53,9 @@ SPEC = LabelerSpec(
     summary="voxels around the vehicle from classes and depth of images, and LiDAR",
     config=OccupancyConfig,
     writes=("voxels",),
-    needs=lambda config: Needs(layers=(SEMANTICS,), all_cameras=True, mask_ids=False),
+    needs=_needs,
     plan=_plan,
     build=_build,
     resources=lambda config: Resources(payload_bytes=_PAYLOAD_BYTES),
+    trainables=lambda: TRAINABLES,
 )
