@@ -1,7 +1,10 @@
 """The occupancy network: its losses fall, runs resume, batches add up, its voxels are written, backbones load."""
 
 import json
+import re
+import shlex
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -37,6 +40,7 @@ STREET = StreetSettings(
     mask_noise=0.0,
     layers=("depth", "semantics"),
 )
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "occupancy_network.md"
 GRID = {"grid": "own", "range": (0.0, -9.6, -0.8, 19.2, 9.6, 2.4), "voxel_size": 0.8}
 TINY = {
     "trainable": "occupancy_network",
@@ -141,26 +145,37 @@ def test_a_batch_is_the_sum_of_its_samples(drive, tmp_path, supervision):
     assert (one - other).abs().max() < 1e-6 * one.abs().max() + 1e-6
 
 
-def test_labels_by_the_network_have_its_digest(street, trained, tmp_path):
-    run, _ = trained
-    words = ["label", "--config", "occupancy", "--root", street, "--sequence", STREET.sequence, "--serial"]
-    words += [f"--set={name}={value}" for name, value in TINY["labels"].items() if name not in ("range", "error")]
-    words += [f"--set=range={list(GRID['range'])}", "--set=source=network", f"--set=checkpoint={run}"]
-    result = CliRunner().invoke(main, [*map(str, words), "--frames", "1", "--output", str(tmp_path / "labels")])
+def overrides(values, prefix=""):
+    """`--set` for each value of a configuration."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from overrides(value, f"{prefix}{name}.")
+        else:
+            yield from ("--set", f"{prefix}{name}={json.dumps(value)}")
+
+
+def test_the_page_works_and_its_labels_have_the_networks_digest(street, tmp_path, monkeypatch):
+    """Commands of the page, in order, at toy size."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street").symlink_to(street)
+    train_line, label_line = re.findall(r"^vsrd-ray (.*)$", PAGE.read_text(), re.M)
+    result = CliRunner().invoke(main, [*shlex.split(train_line), *overrides(TINY)])
     assert result.exit_code == 0, result.output
-    (file,) = (tmp_path / "labels" / "voxels").rglob("*.parquet")
+    words = [*shlex.split(label_line), "--serial", "--frames", "1", "--set", "apart=1"]
+    result = CliRunner().invoke(main, [*words, *overrides(GRID)])
+    assert result.exit_code == 0, result.output
+    (file,) = (tmp_path / "voxels" / "voxels").rglob("*.parquet")
     (row,) = pq.read_table(file).to_pylist()
-    manifest = json.loads((tmp_path / "labels" / "manifest.json").read_text())
-    assert manifest["config"]["weights"] == load_trained(run).digest
+    manifest = json.loads((tmp_path / "voxels" / "manifest.json").read_text())
+    assert manifest["config"]["weights"] == load_trained(tmp_path / "network").digest
     assert row["config_hash"] == manifest["config_hash"] and row["labeler"] == "occupancy"
     voxels = decoded(row)
     assert {FREE, OCCUPIED, UNSEEN} == set(np.unique(voxels.state))
     assert (voxels.semantics[voxels.state == UNSEEN] == 255).all()
     road = np.argwhere(voxels.semantics == 11)
     assert len(road) > 10 and np.median(road[:, 2]) <= 1  # z = 0 is between layers 0 and 1
-    words[words.index("--set=grid=own") : words.index("--set=grid=own") + 1] = ["--set=grid=occ3d"]
-    words = [word for word in map(str, words) if "range=" not in word and "voxel_size" not in word]
-    result = CliRunner().invoke(main, [*words, "--output", str(tmp_path / "other")])
+    words[words.index("--output") + 1] = "other"
+    result = CliRunner().invoke(main, words)  # of the grid that is the default
     assert result.exit_code != 0 and "trained for grid own, not occ3d" in " ".join(result.output.split())
 
 
@@ -209,8 +224,8 @@ def test_features_are_pulled_from_where_voxels_are_seen():
     pulled = network._pull(features, shares, torch.stack([K, K]), torch.stack([T_grid_cam, T_grid_cam]))
     assert pulled.shape == (10, 20, 1, 1)
     seen = pulled[4, :, 0, 0]
-    assert seen[7].item() == pytest.approx(0.5)  # 2 x 0.5, the mean of two views
-    assert seen.abs().sum().item() == pytest.approx(0.5)
+    assert seen[7].item() == pytest.approx(0.5 * 20**0.5)  # 2 x 0.5, the mean of two views, scaled
+    assert seen.abs().sum().item() == pytest.approx(0.5 * 20**0.5)
     assert depth_bin(np.array([0.5, 1.0, 7.5, 21.5]), 20).tolist() == [-1, 0, 6, -1]
 
 

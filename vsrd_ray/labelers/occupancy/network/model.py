@@ -75,7 +75,10 @@ class OccupancyNetwork(nn.Module):
         return Predicted(functional.softplus(found[0] + _DENSITY_BIAS), found[1:], depth_logits)
 
     def _pull(self, features: Tensor, shares: Tensor, K: Tensor, T_grid_cam: Tensor) -> Tensor:
-        """Coarse voxels [F + 2, x, y, z]: means of feature x P(its depth) over the views that see each."""
+        """Coarse voxels [F + 2, x, y, z]: means of feature x P(its depth) over the views that see each.
+
+        P is times the root of the number of bins: neither even nor sharp depths are lost beside the height.
+        """
         centers = self.get_buffer("centers")
         total = features.new_zeros(len(centers), features.shape[1] + 1)
         number = features.new_zeros(len(centers), 1)
@@ -98,7 +101,7 @@ class OccupancyNetwork(nn.Module):
                 dim=1,
             )
             seen = _sampled(feature, place[None, :, None, :2])[:, :, 0]  # [F, P]
-            here = _sampled(share[None], place[None, :, None, None])[:, :, 0, 0]  # [1, P]
+            here = _sampled(share[None], place[None, :, None, None])[:, :, 0, 0] * self.bins**0.5  # [1, P]
             total = total.index_add(0, at, torch.cat([seen * here, here]).T)
             number = number.index_add(0, at, torch.ones_like(here.T))
         z = self.coarse_shape[2]
