@@ -133,6 +133,12 @@ def test_a_batch_is_the_sum_of_its_samples(drive, tmp_path, supervision):
         assert term.sum.item() == pytest.approx(sum(one[name].sum.item() for one in halves), rel=1e-6), name
         assert float(term.count) == pytest.approx(sum(float(one[name].count) for one in halves), rel=1e-6), name
 
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = trainable.loss(model, trainable.collate(read), draws)
+    for name, term in rough.items():
+        assert term.sum.dtype == torch.float32, name
+        assert term.sum.item() == pytest.approx(both[name].sum.item(), rel=0.1), name
+
     def gradients(parts):
         model.zero_grad()
         sum(

@@ -24,7 +24,7 @@ _BESIDE = 2  # channels of a coarse voxel beside the features: the share of dept
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the network says of a group."""
+    """What the network says of a group, in float32."""
 
     density: Tensor  # [X, Y, Z] 1/m
     logits: Tensor  # [C, X, Y, Z] of classes that occupy
@@ -68,11 +68,11 @@ class OccupancyNetwork(nn.Module):
         depth_logits = self.depth(mixed)
         pulled = self._pull(self.features(mixed), depth_logits.softmax(dim=1), K, T_grid_cam)
         found = functional.interpolate(
-            self.space(pulled[None]), scale_factor=self.coarse, mode="trilinear", align_corners=False
+            self.space(pulled[None]).float(), scale_factor=self.coarse, mode="trilinear", align_corners=False
         )[0]
         x, y, z = self.grid.shape
         found = found[:, :x, :y, :z]
-        return Predicted(functional.softplus(found[0] + _DENSITY_BIAS), found[1:], depth_logits)
+        return Predicted(functional.softplus(found[0] + _DENSITY_BIAS), found[1:], depth_logits.float())
 
     def _pull(self, features: Tensor, shares: Tensor, K: Tensor, T_grid_cam: Tensor) -> Tensor:
         """Coarse voxels [F + 2, x, y, z]: means of feature x P(its depth) over the views that see each.
@@ -80,8 +80,8 @@ class OccupancyNetwork(nn.Module):
         P is times the root of the number of bins: neither even nor sharp depths are lost beside the height.
         """
         centers = self.get_buffer("centers")
-        total = features.new_zeros(len(centers), features.shape[1] + 1)
-        number = features.new_zeros(len(centers), 1)
+        total = centers.new_zeros(len(centers), features.shape[1] + 1)  # float32, whatever the features are
+        number = centers.new_zeros(len(centers), 1)
         height, width = features.shape[2:]
         for feature, share, k, pose in zip(features, shares, K, T_grid_cam, strict=True):
             points = (centers - pose[:3, 3]) @ pose[:3, :3]
@@ -102,8 +102,8 @@ class OccupancyNetwork(nn.Module):
             )
             seen = _sampled(feature, place[None, :, None, :2])[:, :, 0]  # [F, P]
             here = _sampled(share[None], place[None, :, None, None])[:, :, 0, 0] * self.bins**0.5  # [1, P]
-            total = total.index_add(0, at, torch.cat([seen * here, here]).T)
-            number = number.index_add(0, at, torch.ones_like(here.T))
+            total = total.index_add(0, at, torch.cat([seen * here, here]).T.to(total))
+            number = number.index_add(0, at, torch.ones_like(number[at]))
         z = self.coarse_shape[2]
         heights = torch.linspace(-1, 1, z, device=features.device).repeat(len(centers) // z)
         both = torch.cat([total / number.clamp(min=1), heights[:, None]], dim=1)
