@@ -17,7 +17,7 @@ class OccupancyConfig(LabelerSettings):
     source: Literal["rays", "network"] = "rays"  # rays of pixels and LiDAR, or a trained network that sees images alone
     checkpoint: str = ""  # of the network: folder of a run of `vsrd-ray train`, or a file
     weights: str = ""  # digest of the checkpoint; found out, and checked where it is given
-    threshold: Share = 0.25  # opacity along one side from which on the network's voxels are occupied
+    threshold: Share = 0.06  # opacity along one side from which on the network's voxels are occupied
     grid: Literal["occ3d", "sscbench", "own"] = "occ3d"
     range: Six | None = None  # m, lowest x, y, z and highest, of the grid `own`, whose frame is that of occ3d
     voxel_size: Positive | None = None  # m, of the grid `own`
