@@ -70,7 +70,7 @@ def test_a_copy_of_what_ships_is_what_ships(name, config_file):
 def test_a_base_is_one_that_ships(base, config_file):
     file = config_file(f"base: {base}")
     assert "base: no configuration" in (line := refusal(file))
-    assert file in line and "give one of demo, fast, kitti360_vsrd" in line
+    assert file in line and "give one of demo, density, fast, kitti360_vsrd" in line
 
 
 def test_a_base_is_not_changed_by_what_is_laid_over_it(config_file):

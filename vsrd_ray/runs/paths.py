@@ -110,6 +110,10 @@ class RunPaths:
         """The HTML report."""
         return self.output / "report.html"
 
+    def film(self, what: str) -> Location:
+        """A film of what was labelled."""
+        return self.output / f"{what}.mp4"
+
     @property
     def pictures(self) -> Location:
         """Drawn frames."""

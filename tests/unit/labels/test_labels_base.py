@@ -65,6 +65,6 @@ def test_kinds_are_those_of_the_runs_manifest(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    write_manifest(tmp_path, kinds=["voxels"])
-    with pytest.raises(InputError, match="no kind of label 'voxels' is installed"):
+    write_manifest(tmp_path, kinds=["lanes"])
+    with pytest.raises(InputError, match="no kind of label 'lanes' is installed"):
         kinds_of(RunFolder(tmp_path, Path("root")))

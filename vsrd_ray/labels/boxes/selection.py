@@ -219,7 +219,7 @@ def is_doubtful(rows: pa.Table) -> np.ndarray:
 
 def is_reviewed(rows: pa.Table) -> np.ndarray:
     """Which label rows [N] bool a human has accepted, corrected or added."""
-    return np.array([name.startswith(IMPORTED) for name in rows["labeler"].to_pylist()], dtype=bool)
+    return np.array([(name or "").startswith(IMPORTED) for name in rows["labeler"].to_pylist()], dtype=bool)
 
 
 def _has_area(rows: pa.Table) -> np.ndarray:

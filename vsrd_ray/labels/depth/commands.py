@@ -44,8 +44,9 @@ def render(
     """Film the depth or the density field of the run in OUTPUT, as H.264."""
     from vsrd_ray.labels.depth.films import write_film
     from vsrd_ray.runs.folder import RunFolder
+    from vsrd_ray.runs.paths import RunPaths
     from vsrd_ray.visualization.video import check_destination
 
-    destination = destination or output / f"{what}.mp4"
+    destination = destination or RunPaths(output).film(what)
     check_destination(destination)
     click.echo(write_film(RunFolder(output, root), destination, what=what, sequence=sequence, frame=frame))

@@ -124,4 +124,7 @@ def test_what_is_missing_is_said(written_street: Path) -> None:
     assert f"no images in {written_street / 'samples' / 'CAM_BACK'}" in SPEC.missing(
         written_street, None, IMAGES, "CAM_BACK"
     )
-    assert "nuScenes has no depth here" in SPEC.missing(written_street, SCENE, "depth", "CAM_FRONT")
+    assert (
+        "no depth of" in (line := SPEC.missing(written_street, SCENE, "depth", "CAM_FRONT")) and "depth_gt: put" in line
+    )
+    assert "nuScenes has no lanes here" in SPEC.missing(written_street, SCENE, "lanes", "CAM_FRONT")

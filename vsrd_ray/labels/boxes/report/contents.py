@@ -9,9 +9,10 @@ import pyarrow as pa
 from vsrd_ray.data.truth import TruthBoxes
 from vsrd_ray.labels.boxes.columns import SIZE_LWH, VELOCITY_WORLD, YAW_WORLD, boxes_of, numbers
 from vsrd_ray.labels.boxes.criteria import MIN_MASK_AREA
-from vsrd_ray.labels.boxes.parquet import HUMAN, IMPORTED, Preference, read_reviewed
+from vsrd_ray.labels.boxes.parquet import HUMAN, Preference, read_reviewed
 from vsrd_ray.labels.boxes.report.choice import doubt
 from vsrd_ray.labels.boxes.report.tables import Rows, SequenceTables
+from vsrd_ray.labels.boxes.selection import is_reviewed
 from vsrd_ray.poses.check import PoseCheck
 from vsrd_ray.runs.manifest import RunInputs
 from vsrd_ray.storage import Location
@@ -124,7 +125,7 @@ def _boxes(tables: SequenceTables) -> dict[str, Any]:
         **{name: column(numbers(boxes, (name,))[:, 0], decimals) for name, decimals in _FIT.items()},
         "is_moving": boxes["is_moving"].to_pylist(),
         "group_id": boxes["group_id"].to_pylist(),
-        "source": [HUMAN if name.startswith(IMPORTED) else "auto" for name in boxes["labeler"].to_pylist()],
+        "source": np.where(is_reviewed(boxes), HUMAN, "auto").tolist(),
     }
 
 
