@@ -92,7 +92,7 @@ class Trainable(ABC, Generic[S]):
 
     def make(self, piece: Piece) -> np.ndarray:
         """The content of a piece, of a plain dtype: equal bytes whoever makes it."""
-        raise NotImplementedError(f"{type(self).__name__} has pieces and does not make them")
+        raise TypeError(f"{type(self).__name__} has pieces and does not make them")
 
     @abstractmethod
     def samples(self, drives: Sequence[Drive], part: Part, store: PieceStore) -> Samples:

@@ -72,10 +72,6 @@ class _DensityTrainable(Trainable[S], Generic[S]):
         model.backbone.compile()
         model.decoder.compile()
 
-    def model(self, teacher: Any) -> nn.Module:
-        """See `Trainable`."""
-        raise NotImplementedError
-
     def loss(self, model: nn.Module, batch: Batch, draws: Draws) -> dict[str, Term]:
         """Photometric loss and smoothness of what is rendered of each group."""
         assert isinstance(model, DensityNetwork)
