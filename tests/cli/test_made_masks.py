@@ -86,6 +86,15 @@ def test_other_weights_are_another_run(label, model, tmp_path):
     assert done.exit_code == 2 and "weights" in done.stderr
 
 
+def test_classes_are_words_to_models_without_classes(label, tmp_path):
+    model = tiny_models.sam3(tmp_path / "sam3")
+    options = ["--classes", "car,train", "--set", "names.train=fire engine", "--set", "frames_a_group=2"]
+    done = label(tmp_path / "output", "--limit", "1", *options, folder=model)
+    assert done.exit_code == 0, done.output
+    rows = pq.read_table(tmp_path / "output" / "masks").to_pylist()
+    assert {row["class_name"] for row in rows} <= {"car", "train"} and {row["frame"] for row in rows} <= {0, 1}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

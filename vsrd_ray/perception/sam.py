@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.perception.from_transformers import check_folder, load_pointed
+from vsrd_ray.perception.loading import POINTED, check_folder, loaded
 from vsrd_ray.perception.pixels import Pixels, Preprocessor
 from vsrd_ray.perception.sam_weights import read_checkpoint, sizes_of
 
@@ -152,7 +152,8 @@ def load_point_segmenter(model: str, device: str) -> PointSegmenter:
     """
     path = Path(model)
     if path.is_dir():
-        return PointSegmenter(*load_pointed(model, device), device)
+        found = loaded(model, POINTED, device)
+        return PointSegmenter(found.network, found.preprocess, device)
     network, size = _of_checkpoint(path)
     config = {"size": {"longest_edge": size}, "pad_size": {"height": size, "width": size}}
     preprocess = Preprocessor({**config, "image_mean": _MEAN, "image_std": _STD}, source=model)
@@ -167,7 +168,7 @@ def check_point_segmenter(model: str) -> None:
     """
     path = Path(model)
     if path.is_dir():
-        check_folder(model, by_points=True)
+        check_folder(model, POINTED)
     elif path.suffix not in (".pth", ".pt") or not path.is_file():
         raise InputError(f"{model}: no folder of weights, and no checkpoint (.pth): give SAM's weights")
 

@@ -8,7 +8,10 @@ from typing import Any
 from vsrd_ray.errors import InputError, explained, one_line
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+PROCESSORS = "processor_config.json"  # where newer models have it, beside what makes their text and videos
 PACKAGED = ".data"  # of a file of assets that holds a network; see `packaged`
+TORCHVISION = (".pth", ".safetensors")  # of a file of torchvision's weights; see `from_torchvision`
+FILES = (PACKAGED, *TORCHVISION)  # of models that are no folder
 _SHARDS = f"{WEIGHTS}.index.json"
 _CHUNK = 2**24  # bytes
 _DOWNLOAD = "download the whole model again, its .safetensors among it"
@@ -36,6 +39,20 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return values
 
 
+def read_processor(folder: Path) -> tuple[dict[str, Any], Path]:
+    """How images are made for a model, and the file that says so.
+
+    Raises:
+        InputError: nothing says it.
+    """
+    if not (folder / PROCESSOR).is_file() and (folder / PROCESSORS).is_file():
+        values = read_json(folder, PROCESSORS)
+        for name in ("image_processor", "video_processor"):
+            if isinstance(values.get(name), dict):
+                return values[name], folder / PROCESSORS
+    return read_json(folder, PROCESSOR), folder / PROCESSOR
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files of a model's weights, sorted: one, or the shards that its index names.
 
@@ -54,17 +71,18 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def digest(folder: Path) -> str:
+def digest(model: Path) -> str:
     """Hexadecimal digest (16 characters) of a model: its weights, and what says how they are used; or of a file.
 
     Raises:
         InputError: a file is not there or cannot be read.
     """
     sha = hashlib.sha256()
-    is_packaged = folder.suffix == PACKAGED
-    for name in () if is_packaged else (CONFIG, PROCESSOR):
-        sha.update(json.dumps(read_json(folder, name), sort_keys=True).encode())
-    for path in [folder] if is_packaged else weight_files(folder):
+    is_file = model.suffix in FILES
+    if not is_file:
+        sha.update(json.dumps(read_json(model, CONFIG), sort_keys=True).encode())
+        sha.update(json.dumps(read_processor(model)[0], sort_keys=True).encode())
+    for path in [model] if is_file else weight_files(model):
         try:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):

@@ -9,13 +9,9 @@ import torch
 from torch.nn import functional
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.perception.from_transformers import (
-    PromptedSegmenter,
-    QuerySegmenter,
-    _Model,
-    check_folder,
-    load_segmenter,
-)
+from vsrd_ray.perception.from_transformers import PromptedSegmenter, QueryDetector, QuerySegmenter
+from vsrd_ray.perception.loading import DETECTORS, SEGMENTERS, Model, check_folder
+from vsrd_ray.perception.models import load_segmenter
 from vsrd_ray.perception.pixels import Preprocessor
 from vsrd_ray.perception.weights import digest
 
@@ -87,7 +83,7 @@ class Seeing:
 @pytest.mark.parametrize("processor", [PADDED, STRETCHED, SQUARE], ids=["padded", "stretched", "square"])
 def test_masks_lie_where_the_network_saw_them(processor):
     plain = processor | {"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
-    model = _Model(Seeing(), Preprocessor(plain, source="test"), LABELS)
+    model = Model("test", Seeing(), Preprocessor(plain, source="test"), LABELS)
     image = np.where(car()[..., None], np.uint8(255), np.uint8(0)).repeat(3, axis=-1)
     (found,) = QuerySegmenter(model, "cpu").segment([image], min_score=0.5, wanted=["car"])
     (mask,), (label,) = found.masks, found.labels
@@ -110,9 +106,11 @@ def test_boxes_prompt_where_the_detector_saw_them(processor):
         inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
         return SimpleNamespace(pred_masks=(inside.float() * 2 - 1)[None, None, None])
 
-    detector = _Model(lambda pixel_values: outputs, preprocess, LABELS)
-    prompted = _Model(fill, preprocess, ())
-    (found,) = PromptedSegmenter(detector, prompted, "cpu").segment(images(1), min_score=0.5, wanted=["car"])
+    detector = Model("test", lambda pixel_values: outputs, preprocess, LABELS)
+    prompted = Model("test", fill, preprocess, ())
+    (found,) = PromptedSegmenter(QueryDetector(detector, "cpu"), prompted, "cpu").segment(
+        images(1), min_score=0.5, wanted=["car"]
+    )
     (mask,) = found.masks
     assert (mask & car()).sum() / (mask | car()).sum() > 0.85
 
@@ -188,11 +186,11 @@ def test_folders_that_cannot_be_used_are_named_with_the_fix(folder, spoil, said)
 
 def test_a_detector_is_no_segmenter_and_a_digest_tells_weights_apart(tmp_path):
     detector = tiny_models.rf_detr(tmp_path / "detector", masks=False)
-    check_folder(str(detector), detector=True)
+    check_folder(str(detector), DETECTORS)
     with pytest.raises(InputError, match="a RfDetrForObjectDetection, expected one of RfDetrForInstanceSegmentation"):
-        check_folder(str(detector))
+        check_folder(str(detector), SEGMENTERS)
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        check_folder(str(tmp_path / "nowhere"))
+        check_folder(str(tmp_path / "nowhere"), SEGMENTERS)
     before = digest(detector)
     path = detector / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")

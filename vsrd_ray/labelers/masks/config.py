@@ -14,7 +14,8 @@ class MasksConfig(LabelerSettings):
     """Everything that decides which masks are found."""
 
     labeler: Literal["masks"] = "masks"  # pyright: ignore[reportIncompatibleVariableOverride]
-    # folder of weights: an instance segmenter; beside a detector, one that fills boxes; or a package's detector, a file
+    # folder of weights: an instance segmenter; beside a detector, one that fills boxes; or a file, see
+    # `vsrd_ray.perception.models`
     model: str = ""
     detector: str = ""  # folder of weights of a detector of boxes, if any
     weights: tuple[str, ...] = ()  # digests of the folders above; found out, and checked where they are given

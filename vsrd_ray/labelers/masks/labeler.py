@@ -13,7 +13,7 @@ from vsrd_ray.labelers.masks.config import MasksConfig
 from vsrd_ray.labelers.masks.names import ImageGroupPlan, names_of_model
 from vsrd_ray.labels.masks.schema import SCHEMA, encoded
 from vsrd_ray.perception.base import Detections, Segmenter
-from vsrd_ray.perception.from_transformers import load_segmenter
+from vsrd_ray.perception.models import load_segmenter
 
 
 class MaskLabeler:

@@ -16,7 +16,7 @@ class ImageGroupPlan(GroupPlan):
 
 
 def names_of_model(config: MasksConfig, classes: tuple[str, ...], labels: tuple[str, ...]) -> Mapping[str, str]:
-    """The wanted classes by the model's names for them.
+    """The wanted classes by the model's names for them; a model without labels finds what any word says.
 
     Raises:
         InputError: the model has no such name, or one name stands for two classes.
@@ -24,7 +24,7 @@ def names_of_model(config: MasksConfig, classes: tuple[str, ...], labels: tuple[
     named: dict[str, str] = {}
     for name in classes:
         label = config.names.get(name, name)
-        if label not in labels:
+        if labels and label not in labels:
             known = ", ".join(labels)
             raise InputError(
                 f"--classes: the model finds no {label!r}: --set names.{name}=NAME says what it calls a {name}, "

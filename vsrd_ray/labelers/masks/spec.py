@@ -11,6 +11,7 @@ from vsrd_ray.errors import ConfigError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.masks.config import MasksConfig
 from vsrd_ray.labelers.masks.names import ImageGroupPlan, names_of_model
+from vsrd_ray.perception.weights import FILES
 
 _IMAGE_BYTES = 2**21  # of one image, decoded, about
 
@@ -32,23 +33,13 @@ def _plan(drive: Drive, index: pa.Table, config: MasksConfig, wanted: Wanted) ->
 
 
 def _check(config: MasksConfig, wanted: Wanted, classes: ClassTable) -> None:
-    from vsrd_ray.perception.from_transformers import check_folder  # noqa: PLC0415 - torch takes two seconds
-    from vsrd_ray.perception.packaged import LABEL, check_file  # noqa: PLC0415
-    from vsrd_ray.perception.weights import CONFIG, PACKAGED, read_json  # noqa: PLC0415
+    from vsrd_ray.perception.models import check_models  # noqa: PLC0415 - torch takes two seconds
 
     if not config.model:
         raise ConfigError("masks are made by a model of yours: --set model=FOLDER names the folder of its weights")
-    if Path(config.model).suffix == PACKAGED:
-        if config.detector:
-            raise ConfigError(f"model={config.model} fills its boxes itself: leave detector out")
-        check_file(Path(config.model))
-        names_of_model(config, wanted.classes, (LABEL,))
-        return
-    check_folder(config.model, prompted=bool(config.detector))
-    if config.detector:
-        check_folder(config.detector, detector=True)
-    labels = read_json(Path(config.detector or config.model), CONFIG).get("id2label", {})
-    names_of_model(config, wanted.classes, tuple(labels.values()))
+    if Path(config.model).suffix in FILES and config.detector:
+        raise ConfigError(f"model={config.model} finds objects itself: leave detector out")
+    names_of_model(config, wanted.classes, check_models(config.model, config.detector or None))
 
 
 def _build(config: MasksConfig, device: str) -> Labeler:

@@ -18,7 +18,7 @@ from vsrd_ray.labelers.points.painting import Coarse, Painted, paint_objects, pa
 from vsrd_ray.labelers.points.prompts import prompts_at
 from vsrd_ray.labels.points.classes import NAMES, NO_INSTANCE, NONE, class_named
 from vsrd_ray.perception.base import Detections, Segmenter
-from vsrd_ray.perception.from_transformers import load_segmenter
+from vsrd_ray.perception.models import load_segmenter
 from vsrd_ray.perception.sam import PointMasks, PointSegmenter, load_point_segmenter
 
 _IMAGES_AT_ONCE = 6

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -121,16 +120,14 @@ def _check(config: PointsConfig, wanted: Wanted, classes: ClassTable) -> None:
 
 def _check_models(config: PointsConfig, wanted: Wanted) -> None:
     from vsrd_ray.labelers.points.images import wanted_names  # noqa: PLC0415 - torch takes two seconds
-    from vsrd_ray.perception.from_transformers import check_folder  # noqa: PLC0415
+    from vsrd_ray.perception.loading import SEGMENTERS, check_folder, labels_of  # noqa: PLC0415
     from vsrd_ray.perception.sam import check_point_segmenter  # noqa: PLC0415
-    from vsrd_ray.perception.weights import CONFIG, read_json  # noqa: PLC0415
 
     if config.sam:
         check_point_segmenter(config.sam)
     if config.segmenter:
-        check_folder(config.segmenter)
-        labels = read_json(Path(config.segmenter), CONFIG).get("id2label", {})
-        wanted_names(config, tuple(labels.values()), wanted.classes)
+        check_folder(config.segmenter, SEGMENTERS)
+        wanted_names(config, labels_of(config.segmenter), wanted.classes)
 
 
 def _why_no_group(index: pa.Table, config: PointsConfig, wanted: Wanted) -> str:
