@@ -77,6 +77,25 @@ def test_workers_are_sent_the_ids_of_their_frames_alone(street, maps, results):
     assert again.sources[MASKS].numbers == drive.sources[MASKS].numbers
 
 
+def test_scores_are_those_of_the_ids_that_masks_get(street, maps, results, tmp_path):
+    content = json.loads(results.read_text())
+    for number, one in enumerate(content["annotations"]):
+        one["score"] = 0.5 + 0.4 * number / len(content["annotations"])
+    (tmp_path / "detections.json").write_text(json.dumps(content))
+    drive = open_drive(street, SEQUENCE, given=Given(masks=tmp_path / "detections.json"))
+    for frame in (drive.mask_frames[2], drive.mask_frames[9]):
+        found, scores = drive.read(MASKS, CAMERA, frame), drive.mask_scores(CAMERA, frame)
+        there = np.unique(found[IS_INSTANCE[found]]).tolist()
+        assert sorted(scores) == there and len(there) > 2
+        for one in content["annotations"]:
+            true = maps[frame] if one["image_id"] == 100 + frame else np.zeros(0)
+            own = [n for n in there if one["score"] == scores[n]]
+            assert len(own) == (true.size > 0 and one["score"] in scores.values())
+            if own:  # its pixels are of one object
+                assert len(np.unique(true[found == own[0]])) == 1
+    assert open_drive(street, SEQUENCE).mask_scores(CAMERA, drive.mask_frames[2]) == {}
+
+
 def test_who_is_seen_once_is_unknown_and_who_is_faint_is_nothing(street, maps, tmp_path):
     frame = sorted(maps)[3]
     height, width = maps[frame].shape

@@ -169,11 +169,12 @@ def test_the_default_passes_the_tuned_bytetrack(golden, name):
 
 def test_the_default_is_much_better_on_hard_cases(golden):
     found = default_score(golden, "hard")
-    assert found.hota > 0.60
-    assert found.idf1 > 0.75
+    assert found.hota > 0.64
+    assert found.idf1 > 0.81
+    assert found.idsw <= 11  # of ByteTrack with ego motion, at thresholds that lose more
 
 
-@pytest.mark.parametrize(("sequence", "least"), [("0001", 0.97), ("0011", 0.95)])
+@pytest.mark.parametrize(("sequence", "least"), [("0001", 0.97), ("0011", 0.965)])
 def test_masks_drawn_by_people_get_the_ids_that_people_gave(golden, sequence, least):
     rows = golden[f"mots_{sequence}_rows"]
     count = len(golden[f"pose_{MOTS[sequence]}_T_world_cam2"])

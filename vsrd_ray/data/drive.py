@@ -86,6 +86,10 @@ class LayerSource(Protocol):
         """See `Drive.read`."""
         ...
 
+    def scores(self, drive: "Drive", sensor: str, frame: int) -> Mapping[int, float]:
+        """See `Drive.mask_scores`; of masks alone."""
+        ...
+
     def file(self, drive: "Drive", sensor: str, frame: int) -> Location:
         """See `Drive.file`; many frames may lie in one file."""
         ...
@@ -196,6 +200,14 @@ class Drive:
         if layer in self.sources:
             return self.sources[layer].file(self, sensor, frame)
         return self._spec.file(self, layer, sensor, frame)
+
+    def mask_scores(self, sensor: str, frame: int) -> Mapping[int, float]:
+        """How sure the masks of a frame are, 0 to 1, by instance; empty where nothing says so, and all are 1.
+
+        Raises:
+            UnreadableFrameError: the masks are damaged.
+        """
+        return self.sources[MASKS].scores(self, sensor, frame) if MASKS in self.sources else {}
 
     @property
     def split(self) -> str | None:

@@ -49,6 +49,11 @@ class MaskFile(Protocol):
         """Whether an instance has the same number in all frames; else it has to be tracked first."""
         ...
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether masks have scores of their own; else all are 1."""
+        ...
+
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
         """Size (width, height) px of a frame's image, and the masks in it; (0, 0) where it holds none that would tell.
 

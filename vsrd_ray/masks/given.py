@@ -76,9 +76,24 @@ class GivenMasks:
                 f"{opened.file(number)}, frame {frame}: masks of {size[0]} x {size[1]} px, and the images of {sensor} "
                 f"have {width} x {height}: give masks of these images"
             )
+        return paint(self._numbered(masks, sensor, frame), (width, height), drive.classes)
+
+    def scores(self, drive: drives.Drive, sensor: str, frame: int) -> dict[int, float]:
+        """See `LayerSource`; the masks are decoded once more where there are any."""
+        opened, number = self._found(drive, sensor, frame)
+        if not opened.has_scores:
+            return {}
+        return {
+            drive.classes.first_id(mask.class_name) + mask.number: mask.score
+            for mask in self._numbered(opened.masks(number)[1], sensor, frame)
+            if mask.class_name is not None and mask.number
+        }
+
+    def _numbered(self, masks: list[Mask], sensor: str, frame: int) -> list[Mask]:
+        """Masks of a frame with the numbers that they have in its instance map."""
         if sensor in self.numbers and masks:
             masks = numbered(masks, self.numbers[sensor].get(frame, ()))
-        return paint(numbered_in_frame(masks), (width, height), drive.classes)
+        return numbered_in_frame(masks)
 
     def part(self, frames: Sequence[int]) -> "GivenMasks":
         """See `LayerSource`."""

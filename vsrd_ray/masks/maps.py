@@ -35,6 +35,7 @@ class MapFolder:
     meaning: Meaning
     has_ids: bool
     strange: tuple[str, ...] = ()
+    has_scores: bool = False
 
     @property
     def frames(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ class RowFile:
     def frames(self) -> tuple[int, ...]:
         """Those that the file lists."""
         return tuple(sorted(self.rows))
+
+    @cached_property
+    def has_scores(self) -> bool:
+        """See `MaskFile`."""
+        return any(row.score != 1 for rows in self.rows.values() for row in rows)
 
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
         """See `MaskFile`."""

@@ -110,7 +110,8 @@ def _best(
 ) -> tuple[Tensor, Tensor]:
     """The likeliest of the wanted classes of each query: its probability [B, Q], and its place [B, Q] among them."""
     numbers = torch.tensor([labels.index(name) for name in wanted], device=probabilities.device)
-    return tuple(probabilities[..., numbers].max(dim=-1))
+    best = probabilities[..., numbers].max(dim=-1)
+    return best.values, best.indices
 
 
 def _quality(

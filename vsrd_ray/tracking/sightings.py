@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from vsrd_ray.data.drive import Camera
+from vsrd_ray.tracking.courses import DEPTH_ERROR, SPEED, Places
 from vsrd_ray.tracking.egomotion import applied, boxes_at, feet_of
 from vsrd_ray.tracking.overlaps import xyah_from_xyxy
 
 MEMORY = 4.0  # steps over which a detection's weight falls to 1/e
-_DEPTH_ERROR = 0.06  # standard deviation of a depth that a box's height tells, of 1
-_SPEED = 0.5  # m a step, standard deviation of speeds before anything is seen
 _CUT_WEIGHT = 0.1  # of a box that the image's border cuts
 _BORDER = 2.5  # px
 
@@ -44,7 +43,9 @@ class Sightings:
         self._aspects = xyah_from_xyxy(boxes_xyxy)[:, 2]
         self._last = np.array(camera.image_size)[[0, 1, 0, 1]] - 1.0  # px, right and lower border
         is_cut = ((boxes_xyxy < _BORDER) | (boxes_xyxy > self._last - _BORDER)).any(axis=1)
-        self._weights = np.where(is_cut, _CUT_WEIGHT, 1) / (_DEPTH_ERROR * feet[:, 2]) ** 2
+        self._weights = np.where(is_cut, _CUT_WEIGHT, 1) / (DEPTH_ERROR * feet[:, 2]) ** 2
+        rays = self._feet_world - self._T_world_cam[times, :3, 3]
+        self.places = Places(self._feet_world[:, :2], rays[:, :2], is_cut, self._steps[times])
 
     def predicted(
         self,
@@ -63,7 +64,7 @@ class Sightings:
         ages = self._steps[times][:, None] - self._steps[self.times[rows]]
         weights = self._weights[rows] * np.exp(-np.abs(ages) / MEMORY) * (ages > 0 if from_past else ages != 0)
         # A line through the places by weighted least squares, whose slope is pulled to zero; wanted is its value.
-        total, first, second = weights.sum(1), (weights * ages).sum(1), (weights * ages**2).sum(1) + _SPEED**-2
+        total, first, second = weights.sum(1), (weights * ages).sum(1), (weights * ages**2).sum(1) + SPEED**-2
         known = np.where(total > 0, total, np.nan)
         shares = weights * (second[:, None] - first[:, None] * ages) / (known * second - first**2)[:, None]
         return self._boxes(shares @ self._feet_world[rows], (weights @ self._aspects[rows]) / known, times)

@@ -1,4 +1,6 @@
-"""Tracks mended in the world: cut where they jump, joined where they agree, and detections handed to whom they fit.
+"""Tracks mended in the world: parted where they jump or stand in two places, joined where they agree or lead on.
+
+Detections then go to the tracks that they fit best.
 
 A tracker sees the past alone, and errors stay. Here the whole drive is known. A track is its detections' rows, by time.
 Shapes: D detections, R those of a track, T times.
@@ -12,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from vsrd_ray.tracking.assignment import assign
+from vsrd_ray.tracking.courses import LONGEST_GAP
 from vsrd_ray.tracking.overlaps import box_overlaps, paired_overlaps
 from vsrd_ray.tracking.sightings import Sightings
 
@@ -35,6 +38,7 @@ def mended(tracks: list[np.ndarray], sightings: Sightings, usable: np.ndarray) -
     """
     tracks = [part for track in tracks for part in _cut(track, sightings)]
     for _ in range(_ROUNDS):
+        tracks = [part for track in tracks for part in sightings.places.parted(track)]
         tracks = _reassigned(_joined(tracks, sightings), sightings, usable)
     return tracks
 
@@ -93,7 +97,7 @@ def _joined(tracks: list[np.ndarray], sightings: Sightings) -> list[np.ndarray]:
         new = _piece(rows, sightings, _JOIN_GAP)
         for place in _near(new, ends, sightings).tolist():
             one = pieces[place]
-            if one is not None and (agreement := _agreement(one, new, sightings)) > _JOIN:
+            if one is not None and (agreement := _agreement(one, new, sightings)) > 0:
                 heapq.heappush(heap, (-agreement, place, len(pieces)))
         pieces.append(new)
         ends = np.append(ends, rows[[0, -1]][None], axis=0)
@@ -113,21 +117,24 @@ def _joined(tracks: list[np.ndarray], sightings: Sightings) -> list[np.ndarray]:
 def _near(piece: _Piece, ends: np.ndarray, sightings: Sightings) -> np.ndarray:
     """Pieces, by place, that may be of the same object: their nearer end [., 2] is about where it is predicted.
 
-    Those that begin before it ends, and end after it begins, are not looked at so closely.
+    Those that are near in time, or begin before it ends and end after it begins, are not looked at so closely.
     """
     firsts, lasts = sightings.times[ends].T
     is_after, is_before = firsts > piece.times[-1], lasts < piece.times[0]
     gaps = np.where(is_after, firsts - piece.times[-1], np.where(is_before, piece.times[0] - lasts, 0))
     found = np.flatnonzero(gaps <= _JOIN_GAP)
     rows = np.where(is_after, ends[:, 0], ends[:, 1])[found]
-    is_apart = (is_after | is_before)[found]
+    is_apart = (gaps > LONGEST_GAP)[found]
     times = np.where(is_apart, sightings.times[rows], piece.first)
     overlaps = paired_overlaps(piece.at(times), sightings.boxes_xyxy[rows])
     return found[~is_apart | (overlaps > 0)]
 
 
 def _agreement(a: _Piece, b: _Piece, sightings: Sightings) -> float:
-    """Mean IoU of the detections of each that are next to the other with what the other predicts; the worse of both."""
+    """How sure two pieces are one: by what each predicts of the other's detections, or else by how they lead on; or 0.
+
+    The first is a mean IoU over the nearest detections, the worse of both, and above the second.
+    """
     if not a.seen.isdisjoint(b.seen):
         return 0.0
     worse = 1.0
@@ -143,7 +150,15 @@ def _agreement(a: _Piece, b: _Piece, sightings: Sightings) -> float:
             return 0.0
         boxes = sightings.boxes_xyxy[other.rows[nearest]]
         worse = min(worse, float(np.nan_to_num(paired_overlaps(one.at(other.times[nearest]), boxes)).mean()))
-    return worse
+    return worse if worse > _JOIN else _JOIN * _lead(a, b, sightings)
+
+
+def _lead(a: _Piece, b: _Piece, sightings: Sightings) -> float:
+    """How well pieces lead to each other over a gap that is not too long, 0 to 1."""
+    before, after = (a, b) if a.times[0] < b.times[0] else (b, a)
+    if not 0 < after.times[0] - before.times[-1] <= LONGEST_GAP:
+        return 0.0
+    return sightings.places.leads_to(before.rows, after.rows)
 
 
 def _reassigned(tracks: list[np.ndarray], sightings: Sightings, usable: np.ndarray) -> list[np.ndarray]:

@@ -34,6 +34,8 @@ _MAX_SHIFT, _MAX_TURN = 5.0, 0.5
 _POINTS_OF_A_VIEW = 16.0
 # Of the box's heading nothing is known beforehand but this, 1 / rad^2: it keeps the equations solvable.
 _YAW_PRECISION = 1e-4
+# Scores lower than this are taken for it.
+_LEAST_SCORE = 0.01
 
 
 def usable_views(observations: Observations, settings: StartSettings) -> Tensor:
@@ -41,6 +43,12 @@ def usable_views(observations: Observations, settings: StartSettings) -> Tensor:
     boxes = observations.mask_boxes
     sides = torch.where(observations.seen, (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1), -1)
     return observations.seen & (sides >= sides.amax(dim=1, keepdim=True).clamp(max=settings.min_side))
+
+
+def view_weights(observations: Observations, usable: Tensor) -> Tensor:
+    """What each usable view counts [N, V]: its mask's score by that of the instance's surest mask; others 0."""
+    scores = observations.scores * usable
+    return scores / scores.amax(dim=1, keepdim=True).clamp(min=_LEAST_SCORE)
 
 
 class Comparisons(NamedTuple):
@@ -79,6 +87,7 @@ class Problem:
     units: Tensor  # [K, 2]
     solids: tuple[slice, ...]  # of the vertices
     usable: Tensor  # [N, V] bool
+    view_weights: Tensor  # [N, V] 0..1; 0 where a view is not usable
     extent_noise: Tensor  # [N, V] px
     contour_noise: Tensor  # [N, V] px
     point_weights: Tensor  # [N, V, C]
@@ -100,6 +109,7 @@ class Problem:
     ) -> "Problem":
         """The problem of instances near some locations [N, 3], on the ground if it is given."""
         usable = usable_views(observations, settings)
+        weights = view_weights(observations, usable)
         boxes = observations.mask_boxes
         sizes = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1)
         # Views of one body share its misfit: many of them count less than as many independent ones.
@@ -115,9 +125,10 @@ class Problem:
             units=torch.as_tensor(directions(observations.supports.shape[-1])).to(locations),
             solids=tuple(slice(end - size, end) for end, size in zip(ends, SOLID_SIZES, strict=True)),
             usable=usable,
+            view_weights=weights,
             extent_noise=(settings.extent_noise + settings.extent_noise_share * sizes) * repetition,
             contour_noise=(settings.contour_noise + settings.contour_noise_share * sizes) * repetition,
-            point_weights=_POINTS_OF_A_VIEW / num_points * (observations.sampled & usable[..., None]),
+            point_weights=_POINTS_OF_A_VIEW / num_points * (observations.sampled * weights[..., None]),
             hidden_weight=settings.hidden_weight,
             clearance_weight=settings.clearance_weight,
             outlier=settings.outlier,
@@ -143,10 +154,10 @@ class Problem:
         insets = x[..., self.num_body - 2, None, None]
         residuals = (extents - observations.supports - 0.5 - insets) / noise
         # Where the extent is not the object's own, the object reaches at least that far.
-        counts = (observations.trusted | (residuals < 0)) & self.usable[..., None]
+        counts = (observations.trusted | (residuals < 0)) * self.view_weights[..., None]
         pulls = (self.units / noise[..., None]).expand(*residuals.shape, 2)
         by_inset = (-1 / noise).expand_as(residuals)
-        return self._with_clearances(posed, Comparisons(residuals, counts.to(residuals), outermost, pulls, by_inset))
+        return self._with_clearances(posed, Comparisons(residuals, counts, outermost, pulls, by_inset))
 
     def contours(self, x: Tensor) -> Terms:
         """Silhouettes of bodies `x` [S, N, D] against points of the masks' contours, and their clearances."""
@@ -284,9 +295,9 @@ class Problem:
         distances, slopes = self._clearances(posed.pixels)  # [S, N, V, P], [S, N, V, P, 2]
         share = self.clearance_weight / self.extent_noise[..., None]
         every = torch.arange(distances.shape[-1], device=distances.device).expand(distances.shape)
-        usable = self.usable[..., None].expand(distances.shape).to(distances)
+        weights = self.view_weights[..., None].expand(distances.shape)
         clearances = Comparisons(
-            distances * share, usable, every, slopes * share[..., None], torch.zeros_like(distances)
+            distances * share, weights, every, slopes * share[..., None], torch.zeros_like(distances)
         )
         joined = (torch.cat(pair, dim=3) for pair in zip(comparisons, clearances, strict=True))
         return Terms(posed, Comparisons(*joined))

@@ -58,6 +58,7 @@ class Observations(Rows):
     T_cam_ref: Tensor  # [N, V, 4, 4]
     times: Tensor  # [N, V] s, since the group's first view
     seen: Tensor  # [N, V] bool, views that show the instance
+    scores: Tensor  # [N, V] 0..1, how sure the mask is
     supports: Tensor  # [N, V, K] px, extents of the mask
     trusted: Tensor  # [N, V, K] bool, extents that are the object's own
     points: Tensor  # [N, V, C, 2] px, on the mask's edge
@@ -105,11 +106,13 @@ def observe(
         view = group.views[places[frame]]
         order = DepthOrder.of(group.instance_maps[places[frame]], group.drive.classes)
         T_cam_ref = rigid.inverse(view.T_world_cam) @ T_world_ref
+        scores = group.drive.mask_scores(view.camera, frame)
         for n, instance_id in enumerate(instance_ids):
             if frame not in frames[n]:
                 continue
             at = n, frames[n].index(frame)
             arrays["K"][at], arrays["T_cam_ref"][at], arrays["times"][at] = view.K, T_cam_ref, seconds[frame]
+            arrays["scores"][at] = scores.get(instance_id, 1.0)
             mask = without_specks(order.instance_map == instance_id)
             if mask.any():
                 outline = trace_outline(
@@ -168,6 +171,7 @@ def _blank(shape: tuple[int, int], *, num_points: int) -> dict[str, np.ndarray]:
         "T_cam_ref": np.tile(np.eye(4), (*shape, 1, 1)),
         "times": np.zeros(shape),
         "seen": np.zeros(shape, dtype=bool),
+        "scores": np.ones(shape),
         "supports": np.zeros((*shape, NUM_DIRECTIONS)),
         "trusted": np.zeros((*shape, NUM_DIRECTIONS), dtype=bool),
         "points": np.zeros((*shape, num_points, 2)),

@@ -29,6 +29,7 @@ class _File:
     class_names: Mapping[int, str | None]
     strange: tuple[str, ...]
     has_ids: bool = True
+    has_scores: bool = False
     images: Mapping[str, int] = field(default_factory=dict)
 
     @property

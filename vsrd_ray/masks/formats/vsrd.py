@@ -23,6 +23,7 @@ class _Folder:
     names: Mapping[int, str]  # by frame
     classes: ClassTable
     has_ids: bool = True
+    has_scores: bool = False
     strange: tuple[str, ...] = ()  # what a file holds is only known once it is read
     images: Mapping[str, int] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from hand_made_bodies import (
 from scipy import ndimage
 
 from vsrd_ray.data.masks import without_specks
+from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.labelers.vsrd.bodies import random_box_body
 from vsrd_ray.labelers.vsrd.bodyfit import _descend, fit_bodies, locate
@@ -112,6 +113,26 @@ def test_a_pole_that_cuts_masks_in_two_does_not_bias_it():
     torch.testing.assert_close(behind.locations, free.locations, rtol=0, atol=0.15)
     torch.testing.assert_close(behind.half_extents, free.half_extents, rtol=0, atol=0.1)
     assert behind.misfits[0] < CONFIG.labels.moving_misfit / 2
+
+
+def test_a_view_counts_as_much_as_its_mask_is_sure():
+    group = make_group([LEFT], DRIVE)
+    maps = group.instance_maps.copy()
+    for view in (1, 3):
+        columns = np.flatnonzero((maps[view] == 26001).any(axis=0))
+        maps[view][:, columns[len(columns) // 2] :] = 0  # half a car, as bad masks are
+    T_world_ref = rigid.levelled_at(group.views[0].T_world_cam)
+    observations = observe(with_maps(group, maps), (26001,), SETTINGS, T_world_ref=T_world_ref)
+    expectations = build([LEFT])[1]
+
+    def fitted(*scores):
+        scored = replace(observations, scores=torch.tensor([scores]))
+        return fit_bodies(scored, expectations, SETTINGS, softness=SOFTNESS)
+
+    sure, alike, weighed = fitted(*[1.0] * 5), fitted(*[0.6] * 5), fitted(0.9, 0.1, 0.9, 0.1, 0.9)
+    assert all(torch.equal(*pair) for pair in zip(sure.tensors(), alike.tensors(), strict=True))
+    overlaps = [ious_3d(one.boxes, [LEFT], T_world_ref).item() for one in (sure, weighed)]
+    assert overlaps[1] > overlaps[0] + 0.1
 
 
 @pytest.mark.parametrize("pose", DRIVE)
