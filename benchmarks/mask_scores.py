@@ -3,8 +3,8 @@
     python -m benchmarks.mask_scores --data DIR [--frames 80] [--shares 0.15 0.35] [--seeds 1 2 3]
 
 DIR is as for `benchmarks.real_drives`. A share of the masks of cars loses a side, is 15 % thicker or 12 % thinner, or
-is shifted; these have scores of 0.2 to 0.55, the others 0.8 to 1. Each drive is labelled by `vsrd-ray label` from one COCO
-file with these scores, and from the same file without any.
+is shifted; these have scores of 0.2 to 0.55, the others 0.8 to 1. Each drive is labelled by `vsrd-ray label` from one
+COCO file with these scores, and from the same file without any.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from vsrd_ray.datasets.base import open_drive
 from vsrd_ray.labels.boxes.parquet import read_labels
 from vsrd_ray.runs.folder import RunFolder, read_index
 
-_CAR = 26
+_CAR = 1  # COCO category of the file
 _LOST, _THICKER, _THINNER, _SHIFTED = (0.4, 0.7), 0.15, 0.12, 0.15  # shares of a mask's sides
 _LEAST = 30  # px, below which a mask stays as it is
 COLUMNS = ("drive", "bad masks", "seed", "scores", "cars", "n", "IoU3D", "> .5", "> .7")
@@ -60,12 +60,12 @@ def main() -> None:
 def masks_of(data: Path, name: str, count: int, part: float, rng: np.random.Generator) -> dict[str, Any]:
     """COCO's dataset of the first frames of a drive, with scores."""
     drive = open_drive(data, name, given=Given(mask_file(data, name), pose_file=pose_file(data, name)))
-    images, annotations = [], []
+    first, images, annotations = drive.classes.first_id("car"), [], []
     for frame in [frame for frame in drive.mask_frames if frame < count]:
         instance_map = drive.read(MASKS, drive.camera.name, frame)
         height, width = instance_map.shape
         images.append({"id": frame, "file_name": f"{frame:010d}.png", "height": height, "width": width})
-        for one in np.unique(instance_map[instance_map // 1000 == _CAR]).tolist():
+        for one in np.unique(instance_map[instance_map // 1000 == first // 1000]).tolist():
             mask, is_bad = instance_map == one, rng.random() < part
             annotations.append(
                 {

@@ -46,9 +46,13 @@ class RowFile:
         """Those that the file lists."""
         return tuple(sorted(self.rows))
 
-    @cached_property
+    @property
     def has_scores(self) -> bool:
         """See `MaskFile`."""
+        return self._has_scores
+
+    @cached_property
+    def _has_scores(self) -> bool:
         return any(row.score != 1 for rows in self.rows.values() for row in rows)
 
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:

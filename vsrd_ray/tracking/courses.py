@@ -61,8 +61,8 @@ class Places:
         before, after = before[-_WINDOW:], after[:_WINDOW]
         if min(len(before), len(after)) < _FEWEST:
             return 0.0
-        gap = max(self.steps[after[0]] - self.steps[before[-1]], 1)
-        middle, origin = (self.steps[after[0]] + self.steps[before[-1]]) / 2, self.feet[before[-1]]
+        last, first, origin = float(self.steps[before[-1]]), float(self.steps[after[0]]), self.feet[before[-1]]
+        gap, middle = max(first - last, 1.0), (first + last) / 2
         (one, covariance), (other, others) = (self._course(rows, middle, origin) for rows in (before, after))
         speed = _ACCELERATION * gap
         changed = np.diag([*[(speed * gap / 2) ** 2 + 0.1] * 2, *[speed**2] * 2])

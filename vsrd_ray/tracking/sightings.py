@@ -42,7 +42,7 @@ class Sightings:
         self._feet_world = applied(self._T_world_cam[times], feet)
         self._aspects = xyah_from_xyxy(boxes_xyxy)[:, 2]
         self._last = np.array(camera.image_size)[[0, 1, 0, 1]] - 1.0  # px, right and lower border
-        is_cut = ((boxes_xyxy < _BORDER) | (boxes_xyxy > self._last - _BORDER)).any(axis=1)
+        is_cut = np.any((boxes_xyxy < _BORDER) | (boxes_xyxy > self._last - _BORDER), axis=1)
         self._weights = np.where(is_cut, _CUT_WEIGHT, 1) / (DEPTH_ERROR * feet[:, 2]) ** 2
         rays = self._feet_world - self._T_world_cam[times, :3, 3]
         self.places = Places(self._feet_world[:, :2], rays[:, :2], is_cut, self._steps[times])
