@@ -32,9 +32,9 @@ def jitter(T_world_cam: Mapping[int, np.ndarray]) -> float:
     counts = (follows[:-2] & follows[1:-1] & follows[2:]) & (np.minimum(np.minimum(before, here), after) > MIN_STEP)
     if counts.sum() < _FEWEST:
         return float("nan")
-    off = (here - (before + after) / 2) / here
+    off = ((here - (before + after) / 2)[counts]) / here[counts]
     # the difference from a mean of two has one and a half times the variance of a step
-    return float(1.4826 * np.median(np.abs(off[counts])) / np.sqrt(1.5))
+    return float(1.4826 * np.median(np.abs(off)) / np.sqrt(1.5))
 
 
 def check_steps(T_world_cam: Mapping[int, np.ndarray], *, place: str) -> list[str]:

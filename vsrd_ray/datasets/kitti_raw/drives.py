@@ -68,10 +68,17 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], source: Pose
     posed = read_T_world_cam0(root, name, source, camera=cameras[0], calibration=calibrations[cameras[0]])
     frames = sorted(posed.poses)
     opened: dict[str, Camera] = {}
+    warnings = list(posed.warnings)
     for camera, calibration in calibrations.items():
         T_cam0_cam = inverse(calibration.T_cam_cam0)
         poses = {frame: posed.poses[frame] @ T_cam0_cam for frame in frames}
-        times = filled(read_times(paths.image_times_file(root, name, camera)), frames)
+        file = paths.image_times_file(root, name, camera)
+        times = filled(given := read_times(file), frames)
+        if given and not times and frames:
+            warnings.append(
+                f"{file}: times of frames {min(given)}-{max(given)}, and poses of {frames[0]}-{frames[-1]}: times are "
+                "not used, and speeds are those at ten frames a second: restore the file."
+            )
         opened[camera] = Camera(camera, calibration.K, calibration.image_size, poses, times)
     points = _point_frames(root, name)
     return Drive(
@@ -85,7 +92,7 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], source: Pose
             POINTS: {paths.LIDAR: points},
         },
         lidars={paths.LIDAR: _lidar(root, name, posed.poses)} if points else {},
-        warnings=posed.warnings,
+        warnings=tuple(warnings),
         is_geographic=source.file is None,  # packets are: see poses/oxts.py
         pose_scale=posed.ratio,
     )

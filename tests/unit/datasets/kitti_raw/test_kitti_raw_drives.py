@@ -87,6 +87,10 @@ def test_blank_lines_in_timestamps_are_frames_without_a_time(raw):
     images.write_text("\n".join(lines))
     times = open_drive(raw, NAME).camera.times_s
     assert times[7] - times[6] == pytest.approx(0.1, abs=1e-6)
+    images.write_text("\n".join(lines[:9]))
+    drive = open_drive(raw, NAME)
+    assert not drive.camera.times_s and len(drive.T_world_cam) == 12
+    assert drive.warnings[-1].startswith(f"{images}: times of frames 0-8, and poses of 0-11: times are not used")
 
 
 def test_frames_without_a_packet_have_no_pose_and_are_counted(raw):
