@@ -6,16 +6,19 @@
 DIR is a root of the dataset that also holds orb_slam3, mots/instances_txt and tracking/label_02. Each drive is labelled
 by the command `vsrd-ray label` in one process, and judged by the tracking benchmark's boxes: every car counts in each
 frame in which its mask has 128 px or more, within 40 m; a missing label counts 0. `reading` is seconds of the CPU, on
-one core, from opening the drive to its index: poses, and every mask decoded once.
+one core, from opening the drive to its index: poses, and every mask decoded once. `tracking` is the same from the masks
+of cars as a detector gives them, without ids over frames: they are decoded once more, and tracked.
 """
 
 import argparse
+import json
 import multiprocessing
 import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -47,6 +50,7 @@ class Measured:
     first: Scores  # in frames 0-149
     whole: Scores
     reading: float  # CPU seconds
+    tracking: float  # CPU seconds, reading among them
     labelling: float  # CPU seconds, reading among them
     num_frames: int
 
@@ -68,7 +72,8 @@ def main() -> None:
     print_scores("all drives", "all", concatenate([one.whole for one in measured]))
     for one in measured:
         print(
-            f"\n{one.name}: reading and posing {one.num_frames} frames {one.reading:.1f} s, "
+            f"\n{one.name}: reading and posing {one.num_frames} frames {one.reading:.1f} s, with tracking "
+            f"{one.tracking:.1f} s, "
             f"all of labelling {one.labelling:.0f} s ({one.labelling / one.num_frames:.3f} a frame)"
         )
 
@@ -108,15 +113,37 @@ def measure(data: Path, poses: str, name: str) -> Measured:
         first = Truths(*(values[truths.frames < FIRST_FRAMES] for values in vars(truths).values()))
         is_first = labels.filter(labels["frame"].to_numpy() < FIRST_FRAMES)
         num_frames = len(drive.T_world_cam)
+        detections = Path(folder) / "detections.json"
+        detections.write_text(json.dumps(detections_of(mask_file(data, name))))
         return Measured(
-            name, score(first, is_first), score(truths, labels), reading_time(data, given, name), labelling, num_frames
+            name,
+            score(first, is_first),
+            score(truths, labels),
+            reading_time(data, given, name, mask_file(data, name)),
+            reading_time(data, given, name, detections),
+            labelling,
+            num_frames,
         )
 
 
-def reading_time(data: Path, poses: Path | str, name: str) -> float:
+def detections_of(masks: Path) -> list[dict[str, Any]]:
+    """Cars of KITTI-MOTS's text as COCO's results, without their ids."""
+    rows = [line.split() for line in masks.read_text().splitlines()]
+    return [
+        {
+            "image_id": int(frame),
+            "category_id": 3,
+            "score": 0.9,
+            "segmentation": {"size": [int(height), int(width)], "counts": counts},
+        }
+        for frame, _, number, height, width, counts in rows
+        if number == "1"
+    ]
+
+
+def reading_time(data: Path, poses: Path | str, name: str, masks: Path) -> float:
     """CPU seconds from opening a drive to its index."""
     started = time.process_time()
-    masks = mask_file(data, name)
     given = Given(masks, pose_file=poses) if isinstance(poses, Path) else Given(masks, poses=poses)
     drive = open_drive(data, name, given=given)
     index_frames(drive, all_frames(drive))

@@ -130,7 +130,7 @@ def test_few_or_short_steps_tell_no_jitter():
     assert np.isnan(jitter(dict.fromkeys(range(50), np.eye(4))))
     assert np.isnan(jitter({}))
     stood = drive(100, noise=0.01)
-    assert 0.005 < jitter(stood | {frame: stood[99] for frame in range(100, 110)}) < 0.02  # steps of 0 tell nothing
+    assert 0.005 < jitter(stood | dict.fromkeys(range(100, 110), stood[99])) < 0.02  # steps of 0 tell nothing
 
 
 def test_a_folder_holds_a_file_for_each_drive(tmp_path):
