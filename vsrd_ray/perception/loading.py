@@ -99,7 +99,7 @@ def class_of(name: str) -> Any:
     """A class of the library, by its name.
 
     Raises:
-        InputError: transformers is not installed, or has no such class.
+        InputError: transformers is not installed or cannot import it, or has no such class.
     """
     try:
         import transformers  # noqa: PLC0415 - an extra, and slow
@@ -107,7 +107,14 @@ def class_of(name: str) -> Any:
         raise InputError(f"masks need transformers ({error}): pip install 'vsrd-ray[masks]'") from error
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if (found := getattr(transformers, name, None)) is None:
+    try:
+        found = getattr(transformers, name, None)
+    except (ImportError, RuntimeError) as error:  # a torchvision that was built for another torch stops it, too
+        raise InputError(
+            f"transformers cannot import {name} ({one_line(error.__cause__ or error)[:100]}): if there is a "
+            f"torchvision, remove it or install the one that is built for torch {torch.__version__}"
+        ) from error
+    if found is None:
         raise InputError(f"transformers {transformers.__version__} has no {name}: install a newer one")
     return found
 

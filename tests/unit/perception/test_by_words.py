@@ -1,5 +1,8 @@
 """Models that find what words say, on tiny random weights, and Mask R-CNN's outputs."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tiny_models
@@ -8,6 +11,7 @@ import torch
 from vsrd_ray.errors import InputError
 from vsrd_ray.perception import from_torchvision
 from vsrd_ray.perception.by_words import Words, _without_doubles
+from vsrd_ray.perception.loading import class_of
 from vsrd_ray.perception.models import check_models, load_segmenter
 from vsrd_ray.perception.weights import digest
 
@@ -73,6 +77,20 @@ def test_a_folder_without_tokenizer_is_named(folders, tmp_path):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"tokenizer\.json: no such file: download the whole model again"):
         check_models(folders["boxes"][0], str(folder))
+
+
+def test_a_library_that_cannot_import_its_models_says_why(monkeypatch):
+    class Broken:
+        utils = SimpleNamespace(
+            logging=SimpleNamespace(set_verbosity_error=lambda: None, disable_progress_bar=lambda: None)
+        )
+
+        def __getattr__(self, name):
+            raise ModuleNotFoundError(f"Could not import {name}") from RuntimeError("operator nms does not exist")
+
+    monkeypatch.setitem(sys.modules, "transformers", Broken())
+    with pytest.raises(InputError, match=r"import SamModel \(.*nms does not exist\): .*remove it or install"):
+        class_of("SamModel")
 
 
 def test_outputs_of_mask_rcnn_become_detections():
