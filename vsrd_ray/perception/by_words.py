@@ -34,10 +34,12 @@ class Words:
         """The tokenizer of a folder of weights.
 
         Raises:
-            InputError: it is not there, or torn.
+            InputError: it is not there, or torn; or the library is not installed.
         """
-        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
-
+        try:
+            from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise InputError(f"words need tokenizers ({error}): pip install 'vsrd-ray[masks]'") from error
         path = Path(folder) / _TOKENIZER
         if not path.is_file():
             raise InputError(f"{path}: no such file: download the whole model again, with its {_TOKENIZER}")

@@ -5,8 +5,11 @@ next. Two tracks that move evenly are one where what comes before a gap leads to
 Shapes: D detections, R those of a track, P parameters.
 """
 
+from bisect import bisect, insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,12 +47,16 @@ class Places:
 
     def parted(self, rows: np.ndarray) -> list[np.ndarray]:
         """Parts of a track [R], by time, between which it changes from one object that stands to another."""
-        times = range(_FEWEST, len(rows) - _FEWEST + 1)
-        gains = [self._gain(rows[max(at - _WINDOW, 0) : at], rows[at : at + _WINDOW]) for at in times]
-        if not gains or max(gains) < _PARTED:
-            return [rows]
-        at = times[int(np.argmax(gains))]
-        return [*self.parted(rows[:at]), *self.parted(rows[at:])]
+        ends = [0, len(rows)]
+        gains = self._gains(rows, ends, range(_FEWEST, len(rows) - _FEWEST + 1))
+        while gains and max(gains.values()) >= _PARTED:
+            at = max(gains, key=gains.__getitem__)
+            insort(ends, at)
+            near = [place for place in range(at - _WINDOW + 1, at + _WINDOW) if place in gains]
+            for place in near:
+                del gains[place]
+            gains |= self._gains(rows, ends, near)
+        return [rows[first:last] for first, last in pairwise(ends)]
 
     def leads_to(self, before: np.ndarray, after: np.ndarray) -> float:
         """How well two tracks go on in each other: 0 not at all, to 1. They are not looked at if they are too short.
@@ -69,6 +76,16 @@ class Places:
         apart = one - other
         distance = float(apart @ np.linalg.solve(covariance + others + changed, apart))
         return max(1 - distance / _LEADS, 0.0)
+
+    def _gains(self, rows: np.ndarray, ends: Sequence[int], places: Iterable[int]) -> dict[int, float]:
+        """What cuts before some places of a track gain, that has been cut at some ends; not those next to these."""
+        found: dict[int, float] = {}
+        for at in places:
+            last = bisect(ends, at)
+            before, after = rows[max(ends[last - 1], at - _WINDOW) : at], rows[at : min(ends[last], at + _WINDOW)]
+            if min(len(before), len(after)) >= _FEWEST:
+                found[at] = self._gain(before, after)
+        return found
 
     def _gain(self, before: np.ndarray, after: np.ndarray) -> float:
         """By how much the squared errors of two that stand are less than those of one that moves evenly."""

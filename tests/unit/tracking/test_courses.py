@@ -29,6 +29,26 @@ def test_a_track_of_two_parked_cars_is_parted_where_it_changes():
     assert [part.tolist() for part in places.parted(np.arange(22))] == [list(range(10)), list(range(10, 22))]
 
 
+def test_a_track_is_parted_as_often_as_it_changes():
+    feet = standing((0, 3), 14) + standing((7, 3), 11) + standing((14, 3), 13) + standing((21, 3), 12)
+    places = places_of(feet, range(50))
+    found, whole = places.parted(np.arange(50)), [np.arange(50)]
+    assert [part[0] for part in found] == [0, 14, 25, 38] and found[-1][-1] == 49
+    while True:  # the same by parting parts again, each from scratch
+        times = [range(5, len(part) - 4) for part in whole]
+        gains = [
+            [places._gain(part[max(at - 12, 0) : at], part[at : at + 12]) for at in some]
+            for part, some in zip(whole, times, strict=True)
+        ]
+        best = [max(some, default=0.0) for some in gains]
+        n = int(np.argmax(best))
+        if best[n] < 20:
+            break
+        at = times[n][int(np.argmax(gains[n]))]
+        whole[n : n + 1] = [whole[n][:at], whole[n][at:]]
+    assert [part.tolist() for part in found] == [part.tolist() for part in whole]
+
+
 @pytest.mark.parametrize(
     ("feet", "steps"),
     [
