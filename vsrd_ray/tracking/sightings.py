@@ -14,6 +14,8 @@ from vsrd_ray.tracking.egomotion import applied, boxes_at, feet_of
 from vsrd_ray.tracking.overlaps import xyah_from_xyxy
 
 MEMORY = 4.0  # steps over which a detection's weight falls to 1/e
+_FORGOTTEN = 80  # steps after which it is 2e-9
+_AT_ONCE = 256  # times
 _CUT_WEIGHT = 0.1  # of a box that the image's border cuts
 _BORDER = 2.5  # px
 
@@ -57,10 +59,20 @@ class Sightings:
         """Boxes [T, 4] px of a track at some times, by its detections at other times; NaN where they tell nothing.
 
         Args:
-            rows: its detections.
-            times: the wanted ones.
+            rows: its detections, by time.
+            times: the wanted ones, ascending.
             from_past: by its detections before each time alone.
         """
+        steps, seen = self._steps[times], self._steps[self.times[rows]]
+        boxes = np.empty((len(times), 4))
+        for first in range(0, len(times), _AT_ONCE):  # of long tracks, most detections tell nothing of a time
+            some = slice(first, first + _AT_ONCE)
+            low = np.searchsorted(seen, steps[some][0] - _FORGOTTEN)
+            high = np.searchsorted(seen, steps[some][-1] + _FORGOTTEN, side="right")
+            boxes[some] = self._predicted(rows[low:high], times[some], from_past=from_past)
+        return boxes
+
+    def _predicted(self, rows: np.ndarray, times: np.ndarray, *, from_past: bool) -> np.ndarray:
         ages = self._steps[times][:, None] - self._steps[self.times[rows]]
         weights = self._weights[rows] * np.exp(-np.abs(ages) / MEMORY) * (ages > 0 if from_past else ages != 0)
         # A line through the places by weighted least squares, whose slope is pulled to zero; wanted is its value.

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from vsrd_ray.data.drive import Camera
 from vsrd_ray.tracking.courses import Places
+from vsrd_ray.tracking.sightings import Sightings
 
 
 def places_of(feet, steps, *, seed=0, is_cut=None):
@@ -80,3 +82,21 @@ def test_a_car_that_drives_on_is_found_behind_a_gap_and_another_one_is_not():
     assert places_of(stopped, steps).leads_to(before, after) < 0.5
     assert places_of(turned_back, steps).leads_to(before, after) == 0
     assert places_of(driving(0, 1.2, steps), steps).leads_to(before[:3], after) == 0  # too short to tell
+
+
+def test_what_lies_far_off_in_time_is_left_out_and_tells_nothing():
+    """A car that is followed for 700 frames, with a hole of 300: as by all of its detections at once."""
+    frames = [*range(400), *range(700, 1000)]
+    K = np.array([[700.0, 0, 600], [0, 700, 180], [0, 0, 1]])
+    T_world_cam = {frame: np.eye(4) for frame in frames}
+    for frame, pose in T_world_cam.items():
+        pose[:3, :3], pose[:3, 3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], [frame, 0, 1.6]
+    camera = Camera("front", K, (1200, 375), T_world_cam)
+    heights = 700 * 1.5 / (20 + 3 * np.sin(np.arange(700) / 30))
+    boxes = np.column_stack([600 - heights, 230 - heights, 600 + heights, np.full(700, 230.0)])
+    sightings = Sightings(np.arange(700), boxes, frames=frames, camera=camera)
+    rows = np.flatnonzero(np.random.default_rng(0).random(700) < 0.8)
+    near, every = (one(rows, np.arange(700), from_past=False) for one in (sightings.predicted, sightings._predicted))
+    np.testing.assert_allclose(near, every, rtol=0, atol=1e-4)
+    (early,) = sightings.predicted(rows[rows >= 400], np.array([300]))
+    assert np.isnan(early).all()
