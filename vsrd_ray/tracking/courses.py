@@ -22,8 +22,9 @@ _WORST = 9.0  # squared error, in standard deviations, of a detection that tells
 _PARTED = 20.0  # by how much less the squared errors of two that stand have to be than those of one that moves evenly
 SPEED = 0.5  # m a step, standard deviation of speeds before anything is seen
 _ACCELERATION = 0.06  # m a step, for each step of a gap
-_LEADS = 9.0  # squared distance, in standard deviations, within which two tracks lead to each other
-LONGEST_GAP = 10  # times
+# Squared distance, in standard deviations, and m, within which two tracks lead to each other.
+_LEADS, _APART = 2.7, 3.0
+LONGEST_GAP = 6  # times
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Places:
         speed = _ACCELERATION * gap
         changed = np.diag([*[(speed * gap / 2) ** 2 + 0.1] * 2, *[speed**2] * 2])
         apart = one - other
+        if np.linalg.norm(apart[:2]) > _APART:
+            return 0.0
         distance = float(apart @ np.linalg.solve(covariance + others + changed, apart))
         return max(1 - distance / _LEADS, 0.0)
 

@@ -74,7 +74,7 @@ def test_detections_that_the_border_cuts_tell_little():
 
 
 def test_a_car_that_drives_on_is_found_behind_a_gap_and_another_one_is_not():
-    steps = [*range(10), *range(17, 27)]
+    steps = [*range(10), *range(14, 24)]
     before, after = np.arange(10), np.arange(10, 20)
     assert places_of(driving(0, 1.2, steps), steps).leads_to(before, after) > 0.5
     stopped = driving(0, 1.2, range(10)) + standing((10.8, 3), 10)
