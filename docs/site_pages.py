@@ -17,6 +17,7 @@ import vsrd_ray
 from vsrd_ray import plugins
 from vsrd_ray.cli import main
 from vsrd_ray.labels.base import installed_kinds
+from vsrd_ray.runs.columns import DESCRIPTION, FRAME, UNIT, about
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Files beside docs/ that are pages of the site.
@@ -98,8 +99,11 @@ def comments_in(model: type[BaseModel]) -> dict[str, str]:
 
 
 def columns_page() -> Iterator[str]:
-    """Tables of the columns of each kind of label."""
+    """Tables of the columns of each kind of label, from the metadata of their schemas."""
     yield "# Columns\n\nRows of a drive lie in the folder `sequence=NAME`. See [outputs](../outputs.md).\n"
     for kind in installed_kinds():
-        yield f"\n## {kind.name}\n\n{kind.summary}: `OUTPUT/{kind.table.folder}/`\n\n| column | type |\n|---|---|\n"
-        yield from (f"| `{field.name}` | {field.type} |\n" for field in kind.table.schema)
+        yield f"\n## {kind.name}\n\n{kind.summary}: `OUTPUT/{kind.table.folder}/`\n\n"
+        yield "| column | type | unit | frame | |\n|---|---|---|---|---|\n"
+        for field in kind.table.schema:
+            unit, frame, text = (about(field, key) for key in (UNIT, FRAME, DESCRIPTION))
+            yield f"| `{field.name}` | {field.type} | {unit} | {frame} | {text} |\n"

@@ -53,6 +53,7 @@ def make_view(
     T_world_cam: np.ndarray | None = None,
     image_size: tuple[int, int] = (100, 50),
     camera: str = "image_00",
+    time_s: float | None = None,
 ) -> View:
     return View(
         frame=frame,
@@ -60,6 +61,7 @@ def make_view(
         T_world_cam=np.eye(4) if T_world_cam is None else T_world_cam,
         image_size=image_size,
         camera=camera,
+        time_s=time_s,
     )
 
 

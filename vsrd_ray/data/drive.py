@@ -29,6 +29,7 @@ class View:
     T_world_cam: np.ndarray  # [4, 4] float64, metres
     image_size: tuple[int, int]  # (width, height), pixels
     camera: str = ""  # its name
+    time_s: float | None = None  # seconds, where the dataset has times
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Camera:
             T_world_cam=self.T_world_cam[frame],
             image_size=self.image_size,
             camera=self.name,
+            time_s=self.times_s.get(frame),
         )
 
     def part(self, frames: Iterable[int]) -> "Camera":

@@ -137,8 +137,11 @@ class DensityLabeler:
     def output(self, found: Found, prepared: PreparedGroup, provenance: Provenance) -> Output:
         """A row of depth for each labelled frame, and one of voxels."""
         common = {"group_id": prepared.plan.group_id, **asdict(provenance)}
-        depth = [common | encoded_depth(one) for one in found.maps]
-        voxels = common | {"frame": prepared.plan.target_frame, "source": "auto"} | encoded_voxels(found.voxels)
+        times = {one.view.frame: one.view.time_s for one in prepared.label_frames}
+        depth = [common | {"time_s": times[one.frame]} | encoded_depth(one) for one in found.maps]
+        target = prepared.views[0]
+        voxels = common | {"frame": target.frame, "time_s": target.time_s, "source": "auto"}
+        voxels |= encoded_voxels(found.voxels)
         return {
             "depth": pa.Table.from_pylist(depth, schema=DEPTH_SCHEMA),
             "voxels": pa.Table.from_pylist([voxels], schema=VOXEL_SCHEMA),

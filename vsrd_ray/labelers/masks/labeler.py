@@ -65,6 +65,7 @@ class MaskLabeler:
             rows += [
                 {
                     "frame": view.frame,
+                    "time_s": view.time_s,
                     "camera": view.camera,
                     "detection": number,
                     "class_name": names[detections.labels[place]],

@@ -51,6 +51,7 @@ class OccupancyLabeler:
         """One row."""
         row = {
             "frame": prepared.plan.target_frame,
+            "time_s": prepared.views[0].time_s,
             "source": "auto",
             "group_id": prepared.plan.group_id,
             **asdict(provenance),

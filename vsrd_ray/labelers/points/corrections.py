@@ -126,7 +126,7 @@ def _write(
     points: list[dict[str, Any]] = []
     clusters: list[dict[str, Any]] = []
     for sweep, labels in sweeps:
-        own = common | {"frame": sweep.frame}
+        own = common | {"frame": sweep.frame, "time_s": drive.lidars[sensor].times_s.get(sweep.frame)}
         points.append(own | packed(labels.classes, labels.instances, sweep.in_view))
         xyz = drive.read(POINTS, sensor, sweep.frame)[:, :3].astype(np.float64)
         xyz[~np.isfinite(xyz).all(axis=1)] = (0.0, 0.0, -1e4)

@@ -40,6 +40,7 @@ class Sweep:
     T_world_lidar: np.ndarray  # [4, 4]
     views: tuple[Seen, ...]  # in the order of the cameras; none before models have made masks
     in_view: tuple[tuple[InView, np.ndarray], ...] = ()  # of each shot, with its K
+    time_s: float | None = None  # seconds, where the dataset has times
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,13 @@ def read_frame(group: FrameGroup, config: PointsConfig) -> Frame:
     frame, drive, plan = group.plan.target_frame, group.drive, points_plan(group.plan)
     classes = class_places(drive.classes, plan.classes)
     sweeps = [
-        Sweep(name, _finite(group.read(POINTS, name, frame)[:, :3]), lidar.T_world_lidar[frame], views=())
+        Sweep(
+            name,
+            _finite(group.read(POINTS, name, frame)[:, :3]),
+            lidar.T_world_lidar[frame],
+            views=(),
+            time_s=lidar.times_s.get(frame),
+        )
         for name, lidar in drive.lidars.items()
         if drive.has(POINTS, name, frame) and frame in lidar.T_world_lidar
     ]

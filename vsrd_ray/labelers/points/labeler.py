@@ -125,6 +125,7 @@ class PointsLabeler:
             labels = one.labels
             common = {
                 "frame": prepared.plan.target_frame,
+                "time_s": sweep.time_s,
                 "sensor": sweep.sensor,
                 "group_id": prepared.plan.group_id,
                 **asdict(provenance),

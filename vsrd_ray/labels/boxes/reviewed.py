@@ -265,6 +265,7 @@ class SequenceImport:
             row |= {
                 "camera": self.drive.camera.name,
                 "frame": frame.frame,
+                "time_s": view.time_s,
                 "instance_id": ids[n],
                 "track_id": judged["track_id"],
                 "class_name": frame.class_names[n],

@@ -70,6 +70,7 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
             columns |= camera_columns(label_frame.view, boxes, mask_areas=areas)
             columns |= {name: [value] * len(seen) for name, value in constants.items()}
             columns["frame"] = [frame] * len(seen)
+            columns["time_s"] = [label_frame.view.time_s] * len(seen)
             columns["target_frame"] = best_frames[shown]
             columns["observed"] = observed
             columns["confidence"] = np.where(observed, 1.0, UNSEEN_SHARE) * columns["confidence"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from vsrd_ray.labels.base import Kind
+from vsrd_ray.runs.columns import PROVENANCE, TIME, column
 from vsrd_ray.runs.tables import LabelTable
 
 if TYPE_CHECKING:
@@ -13,29 +14,35 @@ if TYPE_CHECKING:
 
 BOX_SIZES = ("box_length", "box_width", "box_height")
 SOURCE = "points"  # of boxes, beside those of masks
+_BOX = "centre of an upright box around the points and what they hide"
 
 SCHEMA = pa.schema(
     [
-        ("frame", pa.int32()),
-        ("sensor", pa.string()),
-        ("instance", pa.int32()),  # as in the points of the frame
-        ("class_name", pa.string()),
-        ("num_points", pa.int32()),
-        # middle of the bounds along the axes of the sensor, metres, in its frame
-        *((f"center_{axis}", pa.float64()) for axis in "xyz"),
-        *((f"extent_{axis}", pa.float64()) for axis in "xyz"),  # of the bounds, metres
-        ("radius", pa.float64()),  # largest distance of a point from the centre along x and y, metres
-        *((f"world_{axis}", pa.float64()) for axis in "xyz"),  # the centre in the world, metres
-        # upright box around the points and what they hide, in the world: centre and full extents, metres
-        *((f"box_{axis}", pa.float64()) for axis in "xyz"),
-        *((name, pa.float64()) for name in BOX_SIZES),
-        ("box_yaw", pa.float64()),  # radians about z, in [-pi / 2, pi / 2): which end is the front is not known
-        ("confidence", pa.float64()),  # 0..1
-        ("source", pa.string()),  # points
-        ("group_id", pa.string()),
-        ("labeler", pa.string()),
-        ("config_hash", pa.string()),
-        ("seed", pa.int64()),
+        column("frame", pa.int32(), "number of the frame in its drive"),
+        TIME,
+        column("sensor", pa.string(), "name of the LiDAR"),
+        column("instance", pa.int32(), "as in the points of the frame"),
+        column("class_name", pa.string(), "class of the cluster"),
+        column("num_points", pa.int32(), "of the cluster"),
+        *(
+            column(f"center_{axis}", pa.float64(), "middle of the bounds along its axes", unit="m", frame="LiDAR")
+            for axis in "xyz"
+        ),
+        *(column(f"extent_{axis}", pa.float64(), "of the bounds", unit="m", frame="LiDAR") for axis in "xyz"),
+        column("radius", pa.float64(), "largest distance of a point from the centre along x and y", unit="m"),
+        *(column(f"world_{axis}", pa.float64(), "the centre", unit="m", frame="world") for axis in "xyz"),
+        *(column(f"box_{axis}", pa.float64(), _BOX, unit="m", frame="world") for axis in "xyz"),
+        *(column(name, pa.float64(), "full extent of that box", unit="m", frame="box") for name in BOX_SIZES),
+        column(
+            "box_yaw",
+            pa.float64(),
+            "heading about z, in [-pi / 2, pi / 2): which end is the front is not known",
+            unit="rad",
+            frame="world",
+        ),
+        column("confidence", pa.float64(), "of the cluster, 0 to 1"),
+        column("source", pa.string(), "points, or human for corrected clusters"),
+        *PROVENANCE,
     ]
 )
 

@@ -12,25 +12,30 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.runs.columns import PROVENANCE, TIME, column
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
 
 STEPS = 256  # of 16-bit depth, a metre: KITTI's files
 SCHEMA = pa.schema(
     [
-        ("frame", pa.int32()),
-        ("sensor", pa.string()),  # the camera
-        ("width", pa.int32()),  # px
-        ("height", pa.int32()),  # px
-        ("K", pa.list_(pa.float64(), 9)),  # px, row by row, of maps of this size
-        ("T_world_cam", pa.list_(pa.float64(), 16)),  # row by row
-        ("depth", pa.large_binary()),  # PNG, 16 bits, 256ths of a metre along the optical axis; 0 unknown
-        ("spread", pa.large_binary()),  # the same, standard deviation of the depth
-        ("profile", pa.large_binary()),  # PNG, 8 bits, 255ths of the heights that are free; far to near, left to right
-        ("group_id", pa.string()),  # whose voxels hold the field
-        ("labeler", pa.string()),
-        ("config_hash", pa.string()),
-        ("seed", pa.int64()),
+        column("frame", pa.int32(), "number of the frame in its drive"),
+        TIME,
+        column("sensor", pa.string(), "name of the camera"),
+        column("width", pa.int32(), "of the map", unit="px"),
+        column("height", pa.int32(), "of the map", unit="px"),
+        column("K", pa.list_(pa.float64(), 9), "intrinsics of maps of this size, row by row", unit="px", frame="image"),
+        column("T_world_cam", pa.list_(pa.float64(), 16), "pose of the camera, row by row", unit="m", frame="world"),
+        column(
+            "depth",
+            pa.large_binary(),
+            "PNG of 16 bits: depth along the optical axis in 256ths; 0 unknown",
+            unit="m",
+            frame="rectified camera",
+        ),
+        column("spread", pa.large_binary(), "PNG of 16 bits: standard deviation of the depth in 256ths", unit="m"),
+        column("profile", pa.large_binary(), "PNG of 8 bits: free heights in 255ths, far to near and left to right"),
+        *PROVENANCE,
     ]
 )
 TABLE = LabelTable("depth", folder="depth", schema=SCHEMA, sort_by=("sensor",), groups_a_file=4)

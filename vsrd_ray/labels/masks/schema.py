@@ -8,27 +8,24 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from vsrd_ray.data.masks import encode_rle
+from vsrd_ray.runs.columns import PROVENANCE, TIME, column
 from vsrd_ray.runs.tables import LabelTable
 
+_BOX = "box of the mask, the last pixel not included, as COCO has it"
 SCHEMA = pa.schema(
     [
-        ("frame", pa.int32()),
-        ("camera", pa.string()),
-        ("detection", pa.int32()),  # in its frame, by falling score, from 0
-        ("class_name", pa.string()),  # of the dataset
-        ("score", pa.float32()),  # the model's, 0..1
-        ("box_x", pa.int32()),
-        ("box_y", pa.int32()),
-        ("box_width", pa.int32()),
-        ("box_height", pa.int32()),
-        ("area", pa.int32()),  # px
-        ("height", pa.int32()),  # of the image, px
-        ("width", pa.int32()),
-        ("rle", pa.string()),  # COCO's compressed run lengths, column by column
-        ("group_id", pa.string()),
-        ("labeler", pa.string()),
-        ("config_hash", pa.string()),
-        ("seed", pa.int64()),
+        column("frame", pa.int32(), "number of the frame in its drive"),
+        TIME,
+        column("camera", pa.string(), "name of the camera"),
+        column("detection", pa.int32(), "number in its frame, by falling score, from 0"),
+        column("class_name", pa.string(), "class, as the dataset names it"),
+        column("score", pa.float32(), "the model's, 0 to 1"),
+        *(column(f"box_{name}", pa.int32(), _BOX, unit="px", frame="image") for name in ("x", "y", "width", "height")),
+        column("area", pa.int32(), "of the mask", unit="px"),
+        column("height", pa.int32(), "of the image", unit="px"),
+        column("width", pa.int32(), "of the image", unit="px"),
+        column("rle", pa.string(), "COCO's compressed run lengths, column by column"),
+        *PROVENANCE,
     ]
 )
 TABLE = LabelTable("masks", folder="masks", schema=SCHEMA, sort_by=("camera", "detection"), confidence="score")

@@ -11,21 +11,26 @@ import pyarrow as pa
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.points.classes import NO_INSTANCE, NONE
+from vsrd_ray.runs.columns import PROVENANCE, TIME, column
 from vsrd_ray.runs.tables import LabelTable
 
 # Binary columns hold little-endian numbers in the order of the points; Parquet compresses them (zstd).
 SCHEMA = pa.schema(
     [
-        ("frame", pa.int32()),
-        ("sensor", pa.string()),
-        ("num_points", pa.int32()),
-        ("classes", pa.large_binary()),  # uint8 [N], places in `classes.NAMES`; 10 without a label
-        ("instances", pa.large_binary()),  # uint16 [N], numbered within the frame; 65535 without a label
-        ("in_view", pa.large_binary()),  # bits [N], the first point's is the highest of the first byte; of any camera
-        ("group_id", pa.string()),
-        ("labeler", pa.string()),
-        ("config_hash", pa.string()),
-        ("seed", pa.int64()),
+        column("frame", pa.int32(), "number of the frame in its drive"),
+        TIME,
+        column("sensor", pa.string(), "name of the LiDAR"),
+        column("num_points", pa.int32(), "N, of the sweep"),
+        column("classes", pa.large_binary(), "uint8 [N], places in the table of classes; 10 without a label"),
+        column(
+            "instances",
+            pa.large_binary(),
+            "uint16 [N], little-endian, numbered in the frame; 65535 without a label",
+        ),
+        column(
+            "in_view", pa.large_binary(), "bits [N] of any camera, the first point's is the highest of the first byte"
+        ),
+        *PROVENANCE,
     ]
 )
 TABLE = LabelTable("points", folder="points", schema=SCHEMA, sort_by=("sensor",), groups_a_file=64)

@@ -72,6 +72,7 @@ def _row(path: Location, labelled: LabelledGrid) -> dict[str, object] | None:
     corrected = replace(voxels, semantics=semantics, state=state, confidence=confidence)
     return {
         "frame": labelled.frame,
+        "time_s": labelled.time_s,
         "source": "human",
         "group_id": labelled.group_id,
         "labeler": "human",

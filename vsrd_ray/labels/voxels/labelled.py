@@ -16,6 +16,7 @@ class LabelledGrid:
     frame: int
     group_id: str
     source: str  # auto, or human
+    time_s: float | None  # seconds, where the dataset has times
     voxels: Voxels
 
 
@@ -28,7 +29,7 @@ def grids_of(run: RunFolder, sequence: str) -> Iterator[LabelledGrid]:
     rows = rows_of(run, sequence)
     for place in range(rows.num_rows):
         row = rows.slice(place, 1).to_pylist()[0]
-        yield LabelledGrid(row["frame"], row["group_id"], row["source"], decoded(row))
+        yield LabelledGrid(row["frame"], row["group_id"], row["source"], row["time_s"], decoded(row))
 
 
 def rows_of(run: RunFolder, sequence: str) -> pa.Table:

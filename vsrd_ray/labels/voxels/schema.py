@@ -13,6 +13,7 @@ import pyarrow as pa
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.voxels.classes import TABLES
 from vsrd_ray.labels.voxels.grid import Grid
+from vsrd_ray.runs.columns import PROVENANCE, TIME, column
 from vsrd_ray.runs.tables import LabelTable
 
 FREE, OCCUPIED, UNSEEN = 0, 1, 2  # values of `state`
@@ -26,20 +27,33 @@ GRID_COLUMNS = {
     "density": np.dtype("<f2"),  # 1/m
     "state": np.dtype("u1"),  # `FREE`, `OCCUPIED` or `UNSEEN`
 }
+_OF_GRID = {
+    "semantics": "number in the class table that `classes` names; 255 unknown",
+    "observed": "1 where a ray ended or passed",
+    "mask_camera": "1 where rays of cameras did",
+    "mask_lidar": "1 where rays of the LiDAR did",
+    "confidence": "255ths",
+    "density": "16-bit floats",
+    "state": f"{FREE} free, {OCCUPIED} occupied, {UNSEEN} unseen",
+}
+_PACKED = "of each voxel, the last axis fastest, little-endian, zstd; null where not known"
 SCHEMA = pa.schema(
     [
-        ("frame", pa.int32()),
-        ("T_world_grid", pa.list_(pa.float64(), 16)),  # row by row
-        ("range", pa.list_(pa.float64(), 6)),  # m, lowest x, y, z and highest x, y, z, in the grid's frame
-        ("voxel_size", pa.float64()),  # m
-        ("shape", pa.list_(pa.int32(), 3)),
-        ("classes", pa.string()),  # class table of `semantics`: occ3d or sscbench; null without semantics
-        *((name, pa.large_binary()) for name in GRID_COLUMNS),
-        ("source", pa.string()),  # auto, or human
-        ("group_id", pa.string()),
-        ("labeler", pa.string()),
-        ("config_hash", pa.string()),
-        ("seed", pa.int64()),
+        column("frame", pa.int32(), "target frame of the grid's group"),
+        TIME,
+        column("T_world_grid", pa.list_(pa.float64(), 16), "pose of the grid, row by row", unit="m", frame="world"),
+        column(
+            "range", pa.list_(pa.float64(), 6), "lowest x, y, z and highest x, y, z of the grid", unit="m", frame="grid"
+        ),
+        column("voxel_size", pa.float64(), "edge of a voxel", unit="m"),
+        column("shape", pa.list_(pa.int32(), 3), "voxels along x, y, z"),
+        column("classes", pa.string(), "class table of `semantics`: occ3d or sscbench; null without semantics"),
+        *(
+            column(name, pa.large_binary(), f"{_OF_GRID[name]}; {_PACKED}", unit="1/m" if name == "density" else "")
+            for name in GRID_COLUMNS
+        ),
+        column("source", pa.string(), "auto, or human for corrected grids"),
+        *PROVENANCE,
     ]
 )
 TABLE = LabelTable("voxels", folder="voxels", schema=SCHEMA, sort_by=("group_id",), groups_a_file=32)

@@ -57,7 +57,7 @@ def rows_of(drive, frame):
     columns |= {"confidence": [0.9], "is_moving": [False], **{name: [0.0] for name in VELOCITY_WORLD}}
     columns |= {"mean_iou_2d": [0.8], "num_views": [3], "bearing_spread_deg": [9.0], "silhouette_loss": [0.1]}
     columns |= {"shape": [None], "group_id": ["g"], "labeler": ["vsrd"], "config_hash": ["abc"], "seed": [0]}
-    columns |= {"source": ["auto"], "target_frame": [3], "camera": ["image_02"], "frame": [frame]}
+    columns |= {"source": ["auto"], "target_frame": [3], "camera": ["image_02"], "frame": [frame], "time_s": [None]}
     return pa.table(columns, schema=LABEL_SCHEMA)
 
 

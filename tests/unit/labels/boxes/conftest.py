@@ -78,6 +78,7 @@ def label_table(view, mask_areas, *, has_motion=False):
     columns |= dict(zip(VELOCITY_WORLD, zip(*velocities, strict=True), strict=True))
     columns |= {name: [value] * len(ids) for name, value in (CONFIG | FIT).items()}
     columns |= {"camera": ["image_00"] * len(ids), "frame": [view.frame] * len(ids)}
+    columns["time_s"] = [view.time_s] * len(ids)
     return pa.table(columns, schema=LABEL_SCHEMA)
 
 

@@ -19,13 +19,13 @@ from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
 
 
 def test_the_schema_has_every_column_of_a_box():
-    assert LABEL_SCHEMA.names[5:21] == [
+    assert LABEL_SCHEMA.names[6:22] == [
         *("x_world", "y_world", "z_world", "length", "width", "height", "yaw_world"),
         *("x_cam", "y_cam", "z_cam", "rotation_y", "alpha"),
         *("bbox_left", "bbox_top", "bbox_right", "bbox_bottom"),
     ]
-    assert (*BOX_WORLD, *BOX_CAM, *BOX_2D) == tuple(LABEL_SCHEMA.names[5:21])
-    assert {LABEL_SCHEMA.field(name).type for name in LABEL_SCHEMA.names[5:21]} == {pa.float64()}
+    assert (*BOX_WORLD, *BOX_CAM, *BOX_2D) == tuple(LABEL_SCHEMA.names[6:22])
+    assert {LABEL_SCHEMA.field(name).type for name in LABEL_SCHEMA.names[6:22]} == {pa.float64()}
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

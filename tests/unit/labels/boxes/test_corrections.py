@@ -63,11 +63,10 @@ def test_rows_are_complete_and_any_reader_takes_them(run, text):
     take(run, text(1, lambda lines: [with_number(lines[0], 8, lambda h: h + 0.2), *lines[1:]]))
     rows = frame_rows(read_labels(run.output), 2)
     assert rows.column_names == [*LABEL_SCHEMA.names, "sequence"]
-    # of what a human does not measure there is nothing; the changed box has no fitted shape any more
+    # of what a human does not measure there is nothing, and the drive has no times; the changed box has lost its shape
     nulls = {name: rows[name].null_count for name in LABEL_SCHEMA.names if rows[name].null_count}
-    assert nulls == {"bearing_spread_deg": 4, "silhouette_loss": 4, "num_views": 4, "shape": 1} | dict.fromkeys(
-        VELOCITY_WORLD, 1
-    )  # of the moving one
+    unknown = dict.fromkeys(("time_s", "bearing_spread_deg", "silhouette_loss", "num_views"), 4)
+    assert nulls == unknown | {"shape": 1} | dict.fromkeys(VELOCITY_WORLD, 1)  # of the moving one
     assert rows["target_frame"].to_pylist() == [2] * 4 and all(0 <= iou <= 1 for iou in rows["mean_iou_2d"].to_pylist())
     table = pd.read_parquet(run.output / "labels")
     assert (table["source"] == "human").sum() == 4 and len(table) == 20

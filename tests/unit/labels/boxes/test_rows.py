@@ -17,7 +17,7 @@ LOOKING_ALONG_X = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 def view(frame=0, position=(0.0, 0, 0)):
     T_world_cam = np.eye(4)
     T_world_cam[:3, :3], T_world_cam[:3, 3] = LOOKING_ALONG_X, position
-    return make_view(frame, K=K, T_world_cam=T_world_cam, image_size=(640, 480))
+    return make_view(frame, K=K, T_world_cam=T_world_cam, image_size=(640, 480), time_s={5: 1.5}.get(frame))
 
 
 def columns_of(center, *, yaw=0.0, area=10**6, size=(4.0, 2.0, 1.5)):
@@ -111,7 +111,8 @@ def test_rows_for_each_frame_in_which_an_instance_is_seen():
     assert first["shape"] == [0.5, -1.0] and first["camera"] == "image_00" and first["class_name"] == "car"
     assert rows["z_cam"].to_pylist() == pytest.approx([12, 20, 11])
     assert rows["target_frame"].to_pylist() == [5, 4, 5]
-    assert all(column.null_count == 0 for column in rows.columns)
+    assert rows["time_s"].to_pylist() == [1.5, 1.5, None]
+    assert all(rows[name].null_count == 0 for name in rows.column_names if name != "time_s")
 
 
 def motion(frames, centers, velocities):
