@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -119,7 +119,7 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
     """
     version = version_of(root, name)
     batches = cached(root, version, READINGS)
-    changed = tuple(_changed(root / folder) for folder in _folders(batches, name))
+    changed = tuple(_changed(root, folder) for folder in _folders(batches, name))
     return _opened(root, name, (cameras, rig), (batches, version), changed)
 
 
@@ -172,16 +172,13 @@ def has_any(root: Location, name: str, layer: str, sensor: str) -> bool:
     column, wanted = ("modality", "lidar") if layer == POINTS else ("channel", sensor)
     files = rows.filter(compute.equal(rows[column], wanted))["filename"].to_pylist()
     if layer == MASKS:
-        folder = root / "masks" / sensor
-        stems = _masked(folder, _changed(folder))
+        stems = _masked(root, f"masks/{sensor}")
         return any(_stem(file) in stems for file in files)
     if layer in SPARSE_FOLDERS:
         folder = root / SPARSE_FOLDERS[layer]
         names = set(names_in(folder)) if is_folder(folder) else set[str]()
         return any(f"{file.rpartition('/')[2]}.bin" in names for file in files)
-    folders = {file[: file.rfind("/")] for file in files}
-    there = [_listed(root / folder, _changed(root / folder), f"{folder}/") for folder in folders]
-    return any(file in known for file in files for known in there)
+    return bool(_there(root, files))
 
 
 def fingerprint(scene: Scene) -> str:
@@ -353,37 +350,51 @@ def _camera(sensor: _Sensor) -> Camera:
 
 def _present(root: Location, sensor: _Sensor) -> tuple[int, ...]:
     """Frames, ascending, whose files are there."""
-    folders = {file[: file.rfind("/")] for file in sensor.files.values()}
-    there = [_listed(root / folder, _changed(root / folder), f"{folder}/") for folder in folders]
-    return tuple(sorted(frame for frame, file in sensor.files.items() if any(file in files for files in there)))
+    files = sensor.files
+    there = _there(root, files.values())
+    return tuple(sorted(files if len(there) == len(files) else (one for one, file in files.items() if file in there)))
+
+
+def _there(root: Location, files: Collection[str]) -> set[str]:
+    """Those of some files that are in their folders."""
+    wanted = set(files)
+    folders = {file[: file.rfind("/")] for file in wanted}
+    return set().union(*(wanted & _listed(root, folder, _changed(root, folder), f"{folder}/") for folder in folders))
 
 
 def _with_masks(root: Location, camera: str, files: Mapping[int, str]) -> tuple[int, ...]:
-    folder = root / "masks" / camera
-    stems = _masked(folder, _changed(folder))
-    return tuple(sorted(frame for frame, file in files.items() if _stem(file) in stems)) if stems else ()
+    stems = _masked(root, f"masks/{camera}")
+    if not stems:
+        return ()
+    # `_stem`, without a call for each of hundred thousands
+    found = [one for one, file in files.items() if file[file.rfind("/") + 1 : file.rfind(".")] in stems]
+    return tuple(sorted(found))
 
 
-def _changed(folder: Location) -> int | None:
+def _changed(root: Location, folder: str) -> int | None:
     """When a local folder changed, ns; None where it is not there, and 0 in an object store."""
-    if not isinstance(folder, Path):
+    if not isinstance(root, Path):
         return 0
     try:
-        return folder.stat().st_mtime_ns
+        return os.stat(f"{root}/{folder}").st_mtime_ns  # noqa: PTH116 - a path costs more than a look
     except OSError:
         return None
 
 
 @lru_cache(maxsize=32)
-def _listed(folder: Location, changed: int | None, prefix: str = "") -> frozenset[str]:
+def _listed(root: Location, folder: str, changed: int | None, prefix: str = "") -> frozenset[str]:
     """Names of the files in a folder, of which a release has hundred thousands: it is listed again once it changes."""
-    return frozenset(prefix + name for name in names_in(folder)) if changed is not None else frozenset()
+    return frozenset(prefix + name for name in names_in(root / folder)) if changed is not None else frozenset()
+
+
+def _masked(root: Location, folder: str) -> frozenset[str]:
+    """Stems of images of which a folder has both maps."""
+    return _masked_as_it_was(root, folder, _changed(root, folder))
 
 
 @lru_cache(maxsize=32)
-def _masked(folder: Location, changed: int | None) -> frozenset[str]:
-    """Stems of images of which a folder has both maps."""
-    names = _listed(folder, changed)
+def _masked_as_it_was(root: Location, folder: str, changed: int | None) -> frozenset[str]:
+    names = _listed(root, folder, changed)
     semantic, instance = (
         {name[len(kind) : -len(_NPZ)] for name in names if name.startswith(kind) and name.endswith(_NPZ)}
         for kind in _MAPS
