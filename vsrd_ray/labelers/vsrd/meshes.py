@@ -4,6 +4,7 @@ Shapes: V vertices, F triangles, P points. Axes of files: x forward, y left, z u
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -201,7 +202,7 @@ class _BinaryValues:
 def _fan(polygon: list[int]) -> list[tuple[int, int, int]]:
     if len(polygon) < 3:
         raise ValueError(f"face of {len(polygon)} vertices")
-    return [(polygon[0], one, other) for one, other in zip(polygon[1:-1], polygon[2:], strict=True)]
+    return [(polygon[0], one, other) for one, other in pairwise(polygon[1:])]
 
 
 def _mesh(vertices: list[list[float]], triangles: list[tuple[int, int, int]]) -> TriangleMesh:
