@@ -12,7 +12,7 @@ from vsrd_ray.synthetic.cars import CarShape
 _LEAST_CABIN = 0.05  # shares of the length: from the windscreen's foot to the roof, and ...
 _LEAST_ROOF = 0.12  # ... of the roof itself
 _REAREST = -0.465
-_DEEPEST_DECK = 0.08  # share of the height below the windows' lower edge; never above it
+_DEEPEST_DECK = 0.06  # share of the height below the windows' lower edge; never above it
 
 
 @dataclass(frozen=True)
