@@ -50,6 +50,7 @@ from vsrd_ray.synthetic import StreetSettings, synthesize
 
 DRIVES = Path("../shared/data/kitti_real_masks")
 STREETS = tuple(StreetSettings(seed=seed, frames=60, cars=12, moving=6) for seed in (201, 202, 203))
+MEASURED_STREETS = tuple(street.model_copy(update={"shapes": "measured"}) for street in STREETS)
 KEPT, DOUBTFUL = 0.9, 0.2  # confidences
 MASKS: dict[str, dict[str, Any]] = {
     "as drawn": {},
@@ -107,6 +108,9 @@ def show_drives(pool: Pool, options: argparse.Namespace) -> None:
 def show_streets(pool: Pool, options: argparse.Namespace) -> None:
     print("Built-in streets with cars that drive; their shapes are the prior's own, which flatters\n")
     show_boxes([f"street {street.seed}" for street in STREETS], pool.imap(measure_street, STREETS), together="streets")
+    print("\nThe same streets with cars whose outlines and sizes vary as those of real ones\n")
+    names = [f"measured street {street.seed}" for street in MEASURED_STREETS]
+    show_boxes(names, pool.imap(measure_street, MEASURED_STREETS), together="measured streets")
 
 
 def show_masks(pool: Pool, options: argparse.Namespace) -> None:

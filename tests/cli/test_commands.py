@@ -131,6 +131,24 @@ def test_train_prior_makes_the_prior_that_ships(command, tmp_path):
     np.testing.assert_allclose(made.basis, shipped.basis, atol=1e-5)
 
 
+def test_train_prior_of_meshes(command, tmp_path):
+    mesh, out = tmp_path / "meshes" / "wedge.ply", tmp_path / "mine.npz"
+    mesh.parent.mkdir()
+    refused = command("train-prior", "car", out, "--shapes", mesh.parent)
+    assert refused.exit_code != 0 and "no mesh in it" in refused.output and not out.exists()
+    corners = [(x, y, z) for x in (-2, 2) for y in (-0.8, 0.8) for z in (0, 1.5 if x < 0 else 0.9)]
+    quads = ("0 1 3 2", "4 6 7 5", "0 4 5 1", "2 3 7 6", "0 2 6 4", "1 5 7 3")
+    rows = [*(" ".join(map(str, corner)) for corner in corners), *(f"4 {quad}" for quad in quads)]
+    header = ["ply", "format ascii 1.0", "element vertex 8", *(f"property float {axis}" for axis in "xyz")]
+    header += ["element face 6", "property list uchar int vertex_indices", "end_header"]
+    mesh.write_text("\n".join([*header, *rows]))
+    result = command("train-prior", "car", out, "--shapes", mesh.parent, "--samples", 100)
+    assert result.exit_code == 0, result.output
+    assert f"8 shapes of 1 meshes, as bodies of the family car, written to {out}" in result.stdout
+    roof = load_prior(str(out)).mean
+    assert roof[:, 1].min() == pytest.approx(-1, abs=1e-3)  # it fills its box
+
+
 @pytest.mark.ray
 def test_labels_by_a_prior_of_ones_own(command, street, tmp_path):
     out = tmp_path / "mine.npz"

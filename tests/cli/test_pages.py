@@ -128,6 +128,17 @@ def save_corrections(output: Path) -> None:
     Path("corrections.json").write_text(json.dumps(content | {"sequences": {name: sequence}}))
 
 
+def save_mesh(folder: Path) -> None:
+    """Write what someone with meshes of vehicles has: a low body and a cabin on it."""
+    folder.mkdir()
+    solids = ((-2.1, 2.1, -0.9, 0.9, 0.0, 0.8), (-1.5, 0.8, -0.7, 0.7, 0.8, 1.5))
+    corners = [(x, y, z) for solid in solids for x in solid[:2] for y in solid[2:4] for z in solid[4:]]
+    quads = ("1 2 4 3", "5 7 8 6", "1 5 6 2", "3 4 8 7", "1 3 7 5", "2 6 8 4")
+    faces = [[int(one) + 8 * n for one in quad.split()] for n in range(2) for quad in quads]
+    rows = [*(f"v {x} {y} {z}" for x, y, z in corners), *(f"f {' '.join(map(str, face))}" for face in faces)]
+    (folder / "car.obj").write_text("\n".join(rows))
+
+
 class Typist:
     """Runs lines as a reader would type them, each once: the first run on Ray, the others without."""
 
@@ -158,6 +169,8 @@ class Typist:
     def command(self, words: list[str], line: str) -> None:
         if "corrections.json" in words:
             save_corrections(Path("labels"))
+        if "--shapes" in words:
+            save_mesh(Path("meshes"))
         more = {"synthesize": SMALL_STREET, "label": [*self.quick, *self.where]}.get(words[0], [])
         result = CliRunner().invoke(main, [*words, *more])
         assert result.exit_code == 0, f"{line}: {result.output}"

@@ -28,6 +28,11 @@ as nuScenes has them), or all.  [default: none]"""
 @click.option("--frames", type=int, help="Frames of the drive.  [default: 60]")
 @click.option("--cars", type=int, help="Parked cars.  [default: 12]")
 @click.option("--moving", type=int, help="Cars that drive.  [default: 0]")
+@click.option(
+    "--shapes",
+    type=click.Choice(["usual", "measured"]),
+    help="Of cars; measured: outlines and sizes vary as those of real cars do.  [default: usual]",
+)
 @click.option("--trucks", type=int, help="Parked trucks.  [default: 0]")
 @click.option("--buses", type=int, help="Parked buses.  [default: 0]")
 @click.option("--caravans", type=int, help="Parked caravans.  [default: 0]")

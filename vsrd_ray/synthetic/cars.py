@@ -25,6 +25,9 @@ class CarShape(Shape):
     belt: float  # z of the windows' lower edge
     deck: float  # z of the body's rear edge
     rear_panels: bool = False  # closed sides behind the front doors
+    tumblehome: float = 0.085  # by which each side of the cabin leans in up to the roof, share of the width
+    nose_width: float = 0.34  # half of the front face, share of the width
+    tail_width: float = 0.40  # half of the rear face
 
     def mesh(self, dimensions_lwh: np.ndarray, *, paint: Color, instance_id: int) -> Mesh:
         """A car: it touches its box with its bumpers in x, its shoulders in y, its tyres and its roof in z."""
@@ -97,7 +100,9 @@ def _body_rings(shape: CarShape) -> np.ndarray:
     """Left halves of five rings [5, 6, 3], shares, from the sill up: nose, corner, cowl, deck, corner, tail."""
     middle, rear = shape.cowl, shape.cabin_rear + 0.02
     rear_corner = min(-0.44, rear - 0.01)
-    plan = np.array([[0.5, 0.34], [0.43, 0.5], [middle, 0.5], [rear, 0.5], [rear_corner, 0.5], [-0.5, 0.40]])
+    plan = np.array(
+        [[0.5, shape.nose_width], [0.43, 0.5], [middle, 0.5], [rear, 0.5], [rear_corner, 0.5], [-0.5, shape.tail_width]]
+    )
     inset = np.array([0.025, 0.0, 0.004, 0.012, 0.03])  # of nose and tail
     breadth = np.array([0.93, 0.96, 0.965, 1.0, 0.94])
     nose, belt, deck = shape.bonnet, shape.belt, shape.deck
@@ -125,7 +130,7 @@ def _cabin_rings(shape: CarShape) -> np.ndarray:
     lean = np.array([0.0, 0.09, 0.78, 0.95, 1.12])
     front = shape.cowl + lean * (shape.roof_front - shape.cowl)
     rear = shape.cabin_rear + lean * (shape.roof_rear - shape.cabin_rear)
-    half_width = 0.465 - 0.085 * lean
+    half_width = 0.465 - shape.tumblehome * lean
     middle = (front + rear) / 2 + 0.01
     x = [front, front - 0.04, middle + 0.012, middle - 0.012, rear + 0.05, rear]
     y = [0.80 * half_width, half_width, half_width, half_width, half_width, 0.84 * half_width]

@@ -25,6 +25,7 @@ class StreetSettings(Settings):
     buses: Count = 0  # parked
     caravans: Count = 0  # parked
     trailers: Count = 0  # parked
+    shapes: Literal["usual", "measured"] = "usual"  # of cars; measured: outlines and sizes vary as real ones do
     seed: Count = 0
     image_size: tuple[Side, Side] = (1408, 376)  # (width, height), px
     mask_noise: Annotated[float, Field(ge=0, le=10)] = (

@@ -10,6 +10,7 @@ from vsrd_ray.datasets.kitti360.classes import CLASSES
 from vsrd_ray.geometry.boxes import wrap_angle
 from vsrd_ray.synthetic.bodies import Shape
 from vsrd_ray.synthetic.cars import SHAPES
+from vsrd_ray.synthetic.measured import measured_car
 from vsrd_ray.synthetic.meshes import Mesh
 from vsrd_ray.synthetic.road import Road
 from vsrd_ray.synthetic.scenery import BAY_KERB, KERB, LAY_BY_KERB
@@ -111,7 +112,7 @@ def parking_slots(
     left, right = (1, across[:num_left], shapes[first::2]), (-1, across[num_left:], shapes[1 - first :: 2])
     slots = []
     for side, turned, others in (left, right):
-        cars = [_car_slot(bool(is_across), side, car_rng) for is_across in turned]
+        cars = [_car_slot(bool(is_across), side, settings, car_rng) for is_across in turned]
         row = _mixed(cars, [_lay_by(shape, side, other_rng) for shape in others], room, other_rng)
         slots += _spread(road, row, room, car_rng)
     return slots
@@ -148,7 +149,7 @@ def moving_cars(road: Road, settings: StreetSettings, rng: np.random.Generator) 
     cars = []
     for i in range(settings.moving):
         lane = 1 if i % 2 == 0 else -1
-        shape, lateral = _random_shape(rng), -lane * EGO_LATERAL + rng.normal(0, 0.1)
+        shape, lateral = _random_shape(settings, rng), -lane * EGO_LATERAL + rng.normal(0, 0.1)
         dimensions = shape.random_dimensions(rng)
         stations = starts[lane] + speeds[lane] * np.arange(settings.frames)
         turn = np.pi if lane == 1 else 0.0
@@ -217,9 +218,9 @@ def _spread(
     return slots
 
 
-def _car_slot(across: bool, side: int, rng: np.random.Generator) -> Slot:
+def _car_slot(across: bool, side: int, settings: StreetSettings, rng: np.random.Generator) -> Slot:
     """A car's slot that has no station and no gap yet."""
-    shape = _random_shape(rng)
+    shape = _random_shape(settings, rng)
     dimensions = shape.random_dimensions(rng)
     length, width, _ = dimensions
     noise = float(np.clip(rng.normal(0.0, np.radians(1.8)), -_MAX_YAW_NOISE, _MAX_YAW_NOISE))
@@ -262,7 +263,9 @@ def _lay_by(shape: Shape, side: int, rng: np.random.Generator) -> Slot:
     )
 
 
-def _random_shape(rng: np.random.Generator) -> Shape:
+def _random_shape(settings: StreetSettings, rng: np.random.Generator) -> Shape:
+    if settings.shapes == "measured":
+        return measured_car(rng)
     return SHAPES[int(rng.choice(len(SHAPES), p=_SHAPE_SHARES))]
 
 

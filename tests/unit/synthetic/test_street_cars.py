@@ -3,10 +3,14 @@ import pytest
 
 from vsrd_ray.synthetic.bodies import GLASS, TYRE
 from vsrd_ray.synthetic.cars import SHAPES, CarShape
+from vsrd_ray.synthetic.measured import measured_car
 from vsrd_ray.synthetic.meshes import face_normals
+from vsrd_ray.synthetic.settings import StreetSettings
+from vsrd_ray.synthetic.street import build_street
 
 PAINT = (200.0, 10.0, 10.0)
-SHAPE_PARAMETERS = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+MEASURED = [measured_car(np.random.default_rng(seed)) for seed in range(6)]
+SHAPE_PARAMETERS = pytest.mark.parametrize("shape", [*SHAPES, *MEASURED], ids=lambda shape: shape.name)
 
 
 def car(shape: CarShape, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -29,8 +33,8 @@ def test_cars_touch_all_six_sides_of_their_boxes(shape: CarShape, seed: int) -> 
 def test_sizes_are_those_of_real_cars(shape: CarShape) -> None:
     rng = np.random.default_rng(0)
     dimensions = np.array([shape.random_dimensions(rng) for _ in range(50)])
-    assert (dimensions >= [3.6, 1.6, 1.4]).all()
-    assert (dimensions <= [5.0, 1.95, 1.9]).all()
+    assert (dimensions >= [3.45, 1.6, 1.4]).all()
+    assert (dimensions <= [5.05, 2.0, 1.9]).all()
 
 
 @SHAPE_PARAMETERS
@@ -76,3 +80,22 @@ def test_faces_form_closed_surfaces(shape: CarShape) -> None:
 def test_vans_have_closed_rear_sides() -> None:
     panes = {shape.name: int((car(shape)[1] == GLASS).all(axis=1).sum()) for shape in SHAPES}
     assert panes["van"] < panes["estate"] == panes["sedan"] == panes["hatchback"]
+
+
+def test_measured_cars_are_of_all_kinds_and_differ_within_them() -> None:
+    rng = np.random.default_rng(0)
+    cars = [measured_car(rng) for _ in range(60)]
+    assert {shape.name for shape in cars} == {"hatchback", "sedan", "off-roader", "van"}
+    assert len({shape.cowl for shape in cars}) == len(cars)
+    for shape in cars:
+        assert shape.cowl > shape.roof_front > shape.roof_rear > shape.cabin_rear > -0.5
+
+
+def test_streets_take_measured_cars_by_their_settings() -> None:
+    usual, measured = (
+        build_street(StreetSettings(seed=1, frames=2, cars=6, shapes=shapes)).vehicles
+        for shapes in ("usual", "measured")
+    )
+    boxes = [np.array([vehicle.dimensions_lwh for vehicle in street]) for street in (usual, measured)]
+    assert boxes[0].shape == boxes[1].shape and not np.allclose(*boxes)
+    assert StreetSettings(seed=1).shapes == "usual"

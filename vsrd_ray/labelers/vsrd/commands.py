@@ -87,17 +87,25 @@ def sample(
 @click.option("--samples", type=click.IntRange(min=100), default=4000, show_default=True, help="Random bodies.")
 @click.option("--latents", type=click.IntRange(1, 32), default=8, show_default=True, help="Components that are kept.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random bodies.")
-def train_prior(family: str, out: Location, samples: int, latents: int, seed: int) -> None:
+@click.option("--shapes", type=PATH, help="Mesh of a vehicle (.obj, .ply), or a folder of them, to learn from.")
+def train_prior(*, family: str, out: Location, samples: int, latents: int, seed: int, shapes: Location | None) -> None:
     """Learn the shapes of a FAMILY of vehicle bodies, and write them to OUT (.npz).
 
     `car` is for passenger cars, `box` for trucks, buses, caravans and trailers. The priors that ship with the package
     are what this command makes with its defaults. Use another with --set box.sizes.car.body=OUT.
+    With --shapes, bodies of the family are fitted to meshes of your own: one vehicle each, x forward, y left, z up.
     """
-    from vsrd_ray.labelers.vsrd.priors import save_prior
+    from vsrd_ray.labelers.vsrd.meshes import mesh_files
+    from vsrd_ray.labelers.vsrd.priors import prior_of_meshes, save_prior
     from vsrd_ray.labelers.vsrd.priors import train_prior as run
     from vsrd_ray.storage.targets import check_file
 
     check_file(out, kind="NumPy", suffixes=(".npz",), fix="give another OUT")
+    if shapes is not None:
+        files, tell = mesh_files(shapes), progress_bar("mesh")
+        save_prior(prior_of_meshes(family, files, samples=samples, latents=latents, seed=seed, progress=tell), out)
+        click.echo(f"{latents} shapes of {len(files)} meshes, as bodies of the family {family}, written to {out}")
+        return
     prior = run(family, samples=samples, latents=latents, seed=seed)
     save_prior(prior, out)
     click.echo(f"{latents} shapes of {samples} bodies of the family {family} written to {out}")

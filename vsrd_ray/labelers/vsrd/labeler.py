@@ -30,6 +30,7 @@ from vsrd_ray.labelers.vsrd.optimise import Start, optimise
 from vsrd_ray.labelers.vsrd.parameters import BoxParameters, BoxRanges
 from vsrd_ray.labelers.vsrd.priors import load_prior
 from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
+from vsrd_ray.labelers.vsrd.sizes import are_too_small
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labelers.vsrd.unseen import look, ought_to_show
 from vsrd_ray.labelers.vsrd.way import Way
@@ -286,6 +287,7 @@ class VSRDLabeler:
                 corners[:, n] = motion.boxes.corners()
         ious, order = self._match(group, [piece for _, piece in pieces], corners)
         standing, moving = (body_confidences(bodies.fit, moves=moves).numpy() for moves in (False, True))
+        too_small = self._too_small(group, bodies)
         cameras = {view.frame: view.T_world_cam[:3, 3] for view in group.views}
         plan, fits = of_instances(group.plan), []
         limit = self.config.labels.moving_misfit * (1.0 if bodies.motions is None else bodies.motions.roughness)
@@ -300,7 +302,9 @@ class VSRDLabeler:
                     class_name=group.class_names[piece.row],
                     box=boxes[box] if motion is None else motion.at(plan.best_frames[piece.row])[0],
                     confidence=self._confidence(
-                        iou, standing[row] if motion is None else moving[row], is_unclear=is_unclear
+                        iou,
+                        standing[row] if motion is None else moving[row],
+                        is_doubtful=is_unclear or bool(too_small[row]),
                     ),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),
@@ -337,11 +341,19 @@ class VSRDLabeler:
         """The latents of a body; none of a box that volumetric steps have moved on from it."""
         return None if self.config.schedule.steps else tuple(fit.latents[row].tolist())
 
-    def _confidence(self, iou: float, confidence: float, *, is_unclear: bool) -> float:
-        """The mean 2D IoU as published where boxes start flat, else what the fit says; little if off the masks."""
+    def _too_small(self, group: GroupFrames, bodies: GroupBodies) -> np.ndarray:
+        """Whether the bodies of tracks [N] bool are smaller than vehicles of their classes are."""
+        sizes = [self.config.box.sizes[group.class_names[track[0].row]] for track in bodies.tracks]
+        return are_too_small(bodies.fit.half_extents.numpy(), sizes)
+
+    def _confidence(self, iou: float, confidence: float, *, is_doubtful: bool) -> float:
+        """The mean 2D IoU as published where boxes start flat, else what the fit says; little where that is doubtful.
+
+        Doubtful are silhouettes off their masks, and bodies smaller than vehicles are.
+        """
         if self.config.start.kind == "flat":
             return float(iou)
-        return float(min(confidence, self.config.labels.moving_confidence) if is_unclear else confidence)
+        return float(min(confidence, self.config.labels.moving_confidence) if is_doubtful else confidence)
 
     def _match(self, group: GroupFrames, pieces: list[Piece], corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each piece's mean 2D IoU [N] over the labelled frames that show it, and the box [N] that reaches it.

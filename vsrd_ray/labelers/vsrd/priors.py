@@ -1,10 +1,11 @@
-"""Shape priors: what vehicles of a kind look like, learned from a family of parametric bodies.
+"""Shape priors: what vehicles of a kind look like, learned from a family of parametric bodies, or from meshes.
 
 The principal components of a family's vertices, in the unit box. A shape is `mean + latents @ basis` with latents about
 as likely as standard normal ones; whatever they are, it touches its box where all bodies of the family do.
 Shapes: L latents, P vertices.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,11 +15,14 @@ import numpy as np
 
 from vsrd_ray.errors import ConfigError, one_line
 from vsrd_ray.labelers.vsrd.bodies import FAMILIES, SOLID_SIZES, Body
+from vsrd_ray.labelers.vsrd.meshes import read_mesh, surface_points
+from vsrd_ray.labelers.vsrd.shapefit import fit_body
 from vsrd_ray.storage import Location
 from vsrd_ray.storage.atomic import atomic_write
 
 _FOLDER = "shape_priors"  # beside this file
 _TOLERANCE = 1e-3  # of the unit box
+_MESH_POINTS = 20_000  # of which those outside are fitted
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,52 @@ def train_prior(family: str, *, samples: int = 4000, latents: int = 8, seed: int
         seed: of the bodies.
     """
     rng = np.random.default_rng(seed)
-    shapes = np.stack([FAMILIES[family](rng).vertices for _ in range(samples)])
+    return _components(np.stack([FAMILIES[family](rng).vertices for _ in range(samples)]), latents)
+
+
+def prior_of_meshes(
+    family: str,
+    files: Sequence[Location],
+    *,
+    samples: int = 4000,
+    latents: int = 8,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> ShapePrior:
+    """The principal components of bodies around those fitted to meshes of vehicles.
+
+    Round each mesh, bodies vary as its family does, but by 1 / sqrt(meshes) of that: one mesh alone says nothing of how
+    vehicles differ, many say it all.
+
+    Args:
+        family: a name from `FAMILIES`, whose bodies are fitted.
+        files: one vehicle each; x forward, y left, z up.
+        samples: number of bodies.
+        latents: number of components that are kept, the largest ones.
+        seed: of points on the meshes, and of the bodies.
+        progress: called with the meshes that are done, and their number.
+
+    Raises:
+        InputError: a file that is no mesh of a vehicle.
+    """
+    usual = load_prior(family)
+    fitted: list[np.ndarray] = []
+    for file in files:
+        points, half_extents = surface_points(read_mesh(file), count=_MESH_POINTS, seed=seed, name=str(file))
+        fitted.append(fit_body(points, half_extents, mean=usual.mean, basis=usual.basis))
+        if progress is not None:
+            progress(len(fitted), len(files))
+    rng = np.random.default_rng(seed)
+    varied = np.stack([FAMILIES[family](rng).vertices for _ in range(samples)])
+    shapes = np.stack(fitted)[np.arange(samples) % len(fitted)]
+    return _components(shapes + (varied - varied.mean(axis=0)) / np.sqrt(len(fitted)), latents)
+
+
+def _components(shapes: np.ndarray, latents: int) -> ShapePrior:
+    """The mean and the largest principal components of bodies [S, P, 3]."""
     mean = shapes.mean(axis=0)
-    _, scales, components = np.linalg.svd((shapes - mean).reshape(samples, -1), full_matrices=False)
-    components = components[:latents] * (scales[:latents, None] / np.sqrt(samples))
+    _, scales, components = np.linalg.svd((shapes - mean).reshape(len(shapes), -1), full_matrices=False)
+    components = components[:latents] * (scales[:latents, None] / np.sqrt(len(shapes)))
     signs = np.sign(np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1))
     basis = (components * signs).reshape(latents, *mean.shape)
     return ShapePrior(mean.astype(np.float32), basis.astype(np.float32))
