@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.data.png import check_gray16, decode_gray16
@@ -60,13 +59,21 @@ def split(
     meaning: Meaning,
 ) -> Iterable[Mask]:
     """A mask for each value that is not background."""
-    found = np.flatnonzero(np.bincount(values.ravel()))
-    place_of_value = np.zeros(found.max(initial=0) + 1, dtype=np.int32)
-    place_of_value[found] = np.arange(1, len(found) + 1)
-    boxes = ndimage.find_objects(place_of_value[values])
-    for value, box in zip(found.tolist(), boxes, strict=True):
-        if (known := meaning(value)) is not None:
-            yield Mask(*known, Part(box[1].start, box[0].start, values[box] == value))
+    flat = values.ravel()
+    found = np.flatnonzero(np.bincount(flat)).tolist()
+    meanings = {value: known for value in found if (known := meaning(value)) is not None}
+    if not meanings:
+        return
+    is_shown = np.zeros(found[-1] + 1, dtype=bool)
+    is_shown[list(meanings)] = True
+    places = np.flatnonzero(is_shown[flat])  # few: most of a picture is background
+    order = np.argsort(flat[places], kind="stable")
+    rows, columns = np.divmod(places[order], values.shape[1])
+    starts = np.flatnonzero(np.diff(flat[places[order]], prepend=-1))
+    tops, bottoms = (least_or_most.reduceat(rows, starts).tolist() for least_or_most in (np.minimum, np.maximum))
+    lefts, rights = (least_or_most.reduceat(columns, starts).tolist() for least_or_most in (np.minimum, np.maximum))
+    for (value, known), top, bottom, left, right in zip(meanings.items(), tops, bottoms, lefts, rights, strict=True):
+        yield Mask(*known, Part(left, top, values[top : bottom + 1, left : right + 1] == value))
 
 
 def numbered(names: Iterable[str], location: Location) -> dict[int, str]:
