@@ -3,7 +3,8 @@
 The recorded files are those of the commit after which `fast` fits what moves. Until then they were those of 65ecb1a.
 Record them again only where bytes are meant to change, and say in the commit why. The half-finished folders stand for
 runs that were begun by an older version. To record them again is to give up that such runs go on, so they are left
-alone unless --halves asks for them. They fit the recorded street alone.
+alone unless --halves asks for them, all or those that are named. They fit the recorded street alone. All but
+`compacting` are of a version whose rows had no times, and whose columns did not say what they hold.
 
 A half-finished folder comes from a process that ends itself, as if it were killed, before a certain file gets its name.
 """
@@ -103,8 +104,8 @@ def make_exports(home: Path) -> None:
     pack(files_in(home / "exports"), RECORDED / "exports.tar.xz")
 
 
-def make_halves(home: Path) -> None:
-    """Write halves.tar.xz: folders of runs that did not end, or in which a group failed."""
+def make_halves(home: Path, wanted: list[str]) -> None:
+    """Write halves.tar.xz: folders of runs that did not end, or in which a group failed; others stay as they are."""
     killed_label(home, "killed", "groups", before=4, name=r"groups/[^/]+\.parquet$")
     killed_label(home, "waiting", "scene", before=3, name=r"groups/[^/]+\.parquet$")
     killed_label(home, "compacting", "scene", before=1, name=r"labels/[^/]+/[^./][^/]*-part\d+\.parquet$")
@@ -122,6 +123,9 @@ def make_halves(home: Path) -> None:
     set_times(home / "street")
     files = {}
     for name, (_, num_ok, _) in HALVES.items():
+        if name not in wanted:
+            files |= {f"{name}/{file}": content for file, content in packed("halves", below=f"{name}/").items()}
+            continue
         assert sum(mark["status"] == "ok" for mark in marks(home / name)) == num_ok, name
         files |= {f"{name}/{file}": content for file, content in neutral(files_in(home / name), home).items()}
     pack(files, RECORDED / "halves.tar.xz")
@@ -182,22 +186,22 @@ def make_evaluations(home: Path) -> None:
 def main() -> None:
     """Record everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--halves", action="store_true", help="record the half-finished folders too")
-    with_halves = parser.parse_args().halves
+    parser.add_argument("--halves", nargs="*", choices=HALVES, help="record the half-finished folders, or some, too")
+    halves = parser.parse_args().halves
     RECORDED.mkdir(exist_ok=True)
     before = packed("street") if (RECORDED / "street.tar.xz").exists() else None
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve()
         images = make_street(home)
-        if not with_halves and files_in(home / "street") != before:
+        if halves is None and files_in(home / "street") != before:
             sys.exit("the street has changed: the half-finished folders have to be recorded again too, with --halves")
         pack(files_in(home / "street"), RECORDED / "street.tar.xz")
         shutil.rmtree(home / "street")
         unpack_street(home)
         make_runs(home)
         make_exports(home)
-        if with_halves:
-            make_halves(home)
+        if halves is not None:
+            make_halves(home, halves or list(HALVES))
         make_evaluations(home)
     facts = {"versions": versions(), "arithmetic": arithmetic(), "images": images}
     (RECORDED / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
