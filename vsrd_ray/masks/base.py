@@ -49,11 +49,6 @@ class MaskFile(Protocol):
         """Whether an instance has the same number in all frames; else it has to be tracked first."""
         ...
 
-    @property
-    def has_scores(self) -> bool:
-        """Whether masks have scores of their own; else all are 1."""
-        ...
-
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
         """Size (width, height) px of a frame's image, and the masks in it; (0, 0) where it holds none that would tell.
 
@@ -61,6 +56,10 @@ class MaskFile(Protocol):
             UnreadableFrameError: this frame's masks are damaged.
             InputError: they cannot be used.
         """
+        ...
+
+    def scored(self, frame: int) -> list[Mask]:
+        """The same masks without their pixels, for their scores; none where all scores are 1."""
         ...
 
     def file(self, frame: int) -> Location:

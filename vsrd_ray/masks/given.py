@@ -79,13 +79,11 @@ class GivenMasks:
         return paint(self._numbered(masks, sensor, frame), (width, height), drive.classes)
 
     def scores(self, drive: drives.Drive, sensor: str, frame: int) -> dict[int, float]:
-        """See `LayerSource`; the masks are decoded once more where there are any."""
+        """See `LayerSource`."""
         opened, number = self._found(drive, sensor, frame)
-        if not opened.has_scores:
-            return {}
         return {
             drive.classes.first_id(mask.class_name) + mask.number: mask.score
-            for mask in self._numbered(opened.masks(number)[1], sensor, frame)
+            for mask in self._numbered(opened.scored(number), sensor, frame)
             if mask.class_name is not None and mask.number
         }
 

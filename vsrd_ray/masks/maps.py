@@ -34,7 +34,6 @@ class MapFolder:
     meaning: Meaning
     has_ids: bool
     strange: tuple[str, ...] = ()
-    has_scores: bool = False
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -48,6 +47,10 @@ class MapFolder:
             return values.shape[::-1], list(split(values, self.meaning))
         except ValueError as error:
             raise InputError(f"{self.file(frame)}: {error}") from error
+
+    def scored(self, frame: int) -> list[Mask]:
+        """See `MaskFile`."""
+        return []
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""

@@ -15,6 +15,9 @@ class Part:
     pixels: np.ndarray  # [h, w] bool
 
 
+NOWHERE = Part(0, 0, np.zeros((0, 0), dtype=bool))
+
+
 @dataclass(frozen=True)
 class BoxRuns:
     """Runs row by row through a box of the image, zeros first, as CVAT has them."""

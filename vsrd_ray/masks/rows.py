@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,15 +45,6 @@ class RowFile:
         """Those that the file lists."""
         return tuple(sorted(self.rows))
 
-    @property
-    def has_scores(self) -> bool:
-        """See `MaskFile`."""
-        return self._has_scores
-
-    @cached_property
-    def _has_scores(self) -> bool:
-        return any(row.score != 1 for rows in self.rows.values() for row in rows)
-
     def masks(self, frame: int) -> tuple[tuple[int, int], list[Mask]]:
         """See `MaskFile`."""
         size, masks = self.sizes[frame], []
@@ -67,6 +57,10 @@ class RowFile:
                 ) from error
             masks.append(Mask(row.class_name, row.number, part, row.score))
         return size, masks
+
+    def scored(self, frame: int) -> list[Mask]:
+        """See `MaskFile`."""
+        return [Mask(row.class_name, row.number, rle.NOWHERE, row.score) for row in self.rows[frame]]
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""

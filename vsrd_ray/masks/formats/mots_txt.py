@@ -29,7 +29,6 @@ class _File:
     class_names: Mapping[int, str | None]
     strange: tuple[str, ...]
     has_ids: bool = True
-    has_scores: bool = False
     images: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -51,6 +50,10 @@ class _File:
                 raise InputError(f"{self.location}, line {line}: a broken mask ({error}): restore the file") from error
             masks.append(Mask(self.class_names[int(class_number)], int(number) % IDS_PER_CLASS + 1, part))
         return size, masks
+
+    def scored(self, frame: int) -> list[Mask]:
+        """See `MaskFile`."""
+        return []
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""

@@ -23,7 +23,6 @@ class _Folder:
     names: Mapping[int, str]  # by frame
     classes: ClassTable
     has_ids: bool = True
-    has_scores: bool = False
     strange: tuple[str, ...] = ()  # what a file holds is only known once it is read
     images: Mapping[str, int] = field(default_factory=dict)
 
@@ -60,6 +59,10 @@ class _Folder:
                 except ValueError as error:
                     raise InputError(f"{place}: a mask that cannot be used ({error}): restore the file") from error
         return size, masks
+
+    def scored(self, frame: int) -> list[Mask]:
+        """See `MaskFile`."""
+        return []
 
     def file(self, frame: int) -> Location:
         """See `MaskFile`."""
