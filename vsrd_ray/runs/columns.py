@@ -24,7 +24,11 @@ def about(field: pa.Field, key: bytes) -> str:
     return (field.metadata or {}).get(key, b"").decode()
 
 
-TIME = column("time_s", pa.float64(), "time of the frame, as the dataset counts; null where it has no times", unit="s")
+# When a row is of.
+FRAME_AND_TIME = (
+    column("frame", pa.int32(), "number of the frame in its drive"),
+    column("time_s", pa.float64(), "time of the frame, as the dataset counts; null where it has no times", unit="s"),
+)
 # Which group a row is of, and what made it.
 PROVENANCE = (
     column("group_id", pa.string(), "frame group that the row is of; human where a correction added it"),

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from vsrd_ray.labels.boxes.columns import ALPHA, BOX_2D, BOX_WORLD, ROTATION_Y, VELOCITY_WORLD
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 
 SCHEMA_VERSION = "1"
 
@@ -31,8 +31,7 @@ _VELOCITY = (
 LABEL_SCHEMA = pa.schema(
     [
         column("camera", pa.string(), "name of the camera"),
-        column("frame", pa.int32(), "number of the frame in its drive"),
-        TIME,
+        *FRAME_AND_TIME,
         column("instance_id", pa.int32(), "of the mask"),
         column(
             "track_id",

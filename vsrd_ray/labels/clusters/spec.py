@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from vsrd_ray.labels.base import Kind
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 from vsrd_ray.runs.tables import LabelTable
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ _BOX = "centre of an upright box around the points and what they hide"
 
 SCHEMA = pa.schema(
     [
-        column("frame", pa.int32(), "number of the frame in its drive"),
-        TIME,
+        *FRAME_AND_TIME,
         column("sensor", pa.string(), "name of the LiDAR"),
         column("instance", pa.int32(), "as in the points of the frame"),
         column("class_name", pa.string(), "class of the cluster"),

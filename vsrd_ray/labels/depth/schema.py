@@ -12,15 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.runs.tables import LabelTable
 
 STEPS = 256  # of 16-bit depth, a metre: KITTI's files
 SCHEMA = pa.schema(
     [
-        column("frame", pa.int32(), "number of the frame in its drive"),
-        TIME,
+        *FRAME_AND_TIME,
         column("sensor", pa.string(), "name of the camera"),
         column("width", pa.int32(), "of the map", unit="px"),
         column("height", pa.int32(), "of the map", unit="px"),

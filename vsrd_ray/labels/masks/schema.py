@@ -8,14 +8,13 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from vsrd_ray.data.masks import encode_rle
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 from vsrd_ray.runs.tables import LabelTable
 
 _BOX = "box of the mask, the last pixel not included, as COCO has it"
 SCHEMA = pa.schema(
     [
-        column("frame", pa.int32(), "number of the frame in its drive"),
-        TIME,
+        *FRAME_AND_TIME,
         column("camera", pa.string(), "name of the camera"),
         column("detection", pa.int32(), "number in its frame, by falling score, from 0"),
         column("class_name", pa.string(), "class, as the dataset names it"),

@@ -11,14 +11,13 @@ import pyarrow as pa
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.points.classes import NO_INSTANCE, NONE
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 from vsrd_ray.runs.tables import LabelTable
 
 # Binary columns hold little-endian numbers in the order of the points; Parquet compresses them (zstd).
 SCHEMA = pa.schema(
     [
-        column("frame", pa.int32(), "number of the frame in its drive"),
-        TIME,
+        *FRAME_AND_TIME,
         column("sensor", pa.string(), "name of the LiDAR"),
         column("num_points", pa.int32(), "N, of the sweep"),
         column("classes", pa.large_binary(), "uint8 [N], places in the table of classes; 10 without a label"),

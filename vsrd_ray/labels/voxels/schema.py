@@ -13,7 +13,7 @@ import pyarrow as pa
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.voxels.classes import TABLES
 from vsrd_ray.labels.voxels.grid import Grid
-from vsrd_ray.runs.columns import PROVENANCE, TIME, column
+from vsrd_ray.runs.columns import FRAME_AND_TIME, PROVENANCE, column
 from vsrd_ray.runs.tables import LabelTable
 
 FREE, OCCUPIED, UNSEEN = 0, 1, 2  # values of `state`
@@ -39,8 +39,7 @@ _OF_GRID = {
 _PACKED = "of each voxel, the last axis fastest, little-endian, zstd; null where not known"
 SCHEMA = pa.schema(
     [
-        column("frame", pa.int32(), "target frame of the grid's group"),
-        TIME,
+        *FRAME_AND_TIME,
         column("T_world_grid", pa.list_(pa.float64(), 16), "pose of the grid, row by row", unit="m", frame="world"),
         column(
             "range", pa.list_(pa.float64(), 6), "lowest x, y, z and highest x, y, z of the grid", unit="m", frame="grid"
