@@ -89,18 +89,12 @@ def run(*words: object) -> None:
 def read_boxes(folder: Path, drive: str, camera: str, frame: int) -> Boxes:
     """The boxes of a frame from KITTI's text."""
     path = folder / drive / camera / "label_2" / f"{frame:010d}.txt"
-    lines = path.read_text().split("\n") if path.exists() else []
-    rows = np.array([line.split()[1:] for line in lines if line], dtype=float).reshape(
-        -1, 15 if has_score(lines) else 14
-    )
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows = np.array([[*line.split()[1:], "1"][:15] for line in lines], dtype=float).reshape(
+        -1, 15
+    )  # truth has no score
     centers = rows[:, 10:13] - [0, 0.5, 0] * rows[:, 7:8]
-    scores = rows[:, 14] if rows.shape[1] > 14 else np.ones(len(rows))
-    return Boxes(centers, rows[:, [9, 8, 7]], rows[:, 2], scores)
-
-
-def has_score(lines: list[str]) -> bool:
-    """Whether KITTI's lines end with a score."""
-    return any(len(line.split()) == 16 for line in lines)
+    return Boxes(centers, rows[:, [9, 8, 7]], rows[:, 2], rows[:, 14])
 
 
 def some(boxes: Boxes, kept: np.ndarray) -> Boxes:
