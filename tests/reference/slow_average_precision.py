@@ -114,14 +114,18 @@ def curve(verdicts, num_objects):
     return points
 
 
-def mean_precision_at_recalls(verdicts, num_objects):
+def mean_precision_at_recalls(verdicts, num_objects, *, levels=tuple(k / 40 for k in range(1, 41))):
     if not num_objects:
         return math.nan
     points = curve(verdicts, num_objects)
     total = 0.0
-    for k in range(1, 41):
-        total += max((precision for recall, precision in points if recall >= k / 40 - 1e-9), default=0.0)
-    return total / 40
+    for level in levels:
+        total += max((precision for recall, precision in points if recall >= level - 1e-9), default=0.0)
+    return total / len(levels)
+
+
+def mean_precision_at_eleven_recalls(verdicts, num_objects):
+    return mean_precision_at_recalls(verdicts, num_objects, levels=[k / 10 for k in range(11)])
 
 
 def area_under_envelope(verdicts, num_objects):
@@ -136,7 +140,7 @@ def area_under_envelope(verdicts, num_objects):
 
 
 def sampled_ap(verdicts, num_objects):
-    """R40 as KITTI's own program samples it: precision at scores where recall comes next to k/40."""
+    """R40 and R11 as KITTI's own program samples them: precision at scores where recall comes next to k/40."""
     true_scores = sorted((score for score, is_true in verdicts if is_true), reverse=True)
     thresholds, current = [], 0.0
     for place, score in enumerate(true_scores):
@@ -150,7 +154,8 @@ def sampled_ap(verdicts, num_objects):
     for k, least in enumerate(thresholds[:41]):
         kept = [is_true for score, is_true in verdicts if score >= least]
         precisions[k] = sum(kept) / len(kept)
-    return sum(max(precisions[k:]) for k in range(1, 41)) / 40
+    best = [max(precisions[k:]) for k in range(41)]
+    return sum(best[1:]) / 40, sum(best[::4]) / 11
 
 
 def window_ap(labels, static, shown, windows, *, iou):

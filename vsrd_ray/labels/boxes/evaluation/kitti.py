@@ -23,6 +23,7 @@ Shapes: D labels, G objects, P pairs of one of each. Verdicts are [D, kind, IoU,
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,7 @@ from vsrd_ray.labels.boxes.evaluation.assignment import (
 from vsrd_ray.labels.boxes.evaluation.precision import (
     FALSE,
     NEITHER,
+    R40,
     TRUE,
     Verdicts,
     average_precisions,
@@ -70,7 +72,7 @@ _REGION = tuple(f"box_{side}" for side in SIDES)  # columns of the index
 
 @dataclass(frozen=True)
 class KittiAP:
-    """Average precision R40 of one class, 0..1; NaN where there is no object to find."""
+    """Average precision of one class at `R40` or `R11`, 0..1; NaN where there is no object to find."""
 
     num_objects: dict[str, int]  # that ought to be found, by difficulty
     ap_3d: dict[str, dict[str, float]]  # by IoU, such as "0.5", and difficulty
@@ -139,9 +141,9 @@ def kitti_verdicts(
     return Verdicts(scores, verdicts, num_objects)
 
 
-def kitti_ap(judged: Verdicts) -> KittiAP:
-    """The figures of one class."""
-    averages = average_precisions(judged, mean_over_recalls)
+def kitti_ap(judged: Verdicts, levels: np.ndarray = R40) -> KittiAP:
+    """The figures of one class, from precisions at some recalls: `R40` or `R11`."""
+    averages = average_precisions(judged, partial(mean_over_recalls, levels=levels))
     names = [difficulty.name for difficulty in DIFFICULTIES]
     ap_3d, ap_bev = (
         {str(iou): dict(zip(names, row, strict=True)) for iou, row in zip(IOUS, table, strict=True)}

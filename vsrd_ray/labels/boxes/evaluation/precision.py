@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 TRUE, FALSE, NEITHER = 1, 0, -1  # NEITHER: of something that need not be found, and may be
-_RECALLS = 40
+R40 = np.arange(1, 41) / 40  # recalls at which KITTI looks since 2019, rounded as recalls are: 9 / 120 is 3 / 40
+R11 = np.arange(11) / 10  # and before that, as PASCAL VOC did until 2009
 
 Summary = Callable[[np.ndarray, np.ndarray], float]
 
@@ -38,7 +39,7 @@ def average_precisions(judged: Verdicts, summary: Summary) -> np.ndarray:
 
     Args:
         judged: detections and their verdicts.
-        summary: what is made of a curve: `mean_over_recalls` or `area_under_envelope`.
+        summary: what is made of a curve: `mean_over_recalls` at some, or `area_under_envelope`.
     """
     order = np.argsort(-judged.scores, kind="stable")
     scores, verdicts = judged.scores[order], judged.verdicts[order]
@@ -50,14 +51,13 @@ def average_precisions(judged: Verdicts, summary: Summary) -> np.ndarray:
     return averages
 
 
-def mean_over_recalls(precisions: np.ndarray, recalls: np.ndarray) -> float:
-    """Mean of the curve's envelope at recalls 1/40, 2/40, … 1 (KITTI's R40): 0 where no score reaches the recall.
+def mean_over_recalls(precisions: np.ndarray, recalls: np.ndarray, *, levels: np.ndarray = R40) -> float:
+    """Mean of the curve's envelope at some recalls, `R40` or `R11`: 0 where no score reaches the recall.
 
     KITTI's own program takes each precision at the score where recall comes next to k/40, without going between scores;
     with less than 40 objects it then counts recalls that are reached as not reached. This is the mean that it means.
     """
     envelope = np.append(_envelope(precisions), 0.0)
-    levels = np.arange(1, _RECALLS + 1) / _RECALLS  # rounded as recalls are: 9 / 120 is 3 / 40
     return float(envelope[np.searchsorted(recalls, levels)].mean())
 
 

@@ -15,7 +15,7 @@ from vsrd_ray.labels.boxes.evaluation.confidence import Kept, Reliability, confi
 from vsrd_ray.labels.boxes.evaluation.kitti import KittiAP, kitti_ap
 from vsrd_ray.labels.boxes.evaluation.kitti360 import WindowAP, window_ap
 from vsrd_ray.labels.boxes.evaluation.matching import Matches, concatenate
-from vsrd_ray.labels.boxes.evaluation.precision import concatenate_verdicts
+from vsrd_ray.labels.boxes.evaluation.precision import R11, concatenate_verdicts
 from vsrd_ray.labels.boxes.evaluation.sequences import Criteria, SequenceResult
 from vsrd_ray.labels.boxes.parquet import Preference
 
@@ -86,7 +86,8 @@ class QualityReport:
     confidence_auc: float  # these three of static labels alone
     reliability: tuple[Reliability, ...]
     kept: tuple[Kept, ...]
-    kitti_ap: dict[str, KittiAP]  # by class; whatever the range
+    kitti_ap: dict[str, KittiAP]  # R40, by class; whatever the range
+    kitti_ap_r11: dict[str, KittiAP]  # the same at 11 recalls, for figures from before 2019
     kitti_ap_parked: dict[str, KittiAP]  # of parked objects, by labels that do not call theirs moving
     kitti360_ap: dict[str, WindowAP]  # likewise
     num_failed_groups: int  # of these sequences: what they ought to have labelled counts as missing
@@ -105,6 +106,9 @@ def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) ->
     static, moving = matches.where(~matches.is_moving), matches.where(matches.is_moving)
     max_range, official = criteria.max_range, criteria.official
     skipped = sum((Counter(result.skipped_boxes) for result in results.values()), Counter[str]())
+    judged = {
+        name: concatenate_verdicts([result.kitti[name] for result in results.values()]) for name in criteria.classes
+    }
     return QualityReport(
         sequences=tuple(results),
         classes=criteria.classes,
@@ -127,10 +131,8 @@ def quality_report(results: Mapping[str, SequenceResult], criteria: Criteria) ->
         confidence_auc=confidence_auc(static),
         reliability=reliability(static),
         kept=kept_labels(static),
-        kitti_ap={
-            name: kitti_ap(concatenate_verdicts([result.kitti[name] for result in results.values()]))
-            for name in criteria.classes
-        },
+        kitti_ap={name: kitti_ap(one) for name, one in judged.items()},
+        kitti_ap_r11={name: kitti_ap(one, R11) for name, one in judged.items()},
         kitti_ap_parked={
             name: kitti_ap(concatenate_verdicts([result.kitti_parked[name] for result in results.values()]))
             for name in criteria.classes

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from vsrd_ray.labels.boxes.evaluation.comparison import INTERVAL, Comparison
 from vsrd_ray.labels.boxes.evaluation.confidence import GOOD_IOU
-from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES
+from vsrd_ray.labels.boxes.evaluation.kitti import DIFFICULTIES, KittiAP
 from vsrd_ray.labels.boxes.evaluation.kitti360 import IOUS
 from vsrd_ray.labels.boxes.evaluation.quality import Error, Overlap, Quality, QualityReport
 
@@ -150,18 +150,25 @@ def _confidence_table(report: QualityReport) -> str:
     return f"{_aligned(rows)}\nAUC of confidence against IoU3D > 0.5: {areas}"
 
 
+def _kitti_cells(ap: KittiAP, iou: str) -> list[str]:
+    return [_tenths(table[iou][difficulty.name]) for table in (ap.ap_3d, ap.ap_bev) for difficulty in DIFFICULTIES]
+
+
 def _kitti_table(report: QualityReport) -> str:
     """Classes by IoU threshold, in columns by kind and difficulty; parked objects apart where others move."""
     names = [difficulty.name for difficulty in DIFFICULTIES]
-    rows = [["KITTI AP R40, %", *(f"{kind} {name}" for kind in ("3D", "BEV") for name in names)]]
+    heads = [f"{kind} {name}" for kind in ("3D", "BEV") for name in names]
+    rows = [["KITTI AP R40, %", *heads]]
     aps = dict(report.kitti_ap)
     if report.moving.count:
         aps |= {f"{class_name}, parked": ap for class_name, ap in report.kitti_ap_parked.items()}
     for title, ap in aps.items():
         rows.append([f"{title}: objects", *(str(ap.num_objects[name]) for name in names), *[""] * len(names)])
         for iou in ap.ap_3d:
-            cells = [_tenths(table[iou][name]) for table in (ap.ap_3d, ap.ap_bev) for name in names]
-            rows.append([f"  IoU > {iou}", *cells])
+            rows.append([f"  IoU > {iou}", *_kitti_cells(ap, iou)])
+    rows.append(["KITTI AP R11, %", *heads])
+    for title, ap in report.kitti_ap_r11.items():
+        rows += [[f"{title}: IoU > {iou}", *_kitti_cells(ap, iou)] for iou in ap.ap_3d]
     note = "\nWho misses one object never reaches recall 1, the last of 40 recalls: then 97.5 is the most."
     values = [
         value

@@ -36,6 +36,7 @@ _WORDS = {
     "num_windows": "windows of KITTI-360's AP",
     "num_objects": "objects to find",
     "kitti_ap": "KITTI AP R40",
+    "kitti_ap_r11": "KITTI AP R11",
     "kitti360_ap": "KITTI-360 AP",
     "num_skipped_boxes": "true boxes left out",
     "skipped_boxes": "true boxes left out",

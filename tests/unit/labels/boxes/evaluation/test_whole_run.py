@@ -126,6 +126,14 @@ def test_kitti_ap_by_hand(run):
         assert table == {"0.3": same_for_all(found), "0.5": same_for_all(found), "0.7": same_for_all(lost)}
 
 
+def test_kitti_ap_at_eleven_recalls_by_hand(run):
+    ap = evaluate_run(*run).kitti_ap_r11["car"]
+    # recalls 0, 0.1, 0.2 and 0.3 have precision 1; then 4 / 5 up to 0.6, or else 3 / 4 up to 0.5
+    found, lost = (4 + 3 * 4 / 5) / 11, (4 + 2 * 3 / 4) / 11
+    for table in (ap.ap_3d, ap.ap_bev):
+        assert table == {"0.3": same_for_all(found), "0.5": same_for_all(found), "0.7": same_for_all(lost)}
+
+
 def test_kitti_ap_of_parked_objects_by_hand(run):
     ap = evaluate_run(*run).kitti_ap_parked["car"]
     assert ap.num_objects == dict.fromkeys(("easy", "moderate", "hard"), 5)
