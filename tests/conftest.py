@@ -12,6 +12,7 @@ from typing import Any
 os.environ["RAY_AUTH_MODE"] = "disabled"  # read when Ray is imported
 # Ray gives way to whatever else computes, and then waits for workers that tests beside it keep from starting.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its own spelling
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # an actor less on every Ray, and nothing sent
 # Read when NumPy and torch are imported: more threads than cores make small fits slow, and end in other last bits.
 os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -1,6 +1,6 @@
-"""A driver in a process of its own, with a labeler that does as it is told: python drive.py '{"root": …}'.
+"""A driver with a labeler that does as it is told: python drive.py '{"root": …}', whose exit code is that of `label`.
 
-Its exit code is that of `vsrd-ray label`.
+Runs that nobody kills can follow each other in one process, by `main`, on the cluster to which `connect` has led it.
 """
 
 import json
@@ -20,6 +20,13 @@ from vsrd_ray.pipeline.pool import PoolRequest
 from vsrd_ray.storage import open_location
 
 
+def connect(address: str) -> None:
+    """For all runs of this process: a job's workers, once started, are there for the next run."""
+    import ray
+
+    ray.init(address=address, log_to_driver=False)
+
+
 def main(
     *,
     root: str,
@@ -34,7 +41,6 @@ def main(
     one_actor: str | None = None,
     **options,
 ) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     request = make_request(
         open_location(output),
         root=open_location(root),
@@ -50,4 +56,5 @@ def main(
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     sys.exit(main(**json.loads(sys.argv[1])))

@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import drive
 import pytest
 
 from vsrd_ray.labels.boxes.parquet import read_labels
@@ -23,7 +27,9 @@ pytestmark = [
 
 SEQUENCE = "2013_05_28_drive_0000_sync"
 LABELS = ("labels", "kitti")
-DRIVER = Path(__file__).with_name("drive.py")
+ERROR = "ArithmeticError: not a number"
+DIED = "2 attempts to fit this group ended with their worker"
+HUNG = f"{DIED}; the last one took longer than 20 s"
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +64,23 @@ def options(street, config):
 def undisturbed(options, tmp_path_factory) -> Path:
     """OUTPUT of a run in one process, without Ray."""
     output = tmp_path_factory.mktemp("undisturbed") / "output"
-    assert drive(options, output=output, serial=True).wait(timeout=600) == 0
+    assert drive.main(**options, output=str(output), serial=True) == 0
     return output
 
 
-def drive(options: dict, *, output: Path, environment: dict[str, str] | None = None, **more) -> subprocess.Popen:
+@pytest.fixture(scope="module")
+def begin(cluster, options) -> Iterator[Callable[..., Future[int]]]:
+    """Begins a run on the cluster, whose result is the exit code; all in one process."""
+    spawn = get_context("spawn")  # a fork of this process would have half of its Ray
+    with ProcessPoolExecutor(1, spawn, initializer=drive.connect, initargs=(cluster.address,)) as driver:
+        yield lambda output, **more: driver.submit(drive.main, **options | {"output": str(output)} | more)
+
+
+def start(options: dict, *, output: Path, environment: dict[str, str] | None = None, **more) -> subprocess.Popen:
+    """A run in a process of its own."""
     text = json.dumps(options | {"output": str(output)} | more)
     environment = os.environ | (environment or {})
-    return subprocess.Popen([sys.executable, DRIVER, text], stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen([sys.executable, drive.__file__, text], stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str]:
@@ -90,69 +105,63 @@ def check_same(output: Path, undisturbed: Path, files_in) -> None:
     assert not (output / ".attempts.json").exists()
 
 
-def test_killed_worker_costs_its_group_another_attempt(cluster, options, undisturbed, files_in, tmp_path):
+def check_failures(output: Path, errors: dict[str, str]) -> None:
+    """Some groups have failed, each alone and in two attempts, and all others are labelled."""
+    rows = {row["group_id"]: row for row in read_groups(output).to_pylist()}
+    failed = {group_id: row for group_id, row in rows.items() if row["status"] == "failed"}
+    assert {group_id: row["error"] for group_id, row in failed.items()} == errors
+    assert {row["attempts"] for row in failed.values()} == {2}
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["status"] == "complete_with_failures"
+    assert manifest["counts"]["groups_failed"] == len(errors)
+    assert set(read_labels(output)["group_id"].to_pylist()) == rows.keys() - errors.keys() != set()
+
+
+def test_killed_worker_costs_its_group_another_attempt(begin, undisturbed, files_in, tmp_path):
     (tmp_path / "pids").mkdir()
-    more = {"address": cluster.address, "seconds": 5.0, "folder": str(tmp_path / "pids")}
-    process = drive(options, output=tmp_path / "output", **more)
+    run = begin(tmp_path / "output", seconds=5.0, folder=str(tmp_path / "pids"))
     (first, *_) = wait_for(lambda: [p for p in (tmp_path / "pids").iterdir() if p.read_text()], what="group begun")
     pid = int(first.read_text())
     assert Path(f"/proc/{pid}/cmdline").read_text().startswith(f"ray::fit {first.name}")
     os.kill(pid, signal.SIGKILL)
-    code, said = ended(process)
-    assert code == 0, said
+    assert run.result(timeout=900) == 0
     check_same(tmp_path / "output", undisturbed, files_in)
     attempts = {row["group_id"]: row["attempts"] for row in read_groups(tmp_path / "output").to_pylist()}
     assert attempts.pop(first.name) == 2
     assert set(attempts.values()) == {1}
 
 
-def test_killed_node_costs_no_group(cluster, options, undisturbed, files_in, tmp_path):
+def test_killed_node_costs_no_group(cluster, begin, undisturbed, files_in, tmp_path):
     from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 
     (tmp_path / "pids").mkdir()
     lost = add_node(cluster, num_cpus=4)
-    more = {"address": cluster.address, "num_actors": (4, 4), "seconds": 1.5, "folder": str(tmp_path / "pids")}
-    process = drive(options, output=tmp_path / "output", **more)
+    run = begin(tmp_path / "output", num_actors=(4, 4), seconds=1.5, folder=str(tmp_path / "pids"))
     wait_for(lambda: list((tmp_path / "output" / "groups").glob("*.parquet")), what="group done")
     os.kill(lost.all_processes[PROCESS_TYPE_RAYLET][0].process.pid, signal.SIGKILL)
-    code, said = ended(process)
+    code = run.result(timeout=900)
     cluster.remove_node(lost, allow_graceful=False)
-    assert code == 0, said
+    assert code == 0
     check_same(tmp_path / "output", undisturbed, files_in)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_bad_groups_fail_alone_and_however_they_fail(cluster, options, undisturbed, files_in, tmp_path, *, batch_size):
-    """By an error, by the end of the process, and by hanging; also in a batch with others."""
-    good, *others = [row["group_id"] for row in read_groups(undisturbed).to_pylist()]
-    scripts = dict(zip(others, ("fail", "exit", "hang"), strict=False))
-    more = {"address": cluster.address, "scripts": scripts, "group_timeout": 20.0, "max_attempts": 2}
-    code, said = ended(drive(options, output=tmp_path / "output", batch_size=batch_size, **more))
-    assert code == 3, said
-    rows = {row["group_id"]: row for row in read_groups(tmp_path / "output").to_pylist()}
-    errors = {group_id: row["error"] for group_id, row in rows.items() if row["status"] == "failed"}
-    died = "2 attempts to fit this group ended with their worker"
-    hung = f"{died}; the last one took longer than 20 s"
-    assert errors == dict(zip(others, ("ArithmeticError: not a number", died, hung), strict=False))
-    assert {rows[group_id]["attempts"] for group_id in errors} == {2}
-    assert rows[good]["status"] == "ok"
-    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
-    assert manifest["status"] == "complete_with_failures"
-    assert manifest["counts"]["groups_failed"] == 3
-    labelled = set(read_labels(tmp_path / "output")["group_id"].to_pylist())
-    assert labelled == rows.keys() - errors.keys()
-    code, said = ended(drive(options, output=tmp_path / "output", serial=True))
-    assert code == 0, said
-    check_same(tmp_path / "output", undisturbed, files_in)
+def test_bad_groups_fail_alone_also_in_a_batch(begin, options, undisturbed, files_in, tmp_path):
+    """By an error, by the end of the process, and by hanging."""
+    _, *others = read_groups(undisturbed)["group_id"].to_pylist()
+    output, scripts = tmp_path / "output", dict(zip(others, ("fail", "exit", "hang"), strict=False))
+    more = {"batch_size": 3, "scripts": scripts, "group_timeout": 20.0, "max_attempts": 2}
+    assert begin(output, **more).result(timeout=900) == 3
+    check_failures(output, dict(zip(others, (ERROR, DIED, HUNG), strict=False)))
+    assert drive.main(**options, output=str(output), serial=True) == 0
+    check_same(output, undisturbed, files_in)
 
 
 @pytest.mark.parametrize("one_actor", ["fails", "sets_up"])
-def test_broken_machine_costs_no_group(cluster, options, undisturbed, files_in, tmp_path, *, one_actor):
+def test_broken_machine_costs_no_group(begin, undisturbed, files_in, tmp_path, *, one_actor):
     """One of two actors fails at whatever it is given, at once and for good; or its labeler cannot be set up."""
     (tmp_path / "folder").mkdir()
-    more = {"address": cluster.address, "seconds": 1.0, "folder": str(tmp_path / "folder"), "one_actor": one_actor}
-    code, said = ended(drive(options, output=tmp_path / "output", **more))
-    assert code == 0, (said, read_groups(tmp_path / "output")["error"].to_pylist())
+    run = begin(tmp_path / "output", seconds=1.0, folder=str(tmp_path / "folder"), one_actor=one_actor)
+    assert run.result(timeout=900) == 0, read_groups(tmp_path / "output")["error"].to_pylist()
     assert (tmp_path / "folder" / "first actor").exists()
     check_same(tmp_path / "output", undisturbed, files_in)
 
@@ -172,35 +181,34 @@ def test_driver_that_is_killed_again_and_again_ends_with_the_same_bytes(
         return bool(list((output / "groups").glob("*.parquet"))) and attempts() > 0
 
     for moment, what in (((output / "manifest.json").exists, "manifest"), (is_under_way, "a group, and a lost worker")):
-        process = drive(options, output=output, **more)
+        process = start(options, output=output, **more)
         wait_for(moment, what=what)
         process.kill()
         process.communicate()
         assert json.loads((output / "manifest.json").read_text())["status"] == "running"
     assert attempts() in (1, 2)
-    code, said = ended(drive(options, output=output, **more))
+    code, said = ended(start(options, output=output, **more))
     assert code == 3, said
     rows = {row["group_id"]: row for row in read_groups(output).to_pylist()}
     assert {group_id: row["attempts"] for group_id, row in rows.items() if row["status"] == "failed"} == {bad: 3}
     assert not (output / ".attempts.json").exists()
-    code, said = ended(drive(options, output=output, serial=True))
-    assert code == 0, said
+    assert drive.main(**options, output=str(output), serial=True) == 0
     check_same(output, undisturbed, files_in)
 
 
-def test_group_that_takes_all_memory_fails_alone(options, undisturbed, tmp_path):
+def test_bad_groups_of_a_local_ray_fail_alone_also_one_that_takes_all_memory(options, undisturbed, files_in, tmp_path):
     """Ray ends the worker before the machine runs out of memory, which a threshold near what is used now stands for."""
     from ray._private.utils import get_system_memory, get_used_memory
 
     total, used = get_system_memory(), get_used_memory()
     if total - used < 14e9:
         pytest.skip("less than 14 GB of memory are free")
-    bad = read_groups(undisturbed)["group_id"][2].as_py()
-    more = {"num_actors": (1, 1), "scripts": {bad: "swell"}, "max_attempts": 2}
+    _, *others = read_groups(undisturbed)["group_id"].to_pylist()
+    output, scripts = tmp_path / "output", dict(zip(others, ("fail", "exit", "hang", "swell"), strict=False))
+    more = {"num_actors": (1, 1), "scripts": scripts, "group_timeout": 20.0, "max_attempts": 2}
     environment = {"RAY_memory_usage_threshold": str((used + 6e9) / total)}
-    code, said = ended(drive(options, output=tmp_path / "output", environment=environment, **more))
+    code, said = ended(start(options, output=output, environment=environment, **more))
     assert code == 3, said
-    rows = {row["group_id"]: row for row in read_groups(tmp_path / "output").to_pylist()}
-    errors = {group_id: (row["attempts"], row["error"]) for group_id, row in rows.items() if row["status"] == "failed"}
-    assert errors == {bad: (2, "2 attempts to fit this group ended with their worker")}
-    assert set(read_labels(tmp_path / "output")["group_id"].to_pylist()) == rows.keys() - {bad}
+    check_failures(output, dict(zip(others, (ERROR, DIED, HUNG, DIED), strict=False)))
+    assert drive.main(**options, output=str(output), serial=True) == 0
+    check_same(output, undisturbed, files_in)
