@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from scipy import ndimage
 
 from vsrd_ray.data.classes import IS_INSTANCE, ClassTable
 from vsrd_ray.data.drive import MASKS, Drive
@@ -207,6 +206,8 @@ def describe_instances(
     classes: ClassTable,
 ) -> dict[str, np.ndarray]:
     """The columns of `INDEX_SCHEMA` from `instance_id` on, each [N], for one instance map."""
+    from scipy import ndimage  # noqa: PLC0415 - slow, and a finished index is read without it
+
     areas = np.bincount(instance_map.ravel(), minlength=len(IS_INSTANCE))
     ids = np.flatnonzero((areas > 0) & IS_INSTANCE)
     label_of_id = np.zeros(len(IS_INSTANCE), dtype=np.int32)

@@ -5,7 +5,6 @@ KITTI-360 evaluation, biases and all, for comparison with published figures alon
 """
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError  # pyright: ignore[reportMissingTypeStubs]
 
 from vsrd_ray.geometry import polygons
 
@@ -91,6 +90,9 @@ def _official_pair(corners_a: np.ndarray, corners_b: np.ndarray) -> tuple[float,
 
 def _official_overlap(subject: np.ndarray, clipper: np.ndarray) -> float:
     """Area of the convex hull of what the biased clip leaves of `subject`; both [4, 2], counter-clockwise."""
+    # Here, since it loads for long, and boxes are read without it.
+    from scipy.spatial import ConvexHull, QhullError  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
     points = list(subject)
     for start, end in zip(np.roll(clipper, 1, axis=0), clipper, strict=True):
         points = _official_clip(points, start, end)

@@ -4,7 +4,6 @@ Shapes: N tracks, D detections.
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 
 def assign(costs: np.ndarray, limit: float) -> np.ndarray:  # [N, D]
@@ -13,6 +12,8 @@ def assign(costs: np.ndarray, limit: float) -> np.ndarray:  # [N, D]
     Who stays alone costs the limit, a half for each of the two. So the result may differ from the cheapest assignment
     of all, whose dear pairs are parted afterwards (`lap.lapjv` with `cost_limit`, as ByteTrack calls it).
     """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow, and datasets are opened without it
+
     matches = np.full(len(costs), -1)
     if costs.size:
         rows, columns = linear_sum_assignment(np.minimum(costs - limit, 0.0))
