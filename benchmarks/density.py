@@ -3,7 +3,11 @@
 Three built-in streets (seeds 0, 1 and 2: 60 frames of 320 x 96 px, textured, with a right camera) are labelled in this
 process and on one thread, and measured by `vsrd-ray evaluate`: strict LiDAR occupancy beside the baselines that game it
 and beside the true solids, IoU and accuracy where geometry is known, depth, and the next frame seen through it. No
-setting was chosen on these streets; 7, 8 and 9 were watched. `--quick` takes one short street and a coarse field.
+setting was chosen on these streets; 7, 8 and 9 were watched.
+
+Then networks, which learn on 7, 8 and 9 and label 0 and 1: a student from the fitted scenes; the same student after
+further steps by colours alone; and the published route, a teacher by colours alone from scratch. Each labels one image
+at a time, but the teacher. `--quick` takes one short street each, a coarse field, and tiny networks for a few steps.
 
 With `--real`, a drive of KITTI-360 is carved by every second of its sweeps, and its depth held against the others.
 """
@@ -18,6 +22,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +37,41 @@ from vsrd_ray.labels.depth.schema import maps_of
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
+# What networks are trained by: configuration, and settings beside it.
+BY_COLOURS = {"rendering.patches": 16, "rendering.samples": 48}
+FURTHER = {
+    "optimisation.steps": 400,
+    "optimisation.schedule": "constant",
+    "optimisation.learning_rate": 1e-4,
+    **BY_COLOURS,
+}
+SCRATCH = {
+    "network.backbone": "resnet18",
+    "network.width": 32,
+    "network.decoder_channels": "[16, 16, 32, 64, 96]",
+    "network.num_features": 32,
+    "network.teacher_hidden": 32,
+    "groups.image_size": "[320, 96]",
+    "optimisation.steps": 1000,
+    "optimisation.batch_size": 2,
+    "optimisation.schedule": "constant",
+    **BY_COLOURS,
+}
+TINY = {
+    "network.width": 8,
+    "network.decoder_channels": "[4, 4, 4, 8, 8]",
+    "network.num_features": 8,
+    "network.teacher_hidden": 16,
+    "groups.image_size": "[192, 64]",
+    "losses.field_points": 512,
+    "optimisation.steps": 4,
+    "optimisation.batch_size": 1,
+    "rendering.patches": 8,
+    "watching.validation_samples": 2,
+}
 SEEDS = (0, 1, 2)
 LAYERS = ("depth", "lidar", "right", "occupancy")
+LEARNT = (7, 8, 9)  # streets that networks learn on
 NAMES = ("method", "all free", "1 m shell", "4 m shell", "all behind", "true solids")
 
 
@@ -48,24 +86,58 @@ def main() -> None:
             return
         print(f"{'street':7} {'CPU s':>6} {'strict: O_acc IE_acc IE_rec':>41} {'IoU':>6} {'all':>6} {'hidden':>6}")
         for seed in SEEDS[:1] if arguments.quick else SEEDS:
-            print(_street(seed, Path(folder), is_quick=arguments.quick))
+            root = _street(seed, Path(folder) / f"street-{seed}", is_quick=arguments.quick)
+            print(_scores(seed, root, Path(folder) / f"fit-{seed}", is_quick=arguments.quick), flush=True)
+        for line in _networks(Path(folder), is_quick=arguments.quick):
+            print(line, flush=True)
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
 
 
-def _street(seed: int, folder: Path, *, is_quick: bool) -> str:
-    root, output = folder / f"street-{seed}", folder / f"run-{seed}"
+def _street(seed: int, root: Path, *, is_quick: bool) -> Path:
     shape = {"frames": 22, "image_size": (192, 64), "lidar_rings": 16, "lidar_columns": 256} if is_quick else {}
     settings = StreetSettings(
         **{"frames": 60, "image_size": (320, 96), "seed": seed, **shape},
         texture="rich",
         layers=LAYERS,
         occupancy_grid="sscbench",
+        sequence=f"2013_05_28_drive_{seed:04d}_sync",
     )
     synthesize(root, settings)
-    coarse = ["--set", "voxel_size=0.25", "--set", "steps=5", "--set", "beside=6"] if is_quick else []
-    seconds = _label(root, settings.sequence, output, *coarse)
+    return root
+
+
+def _coarse(*, is_quick: bool) -> dict[str, object]:
+    return {"voxel_size": 0.25, "steps": 5, "beside": 6} if is_quick else {}
+
+
+def _scores(seed: int, root: Path, output: Path, *, is_quick: bool, **settings: object) -> str:
+    """The lines of a street that is labelled and evaluated; the first frames of it, if that is to be quick."""
+    first = ("--limit", "1", "--set", "frames_a_group=2") if is_quick else ()
+    values = _set(settings | _coarse(is_quick=is_quick))
+    seconds = _label(root, f"2013_05_28_drive_{seed:04d}_sync", output, *values, *first)
     _run("evaluate", output, "--root", root)
     return "\n".join(_lines(seed, seconds, json.loads((output / "evaluation.json").read_text())))
+
+
+def _networks(folder: Path, *, is_quick: bool) -> Iterator[str]:
+    """Lines of each network: what its training has cost, and its labels of streets that it has not seen."""
+    root, fits, tiny = folder / "learnt", folder / "fits", TINY if is_quick else {}
+    for seed in LEARNT[:1] if is_quick else LEARNT:
+        _street(seed, root, is_quick=is_quick)
+    _label(root, "all", fits, *_set(_coarse(is_quick=is_quick)))
+    student, further, scratch = (folder / name for name in ("student", "further", "scratch"))
+    for title, source, run, options, settings in (
+        ("student of fitted scenes", "student", student, ("density_student", "--teacher", fits), {}),
+        ("the student, further by colours", "student", further, ("density_student", "--init", student), FURTHER),
+        ("teacher by colours from scratch", "teacher", scratch, ("density_teacher",), SCRATCH),
+    ):
+        started = time.process_time()
+        values = _set(settings | tiny)
+        _run("train", "--config", *options, "--root", root, "--sequence", "all", "--output", run, *values)
+        yield f"{title}: trained for {time.process_time() - started:.0f} CPU s"
+        for seed in SEEDS[:1] if is_quick else SEEDS[:2]:
+            labels = folder / f"{run.name}-{seed}"
+            yield _scores(seed, folder / f"street-{seed}", labels, is_quick=is_quick, source=source, checkpoint=run)
 
 
 def _lines(seed: int, seconds: float, values: dict) -> list[str]:
@@ -116,10 +188,13 @@ def _real(root: Path, sequence: str, folder: Path) -> str:
 def _label(root: Path, sequence: str, output: Path, *options: str) -> float:
     """CPU seconds of a run, with reading and writing."""
     started = time.process_time()
-    _run(
-        "label", "--config", "density", "--root", root, "--sequence", sequence, "--serial", *options, "--output", output
-    )
+    of = ("--config", "density", "--root", root, "--sequence", sequence)
+    _run("label", *of, "--serial", *options, "--output", output)
     return time.process_time() - started
+
+
+def _set(settings: dict[str, object]) -> list[str]:
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
 def _run(*arguments: object) -> None:
