@@ -11,9 +11,11 @@ from vsrd_ray.data.drive import DEPTH, POINTS, SEMANTICS
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.bodies import Body, bodies_of
 from vsrd_ray.labelers.occupancy.completion import in_view
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
 from vsrd_ray.labelers.occupancy.images import DepthImage, majority
+from vsrd_ray.labelers.occupancy.planning import BoxedPlan
 from vsrd_ray.labels.voxels.classes import NO_LABEL, SKY, VoxelClasses, numbers_of
 
 _SPARSE = 0.05  # share of pixels with a class, below which a map is of points
@@ -31,6 +33,7 @@ class Sweep:
     frame: int
     origin: np.ndarray  # [3] m, grid's frame
     points: np.ndarray  # [N, 3] m, grid's frame, without those on the vehicle
+    bodies: tuple[Body, ...] = ()  # boxes of a source frame
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class GroupInputs:
     frames: tuple[int, ...]  # of the images
     images: tuple[DepthImage, ...]  # depth is 0 where no map gives it; of a source, moving things are ignored
     sweeps: tuple[Sweep, ...]
+    movers: tuple[Body, ...] = ()  # what moves, by boxes, where it is at the target's time
 
 
 def read_group(
@@ -68,7 +72,20 @@ def read_group(
             _check_range(image, group, frame)
     if not sweeps and not any((image.depth > 0).any() for image in images):
         raise InputError(f"frame {group.plan.target_frame}: neither a sweep nor a depth map tells how far anything is")
-    return GroupInputs(T_world_grid, tuple(frames), tuple(images), tuple(sweeps))
+    found = GroupInputs(T_world_grid, tuple(frames), tuple(images), tuple(sweeps))
+    return _boxed(found, group.plan) if isinstance(group.plan, BoxedPlan) else found
+
+
+def _boxed(inputs: GroupInputs, plan: BoxedPlan) -> GroupInputs:
+    """The same with the boxes of source frames, and of what moves in the target's."""
+    target = plan.target_frame
+    by_frame: dict[int, tuple[Body, ...]] = {target: ()}
+    movers: tuple[Body, ...] = ()
+    for frame in plan.source_frames:
+        by_frame[frame], movers = bodies_of(plan.boxes, frame=frame, target=target, T_world_grid=inputs.T_world_grid)
+    images = [replace(image, bodies=by_frame[frame]) for frame, image in zip(inputs.frames, inputs.images, strict=True)]
+    sweeps = [replace(sweep, bodies=by_frame[sweep.frame]) for sweep in inputs.sweeps]
+    return replace(inputs, images=tuple(images), sweeps=tuple(sweeps), movers=movers)
 
 
 def _image(

@@ -1,10 +1,33 @@
 """Which frames a target is seen with."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.labelers.occupancy.bodies import TrackedBox
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxedPlan(GroupPlan):
+    """A group with the boxes of its frames."""
+
+    boxes: tuple[TrackedBox, ...]
+
+
+def with_boxes(plans: Iterable[GroupPlan], boxes: Iterable[TrackedBox]) -> list[GroupPlan]:
+    """The same groups, each with the boxes of its own frames."""
+    by_frame: dict[int, list[TrackedBox]] = {}
+    for box in boxes:
+        by_frame.setdefault(box.frame, []).append(box)
+    return [
+        BoxedPlan(
+            **{field.name: getattr(plan, field.name) for field in fields(plan)},
+            boxes=tuple(box for frame in plan.view_frames for box in by_frame.get(frame, ())),
+        )
+        for plan in plans
+    ]
 
 
 def shifts_of(config: OccupancyConfig) -> list[int]:
