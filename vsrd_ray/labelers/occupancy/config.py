@@ -30,6 +30,7 @@ class OccupancyConfig(LabelerSettings):
     sources: Count = 1  # frames on each side of a target that are looked at too
     apart: PositiveCount = 5  # frames between them, of those that have classes
     depth: Literal["auto", "lidar", "maps"] = "auto"  # auto: all that there is
+    uncurl: bool = False  # whether sweeps, which turn while the vehicle moves, are set right: true of KITTI-360's
     error: NonNegative | None = None  # of depth maps, as a share; None: as LiDAR tells, or 0.05 without
     ends: Literal["counted", "expected"] = "counted"  # of rays with uncertain depth: smoothed and counted, or by EM
     rays_a_view: PositiveCount = 50_000

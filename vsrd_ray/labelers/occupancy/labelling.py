@@ -13,7 +13,7 @@ import numpy as np
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.bodies import Body, owners
-from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
+from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
 from vsrd_ray.labelers.occupancy.images import DepthImage, Ends, PixelRays, parted, pixel_rays
 from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
@@ -24,6 +24,7 @@ from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN, Voxels
 
 _PRECISE = 0.02  # relative error of depth below which its ends are taken as they are
 _USUAL_ERROR = 0.05  # of depth maps of which nothing tells
+_LEAST_SHARE = 0.01  # the same, where it is precise: surfaces that hardly reach into a voxel do not fill it
 _SHARE = 0.02  # of what rays do in a voxel, that ends must be where depth is uncertain
 _ROUNDS = 4
 _OCCUPIED, _ENDS = 0.03, 0.1  # occupancy and expected ends of a voxel that is occupied
@@ -52,7 +53,7 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     for image in certain:
         for part in parted(image):
             camera.add_image(part, blocked)
-    occupied |= camera.hits > 0
+    occupied |= (camera.hits > 0) & (camera.hits >= _LEAST_SHARE * (camera.hits + camera.passed))
     vague = [image for image, precise in zip(images, is_precise, strict=True) if not precise]
     if vague:
         occupied |= _uncertain(vague, max(errors), settings, camera, blocked)
@@ -78,6 +79,8 @@ def with_depth(
         if sweep is not None:
             view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
             filled = completed(view, sweep.points, image.labels, classes.flat)
+            filled = grounded(replace(image, depth=filled), view, sweep.points, classes.flat)
+            filled = raised(replace(image, depth=filled), classes.upright)
             if has_map:
                 depth, left = aligned(depth, view)
                 error = left if settings.error is None else min(settings.error, left)

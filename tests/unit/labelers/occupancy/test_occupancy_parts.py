@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
+from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.images import DepthImage, ends_between, majority, pixel_rays
-from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep, uncurled
 from vsrd_ray.labelers.occupancy.labelling import Settings, label_voxels
 from vsrd_ray.labelers.occupancy.smoothing import smoothed
 from vsrd_ray.labels.voxels.classes import NO_LABEL, OCC3D, SKY, SSCBENCH
@@ -110,6 +110,48 @@ def test_completed_depth_lies_on_the_plane_of_its_points():
     filled = depth > 0
     assert filled.sum() > 3 * len(points)
     np.testing.assert_allclose(depth[filled], image.depth[filled], rtol=1e-4)
+
+
+def test_walls_rise_above_the_highest_points_and_nothing_else_does():
+    image = street_image()
+    known = DepthImage(np.where(image.labels == SKY, 0, image.depth), image.labels, K, T_GRID_CAM)
+    known.depth[:15] = 0
+    wall = image.labels == 15
+    depth = raised(known, (15,))
+    assert (wall & (known.depth == 0)).sum() > 40
+    np.testing.assert_allclose(depth[wall], image.depth[wall], rtol=1e-4)
+    np.testing.assert_array_equal(depth[~wall], known.depth[~wall])
+    known.depth[known.labels == 15] = 0
+    known.depth[12] = 20.0  # a known pixel above, so that nothing is above the highest
+    np.testing.assert_array_equal(raised(known, (15,)), known.depth)
+
+
+def test_ground_goes_on_behind_its_points_but_not_far():
+    image = street_image(wall=200.0)
+    v, u = (one.ravel() for one in np.mgrid[18:30:3, 0:40:5])
+    points = image.points(u, v, image.depth[v, u])
+    points[:, 2] += 0.02 * points[:, 0]  # it rises
+    view = in_view(points, T_GRID_CAM, K, image.depth.shape)
+    empty = DepthImage(np.zeros_like(image.depth), image.labels, K, T_GRID_CAM)
+    depth = grounded(empty, view, points, OCC3D.flat)
+    rows, columns = np.nonzero(depth)
+    found = image.points(columns, rows, depth[rows, columns])
+    assert set(image.labels[rows, columns].tolist()) == {ROAD}
+    assert points[:, 0].max() + 1 < found[:, 0].max() < points[:, 0].max() + 8
+    between = found[:, 0] < points[:, 0].max()
+    np.testing.assert_allclose(found[between, 2], 0.02 * found[between, 0], atol=0.08)
+
+
+def test_sweeps_that_turn_are_set_right():
+    """A wall at 10 m ahead is seen from where the LiDAR was at each moment, a metre a turn."""
+    poses = {0: np.eye(4), 1: np.eye(4)}
+    poses[1][0, 3] = 1.0
+    azimuth = np.linspace(-1.0, 1.0, 21)
+    ahead = 10.0 + azimuth / (2 * np.pi)  # seen late, it is nearer: counter-clockwise, right is early
+    xyz = np.stack([ahead, ahead * np.tan(azimuth), np.zeros(21)], axis=1)
+    for frame in (0, 1):  # of the last frame, by the motion before it
+        np.testing.assert_allclose(uncurled(xyz, poses, frame)[:, 0], 10.0, atol=1e-9)
+    np.testing.assert_array_equal(uncurled(xyz, {0: poses[0]}, 0), xyz)
 
 
 def test_dense_depth_takes_the_scale_of_points():
