@@ -1,7 +1,7 @@
 """From images and sweeps to the voxels of a grid.
 
-Depth that is known is counted: a voxel is occupied if a ray ends in it, or a surface between rays does. Depth that is
-uncertain is freed of the noise of single pixels first, and its ends have to be a share of what a voxel's rays do; or
+Depth that is known is counted: a voxel is occupied if rays end in it, or surfaces between rays do, often enough. Depth
+that is uncertain is freed of the noise of single pixels first, and of what views disagree by; then it is counted, or
 ends are expected, by EM. LiDAR counts for itself, and completed in images. With boxes, things that moved are carried on
 to the grid's time. Shapes: X x Y x Z voxels, H x W pixels.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.agreement import agreed
 from vsrd_ray.labelers.occupancy.bodies import Body, owners
 from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
@@ -24,8 +25,7 @@ from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN, Voxels
 
 _PRECISE = 0.02  # relative error of depth below which its ends are taken as they are
 _USUAL_ERROR = 0.05  # of depth maps of which nothing tells
-_LEAST_SHARE = 0.01  # the same, where it is precise: surfaces that hardly reach into a voxel do not fill it
-_SHARE = 0.02  # of what rays do in a voxel, that ends must be where depth is uncertain
+_SHARE = 0.01  # of what rays do in a voxel, that ends must be: what hardly reaches into it does not fill it
 _ROUNDS = 4
 _OCCUPIED, _ENDS = 0.03, 0.1  # occupancy and expected ends of a voxel that is occupied
 
@@ -53,7 +53,7 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     for image in certain:
         for part in parted(image):
             camera.add_image(part, blocked)
-    occupied |= (camera.hits > 0) & (camera.hits >= _LEAST_SHARE * (camera.hits + camera.passed))
+    occupied |= _filled(camera)
     vague = [image for image, precise in zip(images, is_precise, strict=True) if not precise]
     if vague:
         occupied |= _uncertain(vague, max(errors), settings, camera, blocked)
@@ -113,11 +113,12 @@ def _uncertain(
     """Voxels [X, Y, Z] bool that rays of uncertain depth end in; they are added to `camera`."""
     grid, num = camera.grid, camera.votes.shape[3]
     tally = Tally(grid, num)
-    mended, left = [], []
+    smooth, left = [], []
     for image in images:
         depth, own = smoothed(image.depth, image.labels, error=error)
-        mended += parted(replace(image, depth=depth), error=error)
+        smooth.append(replace(image, depth=depth))
         left.append(own)
+    mended = [part for image in agreed(smooth, error=error) for part in parted(image, error=error)]
     if settings.expects:
         mended = [image for image in mended if not image.is_moved]
         for image in mended:
@@ -130,11 +131,16 @@ def _uncertain(
     else:
         for image in mended:
             tally.add_image(image, blocked)
-        occupied = tally.hits > _SHARE * (tally.hits + tally.passed)
+        occupied = _filled(tally)
     camera.passed += tally.passed
     camera.hits += tally.hits
     camera.votes += tally.votes
     return occupied & ((tally.hits > 0) | settings.expects)
+
+
+def _filled(tally: Tally) -> np.ndarray:
+    """Voxels [X, Y, Z] bool in which rays end often enough."""
+    return tally.hits > _SHARE * (tally.hits + tally.passed)
 
 
 def _add_sweep(lidar: Tally, sweep: Sweep, inputs: GroupInputs, blocked: np.ndarray | None) -> None:

@@ -1,11 +1,14 @@
 """Parts of the labeler of occupancy: surfaces between pixels, LiDAR in images, noise of pixels, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
 from vsrd_ray.errors import InputError
+from vsrd_ray.labelers.occupancy.agreement import agreed
 from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.images import DepthImage, ends_between, majority, pixel_rays
 from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep, uncurled
@@ -22,9 +25,9 @@ T_GRID_CAM = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0,
 GRID = Grid.of((-2.0, -8.0, -0.4, 22.0, 8.0, 3.6), 0.4)
 
 
-def street_image(wall=20.0):
+def street_image(wall=20.0, K=K):
     """A road, and a wall across it; above both the sky."""
-    v, _ = np.mgrid[:30, :40]
+    v, _ = np.mgrid[: round(2 * K[1, 2] + 1), : round(2 * K[0, 2] + 1)]
     down = (v - K[1, 2]) / K[1, 1]
     with np.errstate(divide="ignore"):
         road = np.where(down > 0, 1.5 / down, np.inf)
@@ -193,3 +196,42 @@ def test_majority():
     labels = np.full((5, 5), ROAD, dtype=np.uint8)
     labels[2, 2], labels[0, 0] = CAR, NO_LABEL
     np.testing.assert_array_equal(majority(labels), np.full((5, 5), ROAD))
+
+
+def moved_on(metres):
+    """The street seen from farther on."""
+    pose = T_GRID_CAM.copy()
+    pose[0, 3] = metres
+    return replace(
+        street_image(20.0 - metres, np.array([[120.0, 0, 59.5], [0, 120.0, 44.5], [0, 0, 1]])), T_grid_cam=pose
+    )
+
+
+def off_by(images, agreed_images):
+    """Factors of depth that are left, logarithms, by image."""
+    return [
+        np.log(found.depth[image.depth > 0] / image.depth[image.depth > 0])
+        for image, found in zip(images, agreed_images, strict=True)
+    ]
+
+
+def test_views_that_disagree_are_set_right():
+    images = [moved_on(metres) for metres in (0.0, 1.5, 3.0, 4.5)]
+    u = np.linspace(-1, 1, 120)
+    factors = (0.05, -0.03, 0.03 * u, -0.04 * u)
+    wrong = [
+        replace(image, depth=(image.depth * np.exp(factor)).astype(np.float32))
+        for image, factor in zip(images, factors, strict=True)
+    ]
+    found = agreed(wrong, error=0.05)
+    before, after = (np.concatenate(off_by(images, some)) for some in (wrong, found))
+    assert after.std() < 0.4 * before.std() and abs(after.mean()) < 0.02
+    assert all((one.depth > 0).sum() == (image.depth > 0).sum() for one, image in zip(found, images, strict=True))
+    np.testing.assert_array_equal(found[0].depth, agreed(wrong, error=0.05)[0].depth)
+
+
+def test_views_that_agree_or_see_nothing_in_common_stay_as_they_are():
+    same = [moved_on(metres) for metres in (0.0, 2.0)]
+    away = replace(same[0], labels=np.full_like(same[0].labels, NO_LABEL))
+    for images in (same, [same[0], away], same[:1]):
+        np.testing.assert_allclose(np.concatenate(off_by(images, agreed(images, error=0.05))), 0, atol=3e-3)
