@@ -81,10 +81,9 @@ def agreed(images: Sequence[DepthImage], *, error: float) -> list[DepthImage]:
         return list(images)
     lattices: list[_Lattice] = []
     for image in images:
-        first = lattices[-1].numbers[-1, -1] + 1 if lattices else 0
-        lattices.append(_Lattice(image.depth.shape, int(first)))
+        lattices.append(_Lattice(image.depth.shape, _count(lattices)))
+    factors = np.zeros(_count(lattices))
     prior = _prior(lattices, error)
-    factors = np.zeros(prior.shape[0])
     for _ in range(_ROUNDS):
         now = [lattice.applied(image, factors) for image, lattice in zip(images, lattices, strict=True)]
         normal, right = prior, -(prior @ factors)
@@ -101,9 +100,14 @@ def agreed(images: Sequence[DepthImage], *, error: float) -> list[DepthImage]:
     return [lattice.applied(image, factors) for image, lattice in zip(images, lattices, strict=True)]
 
 
+def _count(lattices: Sequence[_Lattice]) -> int:
+    """How many nodes there are."""
+    return int(lattices[-1].numbers[-1, -1]) + 1 if lattices else 0
+
+
 def _prior(lattices: Sequence[_Lattice], error: float) -> sparse.csr_matrix:
     """Inverse covariance [N, N] of the nodes: none is far off, nor from its neighbours."""
-    size = int(lattices[-1].numbers[-1, -1]) + 1
+    size = _count(lattices)
     pairs = np.concatenate(
         [
             np.stack([a.ravel(), b.ravel()], axis=1)

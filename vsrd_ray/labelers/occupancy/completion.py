@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay, QhullError, cKDTree
+from scipy.spatial import Delaunay, QhullError, KDTree
 
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.images import DepthImage
@@ -106,7 +106,7 @@ def grounded(
     v, u = np.nonzero(np.isin(image.labels, flat) & (image.depth == 0))
     if len(ground) < _NEAREST or not len(u):
         return image.depth
-    tree = cKDTree(ground[:, :2])
+    tree = KDTree(ground[:, :2])
     directions = image.points(u, v, np.ones(len(u))) - image.origin  # [P, 3] of a metre of depth
     falls = np.maximum(-directions[:, 2], 1e-9)
     height = np.full(len(u), np.median(ground[:, 2]))

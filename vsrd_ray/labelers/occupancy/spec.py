@@ -1,5 +1,7 @@
 """What the house knows of the labeler of occupancy: what it needs, and how it plans."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from vsrd_ray.data.drive import DEPTH, IMAGES, POINTS, SEMANTICS, Drive
@@ -21,7 +23,7 @@ def _needs(config: OccupancyConfig) -> Needs:
     return Needs(layers=(layer,), all_cameras=True, mask_ids=False)
 
 
-def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> list[GroupPlan]:
+def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> Sequence[GroupPlan]:
     """A group for every few frames, or for those that are wanted, with some before and after it."""
     if config.source == "rays":
         _check_depth(drive, config)
