@@ -21,7 +21,7 @@ from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
 from vsrd_ray.labelers.occupancy.fusion import Tally, named
 from vsrd_ray.labelers.occupancy.images import DepthImage, pixel_rays
-from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep, uncurled
 from vsrd_ray.labelers.occupancy.labelling import Settings, label_voxels
 from vsrd_ray.labelers.occupancy.placing import grid_pose
 from vsrd_ray.labels.voxels.classes import OCC3D
@@ -129,7 +129,7 @@ def real(root: Path) -> str:
     for frame in (*_IN, *_OUT):
         if drive.has(POINTS, lidar.name, frame):
             xyz = drive.read(POINTS, lidar.name, frame)[:, :3].astype(np.float64)
-            xyz = xyz[np.linalg.norm(xyz, axis=1) > _BLIND]
+            xyz = uncurled(xyz[np.linalg.norm(xyz, axis=1) > _BLIND], lidar.T_world_lidar, frame)
             T_grid_lidar = rigid.inverse(T_world_grid) @ lidar.T_world_lidar[frame]
             sweeps[frame] = Sweep(frame, T_grid_lidar[:3, 3], rigid.apply(T_grid_lidar, xyz))
     given = [sweeps[frame] for frame in _IN if frame in sweeps]

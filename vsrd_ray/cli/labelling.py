@@ -55,6 +55,12 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
     help="Poses: given, oxts, oxts-published, visual, or a file; the last two are scaled by the dataset's own unless "
     "--set poses.scale=none.",
 )
+@click.option(
+    "--boxes",
+    metavar="OUTPUT",
+    help="Of occupancy: a run of boxes, by which moving things are carried on to the target's time: short for --set "
+    "boxes=…",
+)
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
@@ -113,6 +119,7 @@ def label(
     config: str,
     overrides: tuple[str, ...],
     grouping: str | None,
+    boxes: str | None,
     classes: tuple[str, ...] | None,
     camera: str | None,
     dataset: str | None,
@@ -142,6 +149,8 @@ def label(
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
+    if boxes is not None:
+        overrides = (*overrides, f"boxes={json.dumps(boxes)}")
     if masks_format is not None and masks is None:
         raise InputError(f"--masks-format {masks_format}: there are no --masks: give both, or neither")
     posed, overrides = _poses_given(poses, overrides)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay, QhullError
+from scipy.spatial import Delaunay, QhullError, KDTree
 
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.images import DepthImage
 
 _MIN_DEPTH = 0.5  # m
 _ROWS, _COLUMNS = 2, 1  # px around a point, in which
 _NEARER_SHARE, _NEARER = 0.25, 0.3  # nothing may be nearer by this share of its depth and so many metres
 _SIDE, _FLAT_SIDE = 2.5, 8.0  # m, of triangles between points
+_NEAREST, _ROUNDS = 8, 4  # ground points that tell the height of a place, and times that it is looked up
+_FAR = 1e4  # m
 _FINE, _COARSE = 40, 10  # parts of the width over which dense depth is aligned
 
 
@@ -86,6 +89,62 @@ def completed(
     limit = np.where(np.isin(classes[:, 0], flat), _FLAT_SIDE, _SIDE)
     whole = (classes == classes[:, :1]).all(axis=1) & (longest <= limit)
     _fill(depth, labels, view.uv[corners[whole]], view.depth[corners[whole]], classes[whole, 0])
+    return depth
+
+
+def grounded(
+    image: DepthImage,
+    view: PointsInView,
+    points: np.ndarray,  # [N, 3] m, those that `view` is of
+    flat: tuple[int, ...],  # classes of flat ground
+) -> np.ndarray:
+    """Depth [H, W] float32 with that of flat ground between and behind its points, up to 8 m from the nearest.
+
+    A pixel's ray meets the ground at the height that the points around have, by inverse distance.
+    """
+    ground = points[view.index[np.isin(image.labels[view.pixels], flat)]]
+    v, u = np.nonzero(np.isin(image.labels, flat) & (image.depth == 0))
+    if len(ground) < _NEAREST or not len(u):
+        return image.depth
+    tree = KDTree(ground[:, :2])
+    directions = image.points(u, v, np.ones(len(u))) - image.origin  # [P, 3] of a metre of depth
+    falls = np.maximum(-directions[:, 2], 1e-9)
+    height = np.full(len(u), np.median(ground[:, 2]))
+    away = np.full((len(u), _NEAREST), np.inf)
+    for _ in range(_ROUNDS):
+        place = image.origin[:2] + ((image.origin[2] - height) / falls)[:, None] * directions[:, :2]
+        away, index = tree.query(np.clip(place, -_FAR, _FAR), k=_NEAREST)
+        height = np.average(ground[index, 2], axis=1, weights=1 / (away + _NEARER))
+    depth = (image.origin[2] - height) / falls
+    near = (away[:, 0] <= _FLAT_SIDE) & (depth > _MIN_DEPTH)
+    result = image.depth.copy()
+    result[v[near], u[near]] = depth[near]
+    return result
+
+
+def raised(
+    image: DepthImage,
+    upright: tuple[int, ...],  # classes of what rises straight from where it stands
+) -> np.ndarray:
+    """Depth [H, W] float32 with that of upright things above the highest of their pixels that have one.
+
+    Column by column, as far as pixels are of one class: what is above lies as far away, measured along the ground.
+    """
+    depth, labels = image.depth.copy(), image.labels
+    height, width = depth.shape
+    v, u = np.mgrid[:height, :width]
+    directions = image.points(u, v, np.ones(depth.shape)) - image.origin
+    along_ground = np.maximum(np.linalg.norm(directions[..., :2], axis=-1), 1e-6)  # [H, W] m, of a metre of depth
+    is_highest = np.zeros(depth.shape, dtype=bool)  # nothing above, in the same thing, has a depth
+    is_free = np.ones(width, dtype=bool)
+    for row in range(height):
+        is_free |= labels[row] != labels[max(row - 1, 0)]
+        is_highest[row] = is_free
+        is_free &= depth[row] == 0
+    goes_on = np.isin(labels, upright) & is_highest & (depth == 0)
+    for row in range(height - 2, -1, -1):
+        higher = depth[row + 1] * along_ground[row + 1] / along_ground[row]
+        depth[row] = np.where(goes_on[row] & (labels[row] == labels[row + 1]), higher, depth[row])
     return depth
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from vsrd_ray.labelers.occupancy.earlier import with_run_digest
 from vsrd_ray.settings import Count, LabelerSettings, NonNegative, Positive, PositiveCount, Share
 from vsrd_ray.training.digests import with_digest
 
@@ -29,21 +30,26 @@ class OccupancyConfig(LabelerSettings):
     sources: Count = 1  # frames on each side of a target that are looked at too
     apart: PositiveCount = 5  # frames between them, of those that have classes
     depth: Literal["auto", "lidar", "maps"] = "auto"  # auto: all that there is
+    uncurl: bool = False  # whether sweeps, which turn while the vehicle moves, are set right: true of KITTI-360's
     error: NonNegative | None = None  # of depth maps, as a share; None: as LiDAR tells, or 0.05 without
     ends: Literal["counted", "expected"] = "counted"  # of rays with uncertain depth: smoothed and counted, or by EM
     rays_a_view: PositiveCount = 50_000
+    boxes: str = ""  # output folder of a run of boxes, by which moving things of source frames are carried on
+    boxes_labels: str = ""  # digest of its labels; found out, and checked where it is given
     majority: bool = False  # whether a pixel takes the class of most of its 3 x 3 neighbours
 
     @model_validator(mode="before")
     @classmethod
     def _with_digest(cls, values: dict[str, object]) -> dict[str, object]:
-        """Know the weights by their content: a checkpoint that has changed makes another run."""
-        return with_digest(values)
+        """Know weights and labels by their content: what has changed makes another run."""
+        return with_run_digest(with_digest(values), "boxes", "boxes_labels")
 
     @model_validator(mode="after")
     def _network_has_weights(self) -> "OccupancyConfig":
         if self.source == "rays" and self.checkpoint:
             raise ValueError("rays have no checkpoint: set source=network, or leave it out")
+        if self.source == "network" and self.boxes:
+            raise ValueError("a network sees images of one time alone: leave boxes out, or source=network")
         if self.source == "network" and not self.checkpoint:
             raise ValueError("source=network needs checkpoint: a run of `vsrd-ray train`, or a file of weights")
         return self

@@ -3,8 +3,7 @@
 Shapes: X x Y x Z voxels, C classes, R rays.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -31,11 +30,25 @@ class Tally:
         self.hits = np.zeros(grid.shape)
         self.votes = np.zeros((*grid.shape, num_classes), dtype=np.float32)
 
-    def add_rays(self, rays: PixelRays) -> Counts:
-        """Count rays of one weight: what they pass, and what they hit."""
+    def add_image(self, image: DepthImage, blocked: np.ndarray | None = None) -> None:
+        """Count the rays of an image, and surfaces between them.
+
+        Args:
+            image: whose depths are taken as they are.
+            blocked: [X, Y, Z] bool, what things that move fill: other times tell nothing of it.
+        """
+        rays = pixel_rays(image)
+        if image.is_moved:
+            self.add_ends(Ends(rays.ends, rays.labels, np.ones(len(rays.ends))))
+        else:
+            self.add_rays(rays, None if image.ignored is None else blocked)
+        self.add_ends(ends_between(image))
+
+    def add_rays(self, rays: PixelRays, blocked: np.ndarray | None = None) -> Counts:
+        """Count rays of one weight: what they pass, but for blocked voxels [X, Y, Z], and what they hit."""
         walked = Rays.between(self.grid, rays.origin, rays.ends).endless(rays.is_endless)
         found = count(walked, self.grid.shape)
-        self.passed += found.passed
+        self.passed += found.passed if blocked is None else np.where(blocked, 0, found.passed)
         self.hits += found.hits
         self._vote(rays.ends[~rays.is_endless], rays.labels[~rays.is_endless])
         return found
@@ -128,23 +141,3 @@ def _factor(votes: np.ndarray) -> np.ndarray:
     total = smooth.sum(axis=3, keepdims=True)
     share = np.divide(smooth, total, out=np.full_like(smooth, 1 / num), where=total > 1e-6)
     return (num * (_VOTE_TRUST * share + (1 - _VOTE_TRUST) / num)).astype(np.float32)
-
-
-def all_rays(images: Iterable[DepthImage], stride: int = 1) -> list[PixelRays]:
-    """The rays of some images."""
-    return [pixel_rays(image, stride) for image in images]
-
-
-def add_precise(tally: Tally, images: Iterable[DepthImage], stride: int = 1) -> None:
-    """Count images whose depth is known."""
-    for image in images:
-        tally.add_rays(pixel_rays(image, stride))
-        tally.add_ends(ends_between(image))
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Which voxels are what."""
-
-    occupied: np.ndarray  # [X, Y, Z] bool
-    observed: np.ndarray  # [X, Y, Z] bool

@@ -3,11 +3,12 @@
 Shapes: H x W pixels, R rays, S ends between pixels, Q quads of four pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.bodies import Body, owners
 from vsrd_ray.labels.voxels.classes import NO_LABEL, SKY
 
 FAR = 1e4  # m, to where rays that meet nothing are sent
@@ -27,6 +28,8 @@ class DepthImage:
     T_grid_cam: np.ndarray  # [4, 4]
     ignored: np.ndarray | None = None  # [H, W] bool, of what was elsewhere at the grid's time
     is_measured: bool = False  # depth is that of LiDAR points on their pixels
+    bodies: tuple[Body, ...] = ()  # boxes around what is ignored
+    is_moved: bool = False  # it was carried on to the grid's time: its rays end where they say, and pass nothing
 
     @property
     def inverse(self) -> np.ndarray:
@@ -65,6 +68,35 @@ class PixelRays:
     ends: np.ndarray  # [R, 3] m, grid's frame
     labels: np.ndarray  # [R] uint8
     is_endless: np.ndarray  # [R] bool, of the sky
+
+
+def parted(image: DepthImage, *, error: float = 0.0) -> list[DepthImage]:
+    """An image of another time as several: of what stands, with what boxes say so of, and of each thing that moved.
+
+    A thing that moved is seen by its pixels alone, from where the camera would have been at the grid's time to see it
+    so. What is in no box, or in one that nobody knows of at that time, stays ignored.
+
+    Args:
+        image: of a frame beside the target.
+        error: standard deviation of its depths, as a share of them.
+    """
+    if image.ignored is None or not image.bodies:
+        return [image]
+    v, u = np.nonzero(image.ignored & (image.depth > 0))
+    depth = image.depth[v, u].astype(np.float64)
+    owner = owners(image.points(u, v, depth), image.bodies, error * depth)
+    still = image.ignored.copy()
+    found = []
+    for number, body in enumerate(image.bodies):
+        mine = v[owner == number], u[owner == number]
+        if body.stands:
+            still[mine] = False
+        elif body.T_moved is not None and len(mine[0]):
+            others = np.full(still.shape, True)
+            others[mine] = False
+            T_grid_cam = body.T_moved @ image.T_grid_cam
+            found.append(replace(image, ignored=others, T_grid_cam=T_grid_cam, bodies=(), is_moved=True))
+    return [replace(image, ignored=still, bodies=()), *found]
 
 
 def pixel_rays(image: DepthImage, stride: int = 1) -> PixelRays:

@@ -3,17 +3,21 @@
 Shapes: H x W pixels, N points.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.drive import DEPTH, POINTS, SEMANTICS
 from vsrd_ray.data.groups import FrameGroup
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.bodies import Body, bodies_of
 from vsrd_ray.labelers.occupancy.completion import in_view
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
 from vsrd_ray.labelers.occupancy.images import DepthImage, majority
+from vsrd_ray.labelers.occupancy.planning import OccupancyPlan
 from vsrd_ray.labels.voxels.classes import NO_LABEL, SKY, VoxelClasses, numbers_of
 
 _SPARSE = 0.05  # share of pixels with a class, below which a map is of points
@@ -31,6 +35,7 @@ class Sweep:
     frame: int
     origin: np.ndarray  # [3] m, grid's frame
     points: np.ndarray  # [N, 3] m, grid's frame, without those on the vehicle
+    bodies: tuple[Body, ...] = ()  # boxes of a source frame
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class GroupInputs:
     frames: tuple[int, ...]  # of the images
     images: tuple[DepthImage, ...]  # depth is 0 where no map gives it; of a source, moving things are ignored
     sweeps: tuple[Sweep, ...]
+    movers: tuple[Body, ...] = ()  # what moves, by boxes, where it is at the target's time
 
 
 def read_group(
@@ -52,7 +58,7 @@ def read_group(
         InputError: depth of another unit, a LiDAR that is not where it should be, or no image at all.
     """
     T_grid_world = rigid.inverse(T_world_grid)
-    sweeps = _sweeps(group, T_grid_world) if config.depth != "maps" else []
+    sweeps = _sweeps(group, T_grid_world, uncurls=config.uncurl) if config.depth != "maps" else []
     frames, images = [], []
     for frame in group.plan.view_frames:
         for camera in group.drive.cameras.values():
@@ -68,7 +74,20 @@ def read_group(
             _check_range(image, group, frame)
     if not sweeps and not any((image.depth > 0).any() for image in images):
         raise InputError(f"frame {group.plan.target_frame}: neither a sweep nor a depth map tells how far anything is")
-    return GroupInputs(T_world_grid, tuple(frames), tuple(images), tuple(sweeps))
+    found = GroupInputs(T_world_grid, tuple(frames), tuple(images), tuple(sweeps))
+    return _boxed(found, group.plan) if isinstance(group.plan, OccupancyPlan) and group.plan.boxes else found
+
+
+def _boxed(inputs: GroupInputs, plan: OccupancyPlan) -> GroupInputs:
+    """The same with the boxes of source frames, and of what moves in the target's."""
+    target = plan.target_frame
+    by_frame: dict[int, tuple[Body, ...]] = {target: ()}
+    movers: tuple[Body, ...] = ()
+    for frame in plan.source_frames:
+        by_frame[frame], movers = bodies_of(plan.boxes, frame=frame, target=target, T_world_grid=inputs.T_world_grid)
+    images = [replace(image, bodies=by_frame[frame]) for frame, image in zip(inputs.frames, inputs.images, strict=True)]
+    sweeps = [replace(sweep, bodies=by_frame[sweep.frame]) for sweep in inputs.sweeps]
+    return replace(inputs, images=tuple(images), sweeps=tuple(sweeps), movers=movers)
 
 
 def _image(
@@ -104,7 +123,23 @@ def _image(
     return replace(image, ignored=np.isin(image.labels, classes.moving))
 
 
-def _sweeps(group: FrameGroup, T_grid_world: np.ndarray) -> list[Sweep]:
+def uncurled(xyz: np.ndarray, T_world_lidar: Mapping[int, np.ndarray], frame: int) -> np.ndarray:
+    """Points [N, 3] of a sweep as they would be had the LiDAR stood still while it turned.
+
+    It turns counter-clockwise once from a frame to the next, and looks ahead at the frame's own time, as KITTI's does:
+    a point is moved by -azimuth / (2 pi) of the motion to the next frame, or else of that since the one before.
+    """
+    steps = [(a, b) for a, b in ((frame, frame + 1), (frame - 1, frame)) if {a, b} <= T_world_lidar.keys()]
+    if not steps:
+        return xyz
+    before, after = (T_world_lidar[one] for one in steps[0])
+    T_before_after = rigid.inverse(before) @ after
+    part = -np.arctan2(xyz[:, 1], xyz[:, 0])[:, None] / (2 * np.pi)
+    turn = Rotation.from_matrix(T_before_after[:3, :3]).as_rotvec()
+    return Rotation.from_rotvec(part * turn).apply(xyz) + part * T_before_after[:3, 3]
+
+
+def _sweeps(group: FrameGroup, T_grid_world: np.ndarray, *, uncurls: bool) -> list[Sweep]:
     found = []
     for frame in group.plan.view_frames:
         for lidar in group.drive.lidars.values():
@@ -112,6 +147,7 @@ def _sweeps(group: FrameGroup, T_grid_world: np.ndarray) -> list[Sweep]:
                 xyz = group.read(POINTS, lidar.name, frame)[:, :3].astype(np.float64)
                 xyz = xyz[np.isfinite(xyz).all(axis=1)]
                 xyz = xyz[np.linalg.norm(xyz, axis=1) > _BLIND]
+                xyz = uncurled(xyz, lidar.T_world_lidar, frame) if uncurls else xyz
                 T_grid_lidar = T_grid_world @ lidar.T_world_lidar[frame]
                 found.append(Sweep(frame, T_grid_lidar[:3, 3], rigid.apply(T_grid_lidar, xyz)))
     return found

@@ -1,8 +1,9 @@
 """From images and sweeps to the voxels of a grid.
 
-Depth that is known is counted: a voxel is occupied if a ray ends in it, or a surface between rays does. Depth that is
-uncertain is freed of the noise of single pixels first, and its ends have to be a share of what a voxel's rays do; or
-ends are expected, by EM. LiDAR counts for itself, and completed in images. Shapes: X x Y x Z voxels, H x W pixels.
+Depth that is known is counted: a voxel is occupied if rays end in it, or surfaces between rays do, often enough. Depth
+that is uncertain is freed of the noise of single pixels first, and of what views disagree by; then it is counted, or
+ends are expected, by EM. LiDAR counts for itself, and completed in images. With boxes, things that moved are carried on
+to the grid's time. Shapes: X x Y x Z voxels, H x W pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -10,10 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
+from vsrd_ray.geometry import rigid
+from vsrd_ray.labelers.occupancy.agreement import agreed
+from vsrd_ray.labelers.occupancy.bodies import Body, owners
+from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
-from vsrd_ray.labelers.occupancy.images import DepthImage, PixelRays, ends_between, pixel_rays
-from vsrd_ray.labelers.occupancy.inputs import GroupInputs
+from vsrd_ray.labelers.occupancy.images import DepthImage, Ends, PixelRays, parted, pixel_rays
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
 from vsrd_ray.labelers.occupancy.smoothing import smoothed
 from vsrd_ray.labels.voxels.classes import NO_LABEL, VoxelClasses
 from vsrd_ray.labels.voxels.grid import Grid
@@ -21,7 +25,7 @@ from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN, Voxels
 
 _PRECISE = 0.02  # relative error of depth below which its ends are taken as they are
 _USUAL_ERROR = 0.05  # of depth maps of which nothing tells
-_SHARE = 0.02  # of what rays do in a voxel, that ends must be where depth is uncertain
+_SHARE = 0.01  # of what rays do in a voxel, that ends must be: what hardly reaches into it does not fill it
 _ROUNDS = 4
 _OCCUPIED, _ENDS = 0.03, 0.1  # occupancy and expected ends of a voxel that is occupied
 
@@ -44,16 +48,17 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     camera, lidar = Tally(grid, num), Tally(grid, num)
     images, is_precise, errors = with_depth(inputs, classes, settings)
     occupied = np.zeros(grid.shape, dtype=bool)
+    blocked = _inside(grid, inputs.movers)
     certain = [image for image, precise in zip(images, is_precise, strict=True) if precise]
     for image in certain:
-        camera.add_rays(pixel_rays(image))
-        camera.add_ends(ends_between(image))
-    occupied |= camera.hits > 0
+        for part in parted(image):
+            camera.add_image(part, blocked)
+    occupied |= _filled(camera)
     vague = [image for image, precise in zip(images, is_precise, strict=True) if not precise]
     if vague:
-        occupied |= _uncertain(vague, max(errors), settings, camera)
-    for rays in _lidar_rays(inputs):
-        lidar.add_rays(rays)
+        occupied |= _uncertain(vague, max(errors), settings, camera, blocked)
+    for sweep in inputs.sweeps:
+        _add_sweep(lidar, sweep, inputs, blocked)
     occupied |= lidar.hits > 0
     return _voxels(classes, inputs.T_world_grid, camera, lidar, occupied)
 
@@ -74,6 +79,8 @@ def with_depth(
         if sweep is not None:
             view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
             filled = completed(view, sweep.points, image.labels, classes.flat)
+            filled = grounded(replace(image, depth=filled), view, sweep.points, classes.flat)
+            filled = raised(replace(image, depth=filled), classes.upright)
             if has_map:
                 depth, left = aligned(depth, view)
                 error = left if settings.error is None else min(settings.error, left)
@@ -89,18 +96,33 @@ def with_depth(
     return images, precise, errors
 
 
-def _uncertain(images: list[DepthImage], error: float, settings: Settings, camera: Tally) -> np.ndarray:
+def _inside(grid: Grid, bodies: tuple[Body, ...]) -> np.ndarray | None:
+    """Voxels [X, Y, Z] bool whose centres lie in bodies; None where there are none."""
+    if not bodies:
+        return None
+    centers = grid.low + (np.indices(grid.shape).reshape(3, -1).T + 0.5) * grid.voxel_size
+    inside = np.zeros(len(centers), dtype=bool)
+    for body in bodies:
+        inside |= (np.abs(rigid.apply(body.T_box_grid, centers)) < body.half).all(axis=1)
+    return inside.reshape(grid.shape)
+
+
+def _uncertain(
+    images: list[DepthImage], error: float, settings: Settings, camera: Tally, blocked: np.ndarray | None
+) -> np.ndarray:
     """Voxels [X, Y, Z] bool that rays of uncertain depth end in; they are added to `camera`."""
     grid, num = camera.grid, camera.votes.shape[3]
     tally = Tally(grid, num)
-    mended, left = [], []
+    smooth, left = [], []
     for image in images:
         depth, own = smoothed(image.depth, image.labels, error=error)
-        mended.append(replace(image, depth=depth))
+        smooth.append(replace(image, depth=depth))
         left.append(own)
-    for image in mended:
-        tally.add_rays(pixel_rays(image))
+    mended = [part for image in agreed(smooth, error=error) for part in parted(image, error=error)]
     if settings.expects:
+        mended = [image for image in mended if not image.is_moved]
+        for image in mended:
+            tally.add_rays(pixel_rays(image), None if image.ignored is None else blocked)
         rest = float(np.sqrt(max(error**2 - np.mean(left) ** 2, 0.0)))
         expected = Tally(grid, num)
         occupancy, ends = expect(expected, [pixel_rays(one) for one in mended], error=rest, rounds=_ROUNDS)
@@ -108,29 +130,45 @@ def _uncertain(images: list[DepthImage], error: float, settings: Settings, camer
         tally.votes = expected.votes
     else:
         for image in mended:
-            tally.add_ends(ends_between(image))
-        occupied = tally.hits > _SHARE * (tally.hits + tally.passed)
+            tally.add_image(image, blocked)
+        occupied = _filled(tally)
     camera.passed += tally.passed
     camera.hits += tally.hits
     camera.votes += tally.votes
     return occupied & ((tally.hits > 0) | settings.expects)
 
 
-def _lidar_rays(inputs: GroupInputs) -> list[PixelRays]:
-    """Rays of the sweeps, with the classes of the pixels that their points fall on; without what moves, of sources."""
-    found = []
-    for sweep in inputs.sweeps:
-        labels = np.full(len(sweep.points), NO_LABEL, dtype=np.uint8)
-        kept = np.full(len(labels), True)
-        for frame, image in zip(inputs.frames, inputs.images, strict=True):
-            if frame == sweep.frame:
-                view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
-                labels[view.index] = image.labels[view.pixels]
-                if image.ignored is not None:
-                    kept[view.index[image.ignored[view.pixels]]] = False
-        rays = PixelRays(sweep.origin, sweep.points[kept], labels[kept], np.zeros(int(kept.sum()), dtype=bool))
-        found.append(rays)
-    return found
+def _filled(tally: Tally) -> np.ndarray:
+    """Voxels [X, Y, Z] bool in which rays end often enough."""
+    return tally.hits > _SHARE * (tally.hits + tally.passed)
+
+
+def _add_sweep(lidar: Tally, sweep: Sweep, inputs: GroupInputs, blocked: np.ndarray | None) -> None:
+    """Count a sweep, with the classes of the pixels that its points fall on; what moves, of sources, by its boxes.
+
+    Without boxes, points on pixels of what may move count in the target's sweep alone.
+    """
+    labels = np.full(len(sweep.points), NO_LABEL, dtype=np.uint8)
+    ignored = np.zeros(len(labels), dtype=bool)
+    is_source = False
+    for frame, image in zip(inputs.frames, inputs.images, strict=True):
+        if frame == sweep.frame:
+            view = in_view(sweep.points, image.T_grid_cam, image.K, image.labels.shape)
+            labels[view.index] = image.labels[view.pixels]
+            if image.ignored is not None:
+                is_source = True
+                ignored[view.index[image.ignored[view.pixels]]] = True
+    owner = owners(sweep.points, sweep.bodies)
+    loose = np.flatnonzero((owner >= 0) & (ignored | (labels == NO_LABEL)))
+    for number, body in enumerate(sweep.bodies):
+        mine = loose[owner[loose] == number]
+        ignored[mine] = not body.stands
+        if body.T_moved is not None:
+            moved = rigid.apply(body.T_moved, sweep.points[mine])
+            lidar.add_ends(Ends(moved, labels[mine], np.ones(len(mine))))
+    kept = ~ignored
+    rays = PixelRays(sweep.origin, sweep.points[kept], labels[kept], np.zeros(int(kept.sum()), dtype=bool))
+    lidar.add_rays(rays, blocked if is_source or sweep.bodies else None)
 
 
 def _voxels(

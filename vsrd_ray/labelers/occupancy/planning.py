@@ -1,10 +1,35 @@
 """Which frames a target is seen with."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.groups import GroupPlan
+from vsrd_ray.labelers.occupancy.bodies import TrackedBox
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OccupancyPlan(GroupPlan):
+    """A group with the boxes of its frames, if any are given."""
+
+    boxes: tuple[TrackedBox, ...] = ()
+
+    @property
+    def read_frames(self) -> tuple[int, ...]:
+        """Beside each frame those before and after, whose poses tell how sweeps moved."""
+        return tuple(sorted({frame + shift for frame in self.view_frames for shift in (-1, 0, 1)}))
+
+
+def with_boxes(plans: Iterable[OccupancyPlan], boxes: Iterable[TrackedBox]) -> list[OccupancyPlan]:
+    """The same groups, each with the boxes of its own frames."""
+    by_frame: dict[int, list[TrackedBox]] = {}
+    for box in boxes:
+        by_frame.setdefault(box.frame, []).append(box)
+    return [
+        replace(plan, boxes=tuple(box for frame in plan.view_frames for box in by_frame.get(frame, ())))
+        for plan in plans
+    ]
 
 
 def shifts_of(config: OccupancyConfig) -> list[int]:
@@ -12,7 +37,9 @@ def shifts_of(config: OccupancyConfig) -> list[int]:
     return [sign * number * config.apart for number in range(1, config.sources + 1) for sign in (-1, 1)]
 
 
-def plans_of(drive: Drive, frames: Sequence[int], targets: Iterable[int], config: OccupancyConfig) -> list[GroupPlan]:
+def plans_of(
+    drive: Drive, frames: Sequence[int], targets: Iterable[int], config: OccupancyConfig
+) -> list[OccupancyPlan]:
     """A group for each target, with those frames before and after it that there are.
 
     Args:
@@ -24,7 +51,7 @@ def plans_of(drive: Drive, frames: Sequence[int], targets: Iterable[int], config
     place = {frame: number for number, frame in enumerate(frames)}
     shifts = shifts_of(config)
     return [
-        GroupPlan(
+        OccupancyPlan(
             group_id=f"{drive.name}-{frame:010d}",
             sequence=drive.name,
             camera=drive.camera.name,

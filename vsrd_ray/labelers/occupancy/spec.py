@@ -1,5 +1,7 @@
 """What the house knows of the labeler of occupancy: what it needs, and how it plans."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from vsrd_ray.data.drive import DEPTH, IMAGES, POINTS, SEMANTICS, Drive
@@ -9,7 +11,8 @@ from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
-from vsrd_ray.labelers.occupancy.planning import plans_of
+from vsrd_ray.labelers.occupancy.earlier import tracked_boxes
+from vsrd_ray.labelers.occupancy.planning import plans_of, with_boxes
 from vsrd_ray.labelers.occupancy.training import TRAINABLES
 
 _PAYLOAD_BYTES = 2**25  # six views of three frames, and three sweeps
@@ -20,13 +23,14 @@ def _needs(config: OccupancyConfig) -> Needs:
     return Needs(layers=(layer,), all_cameras=True, mask_ids=False)
 
 
-def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> list[GroupPlan]:
+def _plan(drive: Drive, index: pa.Table, config: OccupancyConfig, wanted: Wanted) -> Sequence[GroupPlan]:
     """A group for every few frames, or for those that are wanted, with some before and after it."""
     if config.source == "rays":
         _check_depth(drive, config)
     frames = readable_frames(index)
     targets = frames[:: config.every] if wanted.frames is None else [one for one in frames if one in wanted.frames]
-    return plans_of(drive, frames, targets, config)
+    plans = plans_of(drive, frames, targets, config)
+    return with_boxes(plans, tracked_boxes(config.boxes, drive)) if config.boxes else plans
 
 
 def _check_depth(drive: Drive, config: OccupancyConfig) -> None:

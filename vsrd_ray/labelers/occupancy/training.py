@@ -54,6 +54,8 @@ class OccupancyNetworkTraining(TrainingSettings):
     def _learns_from_rays(self) -> "OccupancyNetworkTraining":
         if self.labels.source != "rays":
             raise ValueError("labels.source: a network learns from rays, and not from a network: leave it out")
+        if self.labels.boxes:
+            raise ValueError("labels.boxes: training does not carry moving things on: leave it out")
         return self
 
     @property

@@ -22,6 +22,7 @@ class VoxelClasses:
     colors: np.ndarray  # [len(names), 3] uint8 RGB, as published; white where free
     moving: tuple[int, ...]  # numbers of classes that can drive, ride or walk
     flat: tuple[int, ...]  # numbers of surfaces that one drives or walks on
+    upright: tuple[int, ...]  # numbers of what is built, and rises straight from where it stands
     of_city: np.ndarray  # [256] uint8, number of each Cityscapes or KITTI-360 id; `SKY`, or `NO_LABEL`
 
     @property
@@ -98,6 +99,7 @@ OCC3D = VoxelClasses(
     colors=_colors(_OCC3D_COLORS),
     moving=(2, 3, 4, 5, 6, 7, 9, 10),
     flat=(11, 12, 13, 14),
+    upright=(15,),
     of_city=_lookup(
         {
             11: (7, 9),
@@ -124,6 +126,7 @@ SSCBENCH = VoxelClasses(
     colors=_colors(_SSCBENCH_COLORS),
     moving=(1, 2, 3, 4, 5, 6),
     flat=(7, 8, 9, 10, 14),
+    upright=(11, 12, 15, 16, 17),
     of_city=_lookup(
         {
             1: (26,),

@@ -1,14 +1,17 @@
 """Parts of the labeler of occupancy: surfaces between pixels, LiDAR in images, noise of pixels, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
 from vsrd_ray.errors import InputError
-from vsrd_ray.labelers.occupancy.completion import aligned, completed, in_view
+from vsrd_ray.labelers.occupancy.agreement import agreed
+from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
 from vsrd_ray.labelers.occupancy.images import DepthImage, ends_between, majority, pixel_rays
-from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
+from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep, uncurled
 from vsrd_ray.labelers.occupancy.labelling import Settings, label_voxels
 from vsrd_ray.labelers.occupancy.smoothing import smoothed
 from vsrd_ray.labels.voxels.classes import NO_LABEL, OCC3D, SKY, SSCBENCH
@@ -22,9 +25,9 @@ T_GRID_CAM = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0,
 GRID = Grid.of((-2.0, -8.0, -0.4, 22.0, 8.0, 3.6), 0.4)
 
 
-def street_image(wall=20.0):
+def street_image(wall=20.0, K=K):
     """A road, and a wall across it; above both the sky."""
-    v, _ = np.mgrid[:30, :40]
+    v, _ = np.mgrid[: round(2 * K[1, 2] + 1), : round(2 * K[0, 2] + 1)]
     down = (v - K[1, 2]) / K[1, 1]
     with np.errstate(divide="ignore"):
         road = np.where(down > 0, 1.5 / down, np.inf)
@@ -112,6 +115,48 @@ def test_completed_depth_lies_on_the_plane_of_its_points():
     np.testing.assert_allclose(depth[filled], image.depth[filled], rtol=1e-4)
 
 
+def test_walls_rise_above_the_highest_points_and_nothing_else_does():
+    image = street_image()
+    known = DepthImage(np.where(image.labels == SKY, 0, image.depth), image.labels, K, T_GRID_CAM)
+    known.depth[:15] = 0
+    wall = image.labels == 15
+    depth = raised(known, (15,))
+    assert (wall & (known.depth == 0)).sum() > 40
+    np.testing.assert_allclose(depth[wall], image.depth[wall], rtol=1e-4)
+    np.testing.assert_array_equal(depth[~wall], known.depth[~wall])
+    known.depth[known.labels == 15] = 0
+    known.depth[12] = 20.0  # a known pixel above, so that nothing is above the highest
+    np.testing.assert_array_equal(raised(known, (15,)), known.depth)
+
+
+def test_ground_goes_on_behind_its_points_but_not_far():
+    image = street_image(wall=200.0)
+    v, u = (one.ravel() for one in np.mgrid[18:30:3, 0:40:5])
+    points = image.points(u, v, image.depth[v, u])
+    points[:, 2] += 0.02 * points[:, 0]  # it rises
+    view = in_view(points, T_GRID_CAM, K, image.depth.shape)
+    empty = DepthImage(np.zeros_like(image.depth), image.labels, K, T_GRID_CAM)
+    depth = grounded(empty, view, points, OCC3D.flat)
+    rows, columns = np.nonzero(depth)
+    found = image.points(columns, rows, depth[rows, columns])
+    assert set(image.labels[rows, columns].tolist()) == {ROAD}
+    assert points[:, 0].max() + 1 < found[:, 0].max() < points[:, 0].max() + 8
+    between = found[:, 0] < points[:, 0].max()
+    np.testing.assert_allclose(found[between, 2], 0.02 * found[between, 0], atol=0.08)
+
+
+def test_sweeps_that_turn_are_set_right():
+    """A wall at 10 m ahead is seen from where the LiDAR was at each moment, a metre a turn."""
+    poses = {0: np.eye(4), 1: np.eye(4)}
+    poses[1][0, 3] = 1.0
+    azimuth = np.linspace(-1.0, 1.0, 21)
+    ahead = 10.0 + azimuth / (2 * np.pi)  # seen late, it is nearer: counter-clockwise, right is early
+    xyz = np.stack([ahead, ahead * np.tan(azimuth), np.zeros(21)], axis=1)
+    for frame in (0, 1):  # of the last frame, by the motion before it
+        np.testing.assert_allclose(uncurled(xyz, poses, frame)[:, 0], 10.0, atol=1e-9)
+    np.testing.assert_array_equal(uncurled(xyz, {0: poses[0]}, 0), xyz)
+
+
 def test_dense_depth_takes_the_scale_of_points():
     image = street_image()
     v, u = (one.ravel() for one in np.mgrid[17:30:2, 0:40:2])
@@ -151,3 +196,42 @@ def test_majority():
     labels = np.full((5, 5), ROAD, dtype=np.uint8)
     labels[2, 2], labels[0, 0] = CAR, NO_LABEL
     np.testing.assert_array_equal(majority(labels), np.full((5, 5), ROAD))
+
+
+def moved_on(metres):
+    """The street seen from farther on."""
+    pose = T_GRID_CAM.copy()
+    pose[0, 3] = metres
+    return replace(
+        street_image(20.0 - metres, np.array([[120.0, 0, 59.5], [0, 120.0, 44.5], [0, 0, 1]])), T_grid_cam=pose
+    )
+
+
+def off_by(images, agreed_images):
+    """Factors of depth that are left, logarithms, by image."""
+    return [
+        np.log(found.depth[image.depth > 0] / image.depth[image.depth > 0])
+        for image, found in zip(images, agreed_images, strict=True)
+    ]
+
+
+def test_views_that_disagree_are_set_right():
+    images = [moved_on(metres) for metres in (0.0, 1.5, 3.0, 4.5)]
+    u = np.linspace(-1, 1, 120)
+    factors = (0.05, -0.03, 0.03 * u, -0.04 * u)
+    wrong = [
+        replace(image, depth=(image.depth * np.exp(factor)).astype(np.float32))
+        for image, factor in zip(images, factors, strict=True)
+    ]
+    found = agreed(wrong, error=0.05)
+    before, after = (np.concatenate(off_by(images, some)) for some in (wrong, found))
+    assert after.std() < 0.4 * before.std() and abs(after.mean()) < 0.02
+    assert all((one.depth > 0).sum() == (image.depth > 0).sum() for one, image in zip(found, images, strict=True))
+    np.testing.assert_array_equal(found[0].depth, agreed(wrong, error=0.05)[0].depth)
+
+
+def test_views_that_agree_or_see_nothing_in_common_stay_as_they_are():
+    same = [moved_on(metres) for metres in (0.0, 2.0)]
+    away = replace(same[0], labels=np.full_like(same[0].labels, NO_LABEL))
+    for images in (same, [same[0], away], same[:1]):
+        np.testing.assert_allclose(np.concatenate(off_by(images, agreed(images, error=0.05))), 0, atol=3e-3)

@@ -296,7 +296,8 @@ def test_the_page_works(written, tmp_path, monkeypatch):
                 values = dict(arrays)
             values["semantics"][0, 0, 0] = 4
             np.savez_compressed(file, **values)
-        extra = ["--serial", "--frames", "1", "--set", "apart=1"] if line.startswith("label") else []
+        extra = ["--serial", "--frames", "1", "--set", "apart=1"] if "--config occupancy" in line else []
+        extra = ["--serial", "--set", "grouping.kind=scene"] if line.endswith("--output boxes") else extra
         result = run(*shlex.split(line), *extra)
         assert result.exit_code == 0, result.output
     assert len(lines) >= 6 and (tmp_path / "drive.mp4").is_file()
