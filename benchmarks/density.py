@@ -52,7 +52,7 @@ SCRATCH = {
     "network.num_features": 32,
     "network.teacher_hidden": 32,
     "groups.image_size": "[320, 96]",
-    "optimisation.steps": 1000,
+    "optimisation.steps": 700,
     "optimisation.batch_size": 2,
     "optimisation.schedule": "constant",
     **BY_COLOURS,

@@ -3,7 +3,7 @@
 import pytest
 import ray
 
-from vsrd_ray.engines.ray_data.feed import Feed, drawn
+from vsrd_ray.engines.ray_data.feed import Feed, frame_groups
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -18,11 +18,11 @@ def feed():
 def test_source_that_begins_anew_makes_the_same_rows_but_empty_where_they_are_done_with(feed):
     for row in (b"a", b"b"):  # one after the other: an actor of coroutines keeps no order of its own
         ray.get(feed.put.remote(row))
-    first = drawn({}, feed)
+    first = frame_groups({}, feed)
     assert next(first) == {"number": 0, "tasks": b"a"}
     ray.get(feed.drop.remote(0))
     ray.get(feed.put.remote(b"c"))
     ray.get(feed.close.remote())
     later = [{"number": 1, "tasks": b"b"}, {"number": 2, "tasks": b"c"}]
     assert list(first) == later
-    assert list(drawn({}, feed)) == [{"number": 0, "tasks": b""}, *later]
+    assert list(frame_groups({}, feed)) == [{"number": 0, "tasks": b""}, *later]

@@ -148,10 +148,13 @@ def test_seconds_of_groups_are_there_by_phase(watched):
 
 def test_dashboard_shows_what_the_run_and_its_parts_do(watched):
     (dataset,) = watched.asked(f"/api/data/datasets/{watched.job}")["datasets"]
-    assert dataset["dataset"].startswith("label_")
+    assert dataset["dataset"].startswith("label vsrd into output_")
     assert dataset["state"] == "FINISHED"
     operators = [operator["name"] for operator in dataset["operators"]]
-    assert operators[-2:] == ["Map(load_groups)", "Map(LabelGroups)"]  # apart: one loads while the other labels
+    # apart: one loads while the other labels
+    assert operators[-3:] == ["FlatMap(frame_groups)", "Map(load_groups)", "Map(LabelGroups)"]
+    blocks = [operator["progress"] for operator in dataset["operators"][-3:]]
+    assert blocks == [7, 7, 7]  # a group each, and one of them twice
     actors = watched.asked("/api/v0/actors?detail=1")["data"]["result"]["result"]
     names = [actor["class_name"] for actor in actors]
     assert names.count("MapWorker(Map(LabelGroups))") == 1

@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from vsrd_ray.engines.ray_data import stages
 from vsrd_ray.engines.ray_data.attempts import read_attempts
-from vsrd_ray.engines.ray_data.feed import drawn
+from vsrd_ray.engines.ray_data.feed import frame_groups
 from vsrd_ray.engines.ray_data.stages import RayEngine, _data_settings, _strategy
 from vsrd_ray.errors import WorkerError
 from vsrd_ray.pipeline.pool import Pool
@@ -39,7 +39,7 @@ class Stream:
     def results(self, feed: Any) -> Iterator[dict]:
         stream = len(self.rows)
         self.rows.append([])
-        for row in drawn({}, feed):
+        for row in frame_groups({}, feed):
             number = row_batch(row)
             self.rows[-1].append(number)
             outcome = None if self.do is None else self.do(number, stream)

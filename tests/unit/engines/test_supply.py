@@ -9,7 +9,7 @@ from batches import LONG, Batches, in_time, row_batch, settle, wait_for
 from ray.exceptions import RayError
 
 from vsrd_ray.engines.ray_data import stages
-from vsrd_ray.engines.ray_data.feed import drawn
+from vsrd_ray.engines.ray_data.feed import frame_groups
 from vsrd_ray.engines.ray_data.stages import _Supply
 from vsrd_ray.errors import InputError, WorkerError
 
@@ -22,7 +22,7 @@ def test_supply_is_so_many_batches_ahead_of_the_results_and_no_more(pretended, a
 
     def consume() -> None:
         with _Supply.running(source, ahead=ahead) as supply:
-            for back, row in enumerate(drawn({}, supply.feed)):
+            for back, row in enumerate(frame_groups({}, supply.feed)):
                 wait_for(lambda back=back: len(source.taken) == min(back + ahead, source.count))
                 settle()
                 assert len(source.taken) == min(back + ahead, source.count)
@@ -40,7 +40,7 @@ def test_batches_come_numbered_in_the_order_of_the_source_and_the_feed_ends_with
     def consume() -> list[tuple[int, int]]:
         rows = []
         with _Supply.running(source, ahead=8) as supply:
-            for row in drawn({}, supply.feed):
+            for row in frame_groups({}, supply.feed):
                 rows.append((row["number"], row_batch(row)))
                 source.come_back(row_batch(row))
                 supply.came_back(row["number"])
@@ -67,7 +67,7 @@ def test_batch_that_came_back_is_dropped_from_the_feed(pretended):
 def test_source_without_anything_to_do_gives_an_empty_stream(pretended):
     def consume() -> list:
         with _Supply.running(Batches(0), ahead=2) as supply:
-            return list(drawn({}, supply.feed))
+            return list(frame_groups({}, supply.feed))
 
     assert in_time(consume) == []
 
@@ -78,7 +78,7 @@ def test_group_that_is_given_again_late_is_supplied(pretended):
 
     def consume() -> list[int]:
         with _Supply.running(source, ahead=4) as supply:
-            rows = drawn({}, supply.feed)
+            rows = frame_groups({}, supply.feed)
             seen = [row_batch(next(rows))]
             settle()
             source.rewind()  # it is to be done again
@@ -138,7 +138,7 @@ def test_error_of_the_source_ends_the_stream_and_reaches_the_block(pretended, er
 
     def consume() -> None:
         with _Supply.running(source, ahead=4) as supply:
-            rows.extend(row_batch(row) for row in drawn({}, supply.feed))
+            rows.extend(row_batch(row) for row in frame_groups({}, supply.feed))
 
     rows: list[int] = []
     with pytest.raises(type(error)) as raised:
@@ -155,7 +155,7 @@ def test_error_in_the_block_comes_before_that_of_the_source(pretended):
 
     def consume() -> None:
         with _Supply.running(source, ahead=4) as supply:
-            list(drawn({}, supply.feed))
+            list(frame_groups({}, supply.feed))
             raise WorkerError("first")
 
     with pytest.raises(WorkerError, match="first"):
@@ -173,7 +173,7 @@ def test_feed_that_is_gone_ends_the_block(pretended, monkeypatch):
 
     def consume() -> None:
         with _Supply.running(source, ahead=4) as supply:
-            assert list(drawn({}, supply.feed)) == []
+            assert list(frame_groups({}, supply.feed)) == []
 
     with pytest.raises(RayError, match="the actor died"):
         in_time(consume)
@@ -211,7 +211,7 @@ def test_stream_is_cut_where_ray_data_could_not_keep_count(pretended, monkeypatc
 
     def consume() -> list[int]:
         with _Supply.running(source, ahead=100) as supply:
-            return [row_batch(row) for row in drawn({}, supply.feed)]
+            return [row_batch(row) for row in frame_groups({}, supply.feed)]
 
     assert in_time(consume) == [0, 1, 2]
     assert source.taken == [0, 1, 2] and not source.finished

@@ -45,7 +45,7 @@ class Feed:
         return self._rows.get(number, b"") if number < self._count else None
 
 
-def drawn(_: dict[str, Any], feed: Any) -> Iterator[dict[str, Any]]:
+def frame_groups(_: dict[str, Any], feed: Any) -> Iterator[dict[str, Any]]:
     """The rows of a feed (a handle of its actor), `number` and `tasks` (bytes), from the first to the last."""
     number = 0
     while (tasks := ray.get(feed.get.remote(number))) is not None:

@@ -22,7 +22,7 @@ from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.index import all_frames
 from vsrd_ray.engines.ray_data.actors import FIT, LOAD, LabelGroups, RetryPolicy, load_groups
 from vsrd_ray.engines.ray_data.attempts import AttemptLedger, is_alive
-from vsrd_ray.engines.ray_data.feed import Feed, drawn
+from vsrd_ray.engines.ray_data.feed import Feed, frame_groups
 from vsrd_ray.engines.ray_data.indexing import index_chunk
 from vsrd_ray.engines.ray_data.metrics import RunMetrics
 from vsrd_ray.errors import InputError, WorkerError, explained, one_line
@@ -131,7 +131,7 @@ class RayEngine:
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         dataset = (
             ray.data.range(1, override_num_blocks=1)
-            .flat_map(partial(drawn, feed=cast(Any, feed)), num_cpus=0, label_selector=here)
+            .flat_map(partial(frame_groups, feed=cast(Any, feed)), num_cpus=0, label_selector=here)
             .map(partial(load_groups, work=self.work, policy=policy), num_cpus=1, max_calls=_LOADS_A_PROCESS)
             .map(
                 LabelGroups,  # pyright: ignore[reportArgumentType] - Ray makes an instance in every actor
@@ -142,7 +142,8 @@ class RayEngine:
                 label_selector={_ACCELERATOR: self.pool.accelerator} if self.pool.accelerator else None,
             )
         )
-        dataset.set_name("label")
+        # What the dashboard shows a run as, beside the functions' names: "label vsrd into street-labels".
+        dataset.set_name(f"label {self.work.config.labeler} into {self.attempts_file.parent.name}")
         return dataset
 
 
