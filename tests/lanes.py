@@ -19,6 +19,7 @@ LANES = {
         "tests/cli/test_status.py",
         "tests/pipeline/test_evaluating.py",
         "tests/pipeline/test_feed_actor.py",
+        "tests/pipeline/test_labelers_on_ray.py",
         "tests/pipeline/test_run.py",
         "tests/pipeline/test_scene_runs.py",
     ),
