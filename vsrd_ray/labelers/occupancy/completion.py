@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay, QhullError, KDTree
+from scipy.spatial import Delaunay, KDTree, QhullError
 
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.images import DepthImage
