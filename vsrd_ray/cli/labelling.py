@@ -61,6 +61,11 @@ def _shipped(_context: click.Context, _parameter: click.Parameter, incomplete: s
     help="Of occupancy: a run of boxes, by which moving things are carried on to the target's time: short for --set "
     "boxes=…",
 )
+@click.option(
+    "--depth",
+    metavar="OUTPUT",
+    help="Of occupancy: a run of depth maps, as by density, in place of the dataset's: short for --set depth_run=…",
+)
 @click.option("--dataset", metavar="NAME", help="See `vsrd-ray datasets`.  [default: the one whose layout ROOT has]")
 @click.option(
     "--grouping",
@@ -120,6 +125,7 @@ def label(
     overrides: tuple[str, ...],
     grouping: str | None,
     boxes: str | None,
+    depth: str | None,
     classes: tuple[str, ...] | None,
     camera: str | None,
     dataset: str | None,
@@ -151,6 +157,8 @@ def label(
         overrides = (*overrides, f"grouping.kind={grouping}")
     if boxes is not None:
         overrides = (*overrides, f"boxes={json.dumps(boxes)}")
+    if depth is not None:
+        overrides = (*overrides, f"depth_run={json.dumps(depth)}")
     if masks_format is not None and masks is None:
         raise InputError(f"--masks-format {masks_format}: there are no --masks: give both, or neither")
     posed, overrides = _poses_given(poses, overrides)

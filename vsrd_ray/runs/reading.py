@@ -34,6 +34,7 @@ def read_rows(
     *,
     needed: Collection[str],
     sequence: str | None = None,
+    frames: Collection[int] | None = None,
     fix: Callable[[str], str] = lambda file: LABEL_AGAIN,
 ) -> pa.Table:
     """The rows of one kind of label, in its schema and `sequence`, unsorted.
@@ -44,18 +45,23 @@ def read_rows(
         schema: of the kind.
         needed: columns without which a row means nothing.
         sequence: read one drive alone.
+        frames: read the rows of these alone.
         fix: what to do about a file that cannot be read.
 
     Raises:
         InputError: there is no such folder, or a file in it cannot be read.
     """
+    wanted = None if sequence is None else pc.field("sequence") == sequence
+    if frames is not None:
+        of_frames = pc.field("frame").isin(sorted(frames))
+        wanted = of_frames if wanted is None else wanted & of_frames
     return read_all(
         RunPaths(output).tables(folder),
         output=output,
         schema=pa.schema([*schema, *_SEQUENCE]),
         needed=needed,
         partitioning=ds.partitioning(_SEQUENCE, flavor="hive"),
-        wanted=None if sequence is None else pc.field("sequence") == sequence,
+        wanted=wanted,
         fix=fix,
     )
 

@@ -1,4 +1,7 @@
-"""Runs of other labelers that occupancy is labelled with: of boxes. What they hold is planned with, by numbers."""
+"""Runs of other labelers that occupancy is labelled with: whether they can be, by what they are known, and boxes.
+
+Plans hold boxes as numbers; depth maps are read with the images that they are of.
+"""
 
 import hashlib
 

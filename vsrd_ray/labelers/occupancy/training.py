@@ -54,8 +54,8 @@ class OccupancyNetworkTraining(TrainingSettings):
     def _learns_from_rays(self) -> "OccupancyNetworkTraining":
         if self.labels.source != "rays":
             raise ValueError("labels.source: a network learns from rays, and not from a network: leave it out")
-        if self.labels.boxes:
-            raise ValueError("labels.boxes: training does not carry moving things on: leave it out")
+        if given := self.labels.given:
+            raise ValueError(f"labels.{given[0]}: training reads what the dataset has: leave it out")
         return self
 
     @property

@@ -14,7 +14,7 @@ class NetworkLabeler(OccupancyLabeler):
     """See `vsrd_ray.labelers.base.Labeler` for what each of these is."""
 
     def __init__(self, config: OccupancyConfig, device: str) -> None:
-        super().__init__(config)
+        super().__init__(config, device)
         self.device = device
         self._trained: Trained | None = None
 
