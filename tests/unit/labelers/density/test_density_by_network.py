@@ -106,6 +106,10 @@ def test_a_source_without_a_checkpoint_is_told(root, tmp_path):
     assert "no checkpoint" in call(*words, "--set", "source=student", "--set", "checkpoint=nowhere.pt", code=2)
 
 
+def test_a_run_of_training_is_not_filmed_but_what_it_labels(root, runs):
+    assert "run of training: label a drive with its network" in call("render", runs / "student", "--root", root, code=2)
+
+
 def test_ones_own_images(root, runs, tmp_path):
     image = root / "data_2d_raw" / DRIVE / "image_00" / "data_rect" / "0000000001.png"
     words = ["density", image, "--checkpoint", runs / "student", "--output", tmp_path / "seen"]
