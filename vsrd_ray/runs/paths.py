@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from vsrd_ray.storage import Location, relative
 
+TRAINING = "training.json"  # what a folder of `vsrd-ray train` has, and no output of labelling
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic_write writes to
 _SEQUENCE = "sequence="  # hive partitioning, by which readers of datasets know the column
 _BROUGHT_IN = "human-"  # begins the names of files of labels that no run wrote

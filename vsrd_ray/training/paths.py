@@ -13,6 +13,7 @@ cache/                       pieces of samples, unless another folder is named
 import re
 from dataclasses import dataclass
 
+from vsrd_ray.runs.paths import TRAINING
 from vsrd_ray.storage import Location, names_in
 
 _CHECKPOINT = re.compile(r"step-(\d{10})\.pt")
@@ -27,7 +28,7 @@ class TrainingPaths:
     @property
     def record(self) -> Location:
         """What is trained, and how it ended."""
-        return self.run / "training.json"
+        return self.run / TRAINING
 
     @property
     def progress(self) -> Location:

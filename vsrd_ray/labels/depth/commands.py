@@ -42,18 +42,11 @@ def render(
     destination: Location | None,
 ) -> None:
     """Film the depth or the density field of the run in OUTPUT, as H.264."""
-    from vsrd_ray.errors import InputError
     from vsrd_ray.labels.depth.films import write_film
     from vsrd_ray.runs.folder import RunFolder
     from vsrd_ray.runs.paths import RunPaths
-    from vsrd_ray.training.paths import TrainingPaths
     from vsrd_ray.visualization.video import check_destination
 
-    if TrainingPaths(output).record.exists():
-        raise InputError(
-            f"{output} is a run of training: label a drive with its network (`vsrd-ray label --config density "
-            f"--set source=student --set checkpoint={output}`), and film what that writes"
-        )
     destination = destination or RunPaths(output).film(what)
     check_destination(destination)
     click.echo(write_film(RunFolder(output, root), destination, what=what, sequence=sequence, frame=frame))

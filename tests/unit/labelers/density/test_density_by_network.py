@@ -107,7 +107,9 @@ def test_a_source_without_a_checkpoint_is_told(root, tmp_path):
 
 
 def test_a_run_of_training_is_not_filmed_but_what_it_labels(root, runs):
-    assert "run of training: label a drive with its network" in call("render", runs / "student", "--root", root, code=2)
+    assert "run of training: label a drive with it (`vsrd-ray label`" in call(
+        "render", runs / "student", "--root", root, code=2
+    )
 
 
 def test_ones_own_images(root, runs, tmp_path):
