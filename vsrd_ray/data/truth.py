@@ -1,6 +1,6 @@
 """Ground truth as datasets give it. Evaluation and pictures read it; nothing that labels does.
 
-Shapes: N boxes, R rows.
+Shapes: N boxes, R rows, X x Y x Z voxels.
 """
 
 from collections.abc import Mapping
@@ -44,3 +44,16 @@ class TruthBoxes:
         keys = instance_keys(self.instance_ids, self.timestamps)
         own, static = (positions(keys, instance_keys(instance_ids, times)) for times in (frames, STATIC))
         return np.where(own >= 0, own, static)
+
+
+@dataclass(frozen=True)
+class TrueVoxels:
+    """What truly fills a grid."""
+
+    semantics: np.ndarray  # [X, Y, Z] uint8, numbers of `classes`
+    mask_camera: np.ndarray  # [X, Y, Z] bool, seen by cameras
+    mask_lidar: np.ndarray  # [X, Y, Z] bool, seen by the LiDAR
+    range: np.ndarray  # [6] m
+    voxel_size: float  # m
+    T_world_grid: np.ndarray | None = None  # [4, 4]; None where the dataset does not say where its grid lies
+    classes: str | None = None  # class table, 255 unknown; None: class numbers of the dataset, 0 free

@@ -1,4 +1,4 @@
-"""Maps of depth and of classes beside KITTI-360's images, and the true voxels of the built-in street.
+"""Maps of depth and of classes beside KITTI-360's images, and true voxels: the built-in street's, or SSCBench's.
 
 Shapes: H x W pixels, X x Y x Z voxels.
 """
@@ -13,7 +13,8 @@ import numpy as np
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.png import GRAYSCALE, check_gray16, decode_gray16, parse_header
-from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.data.truth import TrueVoxels
+from vsrd_ray.datasets.kitti360 import paths, sscbench
 from vsrd_ray.errors import InputError, UnreadableFrameError, one_line
 from vsrd_ray.storage import Location, names_in, read_bytes
 
@@ -57,18 +58,6 @@ def read_semantics(drive: Drive, camera: str, frame: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class TrueVoxels:
-    """What truly fills a grid."""
-
-    semantics: np.ndarray  # [X, Y, Z] uint8 class numbers of the dataset; 0 free
-    mask_camera: np.ndarray  # [X, Y, Z] bool, seen by the camera
-    mask_lidar: np.ndarray  # [X, Y, Z] bool, seen by the LiDAR
-    range: np.ndarray  # [6] m
-    voxel_size: float  # m
-    T_world_grid: np.ndarray  # [4, 4]
-
-
-@dataclass(frozen=True)
 class TruthVoxels:
     """True voxels of some frames, read when they are asked for."""
 
@@ -103,11 +92,13 @@ class TruthVoxels:
             raise InputError(f"{path}: no array {error}: expected voxels of the built-in street") from None
 
 
-def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | None:
-    """What truly fills the voxels of a drive; None where nothing tells, as in KITTI-360's own drives."""
+def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | sscbench.TruthVoxels | None:
+    """What truly fills the voxels of a drive; None where nothing tells, as in KITTI-360 without SSCBench's files."""
     folder = paths.occupancy_folder(root, sequence)
     frames = paths.frames_among(names_in(folder), suffix=".npz")
-    return TruthVoxels({frame: folder / f"{frame:010d}.npz" for frame in frames}) if frames else None
+    if frames:
+        return TruthVoxels({frame: folder / f"{frame:010d}.npz" for frame in frames})
+    return sscbench.truth_of_voxels(root, sequence)
 
 
 def _bytes(path: Location, what: str) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Drive
 from vsrd_ray.data.truth import BOXES
-from vsrd_ray.datasets.nuscenes import boxes, drives, layers, panoptic, sparse
+from vsrd_ray.datasets.nuscenes import boxes, drives, layers, occ3d, panoptic, sparse
 from vsrd_ray.datasets.nuscenes.classes import CLASSES
 from vsrd_ray.datasets.nuscenes.tables import table_file, versions
 from vsrd_ray.errors import InputError
@@ -24,7 +24,7 @@ class NuScenes:
     classes = CLASSES
     cameras = _RIG
     layers = (IMAGES, MASKS, POINTS, DEPTH, SEMANTICS)
-    truths = (BOXES, panoptic.POINTS_KIND)
+    truths = (BOXES, panoptic.POINTS_KIND, occ3d.KIND)
 
     def recognises(self, root: Location) -> bool:
         """Where there is a folder of tables."""
@@ -88,24 +88,31 @@ class NuScenes:
         return find(_scene(drive), sensor, frame)
 
     def truth(self, root: Location, name: str, kind: str) -> Any:
-        """`TruthBoxes` of sample_annotation, or `panoptic.TruthPoints`."""
+        """`TruthBoxes` of sample_annotation, `panoptic.TruthPoints`, or `occ3d.TruthVoxels`."""
         if kind == BOXES:
             return boxes.read_boxes(root, name)
         if kind not in self.truths:
             raise InputError(f"nuScenes has no true {kind} here: there are {', '.join(self.truths)}")
         scene = _scene(self.open(root, name, self.cameras))
+        if kind == occ3d.KIND:
+            if (voxels := occ3d.truth_of_voxels(root, name, scene.sample_tokens)) is None:
+                raise InputError(f"no true voxels of {name} in {root / 'gts'}: unpack Occ3D-nuScenes' gts there")
+            return voxels
         if (found := panoptic.open_points(scene)) is None:
             folder = root / "panoptic" / scene.version
             raise InputError(f"no labels of points of {name} in {folder}: unpack nuScenes-panoptic or -lidarseg")
         return found
 
     def has_truth(self, root: Location, name: str, kind: str) -> bool:
-        """Whether a scene has annotations, or panoptic files."""
+        """Whether a scene has annotations, panoptic files, or Occ3D's voxels."""
         match kind:
             case "boxes":
                 return boxes.annotations_of(root, drives.version_of(root, name), name) is not None
             case "points":
                 return panoptic.open_points(_scene(self.open(root, name, self.cameras))) is not None
+            case occ3d.KIND:
+                tokens = _scene(self.open(root, name, self.cameras)).sample_tokens
+                return occ3d.truth_of_voxels(root, name, tokens) is not None
             case _:
                 return False
 

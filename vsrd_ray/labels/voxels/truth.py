@@ -38,7 +38,7 @@ def true_grid(truth: Any, frame: int, voxels: Voxels) -> TrueGrid | None:
     is_same = (
         found.semantics.shape == voxels.grid.shape
         and np.allclose(found.range, voxels.grid.range)
-        and np.allclose(found.T_world_grid, voxels.T_world_grid, atol=1e-3)
+        and (found.T_world_grid is None or np.allclose(found.T_world_grid, voxels.T_world_grid, atol=1e-3))
     )
     if not is_same:
         raise InputError(
@@ -46,7 +46,13 @@ def true_grid(truth: Any, frame: int, voxels: Voxels) -> TrueGrid | None:
             f"and the labels of {list(voxels.grid.range)} in {voxels.grid.voxel_size:g}, or they lie elsewhere: "
             "label that grid"
         )
-    return TrueGrid(_named(found.semantics, table_named(voxels.classes)), found.mask_camera, found.mask_lidar)
+    if found.classes not in (None, voxels.classes):
+        raise InputError(
+            f"frame {frame}: the true voxels have the classes of {found.classes}, and the labels of {voxels.classes}: "
+            f"label with --set classes={found.classes}"
+        )
+    semantics = found.semantics if found.classes else _named(found.semantics, table_named(voxels.classes))
+    return TrueGrid(semantics, found.mask_camera, found.mask_lidar)
 
 
 def _named(ids: np.ndarray, classes: VoxelClasses) -> np.ndarray:

@@ -141,8 +141,10 @@ def test_a_scene_without_panoptic_files_has_no_true_points(spoilt: Path, tmp_pat
         InputError, match=rf"no labels of points of {SCENE} in .*panoptic/v1.0-mini: unpack nuScenes-pan"
     ):
         open_drive(spoilt, SCENE).truth("points")
-    with pytest.raises(InputError, match="nuScenes has no true voxels here: there are boxes, points"):
+    with pytest.raises(InputError, match=rf"no true voxels of {SCENE} in .*gts: unpack Occ3D"):
         open_drive(spoilt, SCENE).truth("voxels")
+    with pytest.raises(InputError, match="nuScenes has no true depth here: there are boxes, points, voxels"):
+        open_drive(spoilt, SCENE).truth("depth")
 
 
 def test_labels_of_points_that_cannot_be_used(spoilt: Path, edit) -> None:

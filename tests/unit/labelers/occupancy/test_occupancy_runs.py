@@ -16,6 +16,7 @@ pytest.importorskip("numba", reason="walks through voxels are compiled by numba"
 
 from vsrd_ray.cli import main
 from vsrd_ray.datasets.kitti360 import paths
+from vsrd_ray.datasets.kitti360.sscbench import truth_of_voxels
 from vsrd_ray.labels.voxels.classes import OCC3D
 from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
 from vsrd_ray.synthetic import StreetSettings, synthesize
@@ -111,6 +112,47 @@ def test_figures(written, labelled):
     assert "mask_camera and mask_lidar" in text
     inside = re.search(r'"mask_camera": \{"miou": ([\d.]+), "miou_15": [\d.]+, "iou": ([\d.]+)\}', text)
     assert inside is not None and float(inside[2]) > 0.5 and float(inside[1]) > 0.4
+
+
+def assert_perfect_against_own_export(output, root, name, folder, tmp_path):
+    """What was exported in a benchmark's own layout, put below ROOT, is truth that the labels match."""
+    exported = run("export", output, "--root", root, "--format", name, "--output", tmp_path / "truth")
+    assert exported.exit_code == 0, exported.output
+    shutil.copytree(tmp_path / "truth" / folder, root / folder, dirs_exist_ok=True)
+    result = run("evaluate", output, "--root", root, "--json")
+    assert result.exit_code == 0, result.output
+    found = (output / "evaluation.json").read_text()
+    assert re.search(r'"iou": 1\.0', found) and not re.search(r'"iou": 0\.', found)
+
+
+def test_truth_in_sscbench_s_own_layout(street, tmp_path):
+    shutil.rmtree(street / "data_3d_occupancy")
+    output = tmp_path / "labels"
+    assert label(street, output, *QUICK, "--set", "grid=sscbench").exit_code == 0
+    assert_perfect_against_own_export(output, street, "sscbench", "data_2d_raw", tmp_path)
+    (file,) = (street / "data_2d_raw").rglob("*.label")
+    truth = truth_of_voxels(street, SEQUENCE)
+    kept = truth.voxels(1).semantics
+    raw = np.frombuffer(file.read_bytes(), "<u2").copy()
+    raw[:4], kept = (0, 258, 77, 10), kept.copy()
+    file.write_bytes(raw.tobytes())
+    file.with_suffix(".invalid").write_bytes(np.ones(raw.size, np.uint8).tobytes())
+    found = truth.voxels(1).semantics
+    assert found.ravel()[:4].tolist() == [255, 4, 255, 1]  # empty and invalid, a moving truck, no class, a car
+    assert (found[kept == 0] == 255)[1:].all() and (found.ravel()[4:][kept.ravel()[4:] > 0] != 0).all()
+    preprocessed = street / "preprocess" / "labels" / SEQUENCE
+    preprocessed.mkdir(parents=True)
+    np.save(preprocessed / "000001_1_1.npy", kept)
+    file.write_bytes(b"torn")
+    result = run("evaluate", output, "--root", street)
+    assert result.exit_code == 2 and "4 bytes, expected 4194304" in " ".join(result.output.split())
+    shutil.rmtree(street / "data_2d_raw" / SEQUENCE / "voxels")
+    assert run("evaluate", output, "--root", street).exit_code == 0
+    np.testing.assert_array_equal(truth_of_voxels(street, SEQUENCE).voxels(1).semantics, kept)
+    occ3d = label(street, tmp_path / "occ3d", *QUICK)
+    assert occ3d.exit_code == 0
+    result = run("evaluate", tmp_path / "occ3d", "--root", street)
+    assert result.exit_code == 2 and "label that grid" in " ".join(result.output.split())
 
 
 def test_exports_and_corrections(written, labelled, tmp_path):
@@ -265,6 +307,9 @@ def test_the_files_of_key_sweeps_of_six_cameras(tmp_path):
     assert road[:, 0].min() < 95 and road[:, 0].max() > 105  # behind and ahead
     result = run("visualize", "voxels", tmp_path / "labels", "--root", root, "--to", tmp_path / "pictures")
     assert result.exit_code == 0, result.output
+    assert_perfect_against_own_export(tmp_path / "labels", root, "occ3d", "gts", tmp_path)
+    token = next((root / "gts").rglob("labels.npz")).parent.name
+    assert token in {sample["token"] for sample in json.loads((root / "v1.0-mini" / "sample.json").read_text())}
     file = next((root / "seg_gt_lidarseg").glob("*CAM_BACK__*.bin"))
     np.array([[1.5, 1.5, 31.0]], dtype="<f4").tofile(file)
     scene_label = run(

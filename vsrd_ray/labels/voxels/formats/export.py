@@ -50,7 +50,7 @@ def _write_npz(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
 
 
 def _write_occ3d(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
-    """`gts/<scene>/<token of the sweep, or frame>/labels.npz`; what is unknown is free, and outside both masks."""
+    """`gts/<scene>/<sample token, or frame>/labels.npz`; what is unknown is free, and outside both masks."""
     semantics = _of_table(labelled, OCC3D.name)
     voxels = labelled.voxels
     zeros = np.zeros(voxels.grid.shape, np.uint8)
@@ -59,7 +59,7 @@ def _write_occ3d(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
         name: np.where(is_known, zeros if (mask := getattr(voxels, name)) is None else mask, 0).astype(np.uint8)
         for name in ("mask_lidar", "mask_camera")
     }
-    tokens: Mapping[int, str] = next(iter((drive.detail("tokens") or {}).values()), {})
+    tokens: Mapping[int, str] = drive.detail("sample_tokens") or {}
     token = tokens.get(labelled.frame, f"{labelled.frame:010d}")
     named = np.where(is_known, semantics, OCC3D.free).astype(np.uint8)
     _save(folder / "gts" / drive.name / token / "labels.npz", semantics=named, **masks)
