@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FORMATS = (
     *("kitti", "kitti-tracking", "kitti-object", "kitti-mots", "vsrd-annotations", "mmdet3d", "openpcdet", "nuscenes"),
-    *("kitti360", "coco", "csv", "rerun", "openlabel", "mcap", "cvat"),
+    *("kitti360", "coco", "csv", "rerun", "openlabel", "mcap", "fiftyone", "cvat"),
 )
 
 

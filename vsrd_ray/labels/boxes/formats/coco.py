@@ -1,23 +1,19 @@
 """COCO's instances: 2D boxes and masks of the labelled instances, with the 3D box as attributes."""
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vsrd_ray.data.drive import IMAGES, MASKS
+from vsrd_ray.data.drive import IMAGES
 from vsrd_ray.data.masks import encode_rle, mask_box
-from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.columns import BOX_2D, BOX_CAM, BOX_WORLD, VELOCITY_WORLD
 from vsrd_ray.labels.boxes.formats.samples import Sample, number_samples
 from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import relative
-
-logger = logging.getLogger(__name__)
 
 # Columns of the labels that an annotation repeats under `attributes`.
 _ATTRIBUTES = (
@@ -76,7 +72,7 @@ def _image(sample: Sample) -> dict[str, Any]:
 
 def _annotations(sample: Sample) -> list[dict[str, Any]]:
     rows, ignored = sample.rows.to_pylist(), sample.ignored.to_pylist()
-    instance_map = _instance_map(sample) if rows or ignored else None
+    instance_map = sample.instance_map() if rows or ignored else None
     objects = [_annotation(row, sample, instance_map) for row in rows]
     regions = [_annotation(row, sample, instance_map) for row in ignored]
     return [*objects, *(_as_ignored(region) for region in regions)]
@@ -86,17 +82,6 @@ def _as_ignored(annotation: dict[str, Any]) -> dict[str, Any]:
     """A region that is neither an object nor background: nothing of its box in 3D is said."""
     attributes = {name: annotation["attributes"][name] for name in _OF_IGNORED}
     return annotation | {"iscrowd": 1, "attributes": attributes}
-
-
-def _instance_map(sample: Sample) -> np.ndarray | None:
-    """The instance map [H, W] of a frame; None where it is not there or torn."""
-    if sample.view.frame not in sample.sequence.mask_frames:
-        return None
-    try:
-        return sample.sequence.read(MASKS, sample.sequence.camera.name, sample.view.frame)
-    except UnreadableFrameError as error:
-        logger.warning("boxes without their masks: %s", error)
-        return None
 
 
 def _annotation(row: dict[str, Any], sample: Sample, instance_map: np.ndarray | None) -> dict[str, Any]:

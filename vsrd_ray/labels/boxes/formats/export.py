@@ -12,6 +12,7 @@ from vsrd_ray.labels.boxes.formats import (
     coco,
     csv,
     cvat,
+    fiftyone,
     kitti,
     kitti360,
     kitti_mots,
@@ -64,11 +65,12 @@ FORMATS: dict[str, _Writer] = {
     "rerun": rerun.write,
     "openlabel": openlabel.write,
     "mcap": mcap.write,
+    "fiftyone": fiftyone.write,
     "cvat": cvat.write,
 }
-_WITH_LINKS = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d")
-_WITH_2D_BOXES = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d", "coco")
-_WITH_SPLITS = ("kitti", "kitti-object", "mmdet3d", "openpcdet", "coco")
+_WITH_LINKS = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d", "fiftyone")
+_WITH_2D_BOXES = ("kitti", "kitti-tracking", "kitti-object", "mmdet3d", "coco", "fiftyone")
+_WITH_SPLITS = ("kitti", "kitti-object", "mmdet3d", "openpcdet", "coco", "fiftyone")
 _TO_CORRECT = ("cvat",)  # what is believed to be wrong is there to be corrected
 
 

@@ -1,15 +1,20 @@
 """Labelled frames of all sequences, numbered from 0: what formats are made of that know no sequences."""
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.drive import Drive, View
+from vsrd_ray.data.drive import MASKS, Drive, View
+from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.labels.boxes.formats.splits import SPLITS
 from vsrd_ray.labels.boxes.selection import LabelledSequence
+
+logger = logging.getLogger(__name__)
 
 INDEX = "index.csv"
 
@@ -29,6 +34,16 @@ class Sample:
     def name(self) -> str:
         """The number as KITTI spells it."""
         return f"{self.number:06d}"
+
+    def instance_map(self) -> np.ndarray | None:
+        """The instance map [H, W] of the frame; None where it is not there or torn."""
+        if self.view.frame not in self.sequence.mask_frames:
+            return None
+        try:
+            return self.sequence.read(MASKS, self.sequence.camera.name, self.view.frame)
+        except UnreadableFrameError as error:
+            logger.warning("boxes without their masks: %s", error)
+            return None
 
 
 def number_samples(sequences: Iterable[LabelledSequence]) -> list[Sample]:
