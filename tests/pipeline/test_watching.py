@@ -159,6 +159,8 @@ def test_dashboard_shows_what_the_run_and_its_parts_do(watched):
     names = [actor["class_name"] for actor in actors]
     assert names.count("MapWorker(Map(LabelGroups))") == 1
     assert {"Feed", "AttemptLedger"} <= set(names)
+    (ledger,) = (actor["repr_name"] for actor in actors if actor["class_name"] == "AttemptLedger")
+    assert ledger.startswith(f"failed attempts in: {watched.output}")
     tasks = watched.asked("/api/v0/tasks?limit=1000")["data"]["result"]["result"]
     assert f"index {SEQUENCE}" in {task["name"] for task in tasks}
 

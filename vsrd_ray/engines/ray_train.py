@@ -67,8 +67,10 @@ class RayTraining(RayOnDemand):
         dataset = ray.data.from_items([{"piece": pickle.dumps(piece)} for piece in pieces])
         done = 0
         try:
-            work: Any = partial(_make, job=job)
-            for row in dataset.map_batches(work, batch_size=_PIECES_AT_ONCE).iter_rows():
+            work: Any = partial(prepare_samples, job=job)
+            made = dataset.map_batches(work, batch_size=_PIECES_AT_ONCE)
+            made.set_name("samples to train on")
+            for row in made.iter_rows():
                 if row["error"]:
                     raise InputError(row["error"])
                 done += 1
@@ -106,8 +108,8 @@ class RayTraining(RayOnDemand):
             shutil.rmtree(own, ignore_errors=True)
 
 
-def _make(batch: Any, job: "TrainingJob") -> Any:
-    """Make some pieces on a worker; errors come back as rows."""
+def prepare_samples(batch: Any, job: "TrainingJob") -> Any:
+    """Make some pieces on a worker; errors come back as rows. Its name is what Ray's dashboard shows."""
     from vsrd_ray.training.pieces import make_piece  # noqa: PLC0415 - on the worker
 
     trainable, errors = job.build(job.settings), []

@@ -55,6 +55,10 @@ class AttemptLedger:
         self._back_offs: dict[str, float] = {}  # seconds that workers are to rest when they begin anew
         self._successes_before: dict[str, int] = {}  # of the others, when a worker's failures began
 
+    def __repr__(self) -> str:
+        """What Ray's dashboard shows beside the name of the class."""
+        return f"failed attempts in: {self._file}"
+
     def begin(self, what: str, node: str = "", worker: str = "") -> Attempt:
         """Count that a worker on a node begins something, such as a group.
 
