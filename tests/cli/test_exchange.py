@@ -135,6 +135,8 @@ def test_import_waits_for_whoever_writes(output, command, street, tmp_path):
     assert result.exit_code == 2 and "wait until it has ended" in result.output
     assert read_labels(output).equals(before) and not (output / "corrections").exists()
     assert command("import", tmp_path / "nothing", output, "--root", street, "--format", "kitti").exit_code == 2
+    assert "give --format: kitti, cvat" in command("import", output, tmp_path, "--root", street).output
+    assert "give OUTPUT, SOURCE and --root" in command("import", output, "--root", street).output
     assert not (tmp_path / "nothing").exists()
 
 

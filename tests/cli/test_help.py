@@ -55,8 +55,6 @@ def test_commands_are_those_of_the_handbook():
         "convert",
         "export",
         "import",
-        "import-points",
-        "import-voxels",
         "visualize voxels",
         "render",
         "density",

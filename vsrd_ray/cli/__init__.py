@@ -17,7 +17,7 @@ import click
 
 from vsrd_ray.cli.dataset import degrade, synthesize
 from vsrd_ray.cli.installed import datasets, labelers
-from vsrd_ray.cli.kinds import evaluate, export, report
+from vsrd_ray.cli.kinds import evaluate, export, import_, report
 from vsrd_ray.cli.labelling import JsonLines, label, status
 from vsrd_ray.cli.training import train
 from vsrd_ray.errors import TerminatedError, VSRDRayError, WorkerError, explained
@@ -30,7 +30,7 @@ _GUIDE = {
     "Begin": ("synthesize", "datasets", "labelers"),
     "Label": ("label", "train", "status"),
     "Measure and look": ("evaluate", "report", "visualize", "render", "density"),
-    "Hand over, take back": ("export", "import", "import-points", "import-voxels", "convert"),
+    "Hand over, take back": ("export", "import", "convert"),
     "Study": ("degrade", "sample", "annotate", "train-prior"),
 }
 _MORE = "More"
@@ -136,5 +136,6 @@ for _command in (
     report,
     evaluate,
     export,
+    import_,
 ):
     main.add_command(_command)

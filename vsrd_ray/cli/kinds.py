@@ -12,11 +12,11 @@ import click
 from click.core import ParameterSource
 
 from vsrd_ray.errors import InputError, explained
-from vsrd_ray.labels.commands import run_root_options
+from vsrd_ray.labels.commands import other_root_option, run_root_options
 from vsrd_ray.options import PATH, example, progress_bar
 
 if TYPE_CHECKING:
-    from vsrd_ray.labels.base import Kind
+    from vsrd_ray.labels.base import Importer, Kind
     from vsrd_ray.runs.folder import RunFolder
     from vsrd_ray.storage import Location
 
@@ -177,6 +177,68 @@ def report(
         path = first if number == 0 else first.with_name(f"{first.stem}-{kind.name}{first.suffix}")
         for line in kind.report(run, path, _of(ctx, kind, options), progress_bar("frame")):
             click.echo(line)
+
+
+@click.command(
+    "import",
+    cls=KindCommand,
+    short_help="Take corrected labels back into their run.",
+    epilog=example("import labels exports/kitti --root street --format kitti"),
+)
+@click.argument("output", type=PATH)
+@click.argument("source", type=PATH, required=False)
+@click.option("--root", type=PATH, envvar="KITTI360_DATASET", show_envvar=True, help="Dataset: its root folder.")
+@other_root_option
+@click.option("--undo", is_flag=True, help="Take what was imported into OUTPUT back (of boxes, the last time).")
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    *,
+    output: Location,
+    source: Location | None,
+    root: Location | None,
+    undo: bool,
+    **options: Any,
+) -> None:
+    """Read labels that a human corrected in SOURCE back into the run in OUTPUT, as rows with source=human.
+
+    SOURCE is an export that was edited: of boxes as kitti or cvat, or what a report saved; of points as semantickitti
+    or nuscenes-panoptic; of voxels as npz.
+
+    Of KITTI text and CVAT a frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a
+    frame again replaces what was imported for it before. What a report saved counts instance by instance, and is all
+    that was decided there.
+    """
+    from vsrd_ray.runs.folder import RunFolder
+
+    if undo and (source is not None or options.get("dry_run")):
+        raise click.UsageError("--undo is for OUTPUT alone: leave SOURCE and --dry-run out")
+    if not undo and (source is None or root is None):
+        raise click.UsageError("give OUTPUT, SOURCE and --root, or OUTPUT and --undo")
+    run = RunFolder(output, output if root is None else root)
+    owner, importer = _importer(run)
+    if undo or source is None:
+        click.echo(importer.undo(output))
+        return
+    for line in importer.read(run, source, _of(ctx, owner, options)):
+        click.echo(line)
+
+
+def _importer(run: RunFolder) -> tuple[Kind, Importer]:
+    """The kind of label of a run that can be taken back, and what does it: it, or the run's labeler.
+
+    Raises:
+        InputError: there is none.
+    """
+    from vsrd_ray.labelers.configs import importer_of
+    from vsrd_ray.labels.base import kinds_of
+
+    kinds = kinds_of(run)
+    by_labeler = importer_of(run.inputs.config or {})
+    for kind in kinds:
+        if (importer := kind.importer or by_labeler) is not None:
+            return kind, importer
+    raise InputError(f"{run.output} holds {' and '.join(kind.name for kind in kinds)}: there is no way to import them")
 
 
 def _first(run: RunFolder, verb: str) -> Kind:

@@ -14,6 +14,7 @@ from vsrd_ray import plugins
 from vsrd_ray.data.classes import ClassTable
 from vsrd_ray.data.drive import IMAGES, Drive
 from vsrd_ray.data.groups import FrameGroup, GroupFrames, GroupPlan
+from vsrd_ray.labels.base import Importer
 from vsrd_ray.settings import LabelerSettings
 from vsrd_ray.training.base import TrainableSpec
 
@@ -169,6 +170,7 @@ class LabelerSpec(Generic[C]):
     why_no_group: Callable[[pa.Table, C, Wanted], str] = _nothing_planned  # half a sentence about an index
     resources: Callable[[C], Resources] = _as_it_is
     commands: Callable[[], "tuple[click.Command, ...]"] = _no_commands  # that `vsrd-ray` offers beside its own
+    importer: Importer | None = None  # of labels that kinds cannot take back without the labeler
     trainables: Callable[[], tuple[TrainableSpec[Any], ...]] = _no_trainables  # that `vsrd-ray train` trains
     solids: Callable[[C], Solids] | None = None  # what the labels were fitted as, for pictures
 

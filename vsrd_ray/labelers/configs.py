@@ -15,6 +15,7 @@ from typing import Any
 from vsrd_ray import plugins
 from vsrd_ray.errors import ConfigError, InputError, nearest_name
 from vsrd_ray.labelers.base import Solids
+from vsrd_ray.labels.base import Importer
 from vsrd_ray.settings import MAX_BYTES, LabelerSettings, merged, overridden, parse_yaml, validated
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,12 @@ def from_values(values: dict[str, Any], *, source: str = "configuration") -> Lab
     except InputError as error:
         raise ConfigError(f"{source}: labeler: {error}") from error
     return validated(model, values, source=source)
+
+
+def importer_of(dumped: dict[str, Any]) -> Importer | None:
+    """What takes corrected labels back, where kinds leave that to the labeler of a run's configuration."""
+    name = dumped.get("labeler", "")
+    return plugins.load("labelers", name).importer if name in plugins.installed("labelers") else None
 
 
 def solids_of(dumped: dict[str, Any]) -> Solids | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Called with the number of things done and of all.
 Progress = Callable[[int, int], None]
 # Commands that a kind can add options to.
-VERBS = ("evaluate", "export", "report")
+VERBS = ("evaluate", "export", "report", "import")
 REPORT = "report {output} --root {root}"  # the first thing to look at
 
 
@@ -86,6 +86,16 @@ class Reporter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Importer:
+    """Takes labels that a human corrected back into their run."""
+
+    # Of a run, from a source, with the values of the kind's own options: what was read, as sentences.
+    # Raises InputError for a source that is none of the run's labels; then nothing is written.
+    read: Callable[[RunFolder, Location, Mapping[str, Any]], Iterable[str]]
+    undo: Callable[[Location], str]  # in an output folder: what was taken back, as a sentence
+
+
 def _no_options() -> "Mapping[str, Sequence[click.Option]]":
     return {}
 
@@ -105,6 +115,7 @@ class Kind:
     compare: Callable[[RunFolder, RunFolder, Mapping[str, Any]], Evaluation] | None = None  # of two runs
     formats: Mapping[str, Exporter] = field(default_factory=dict)  # that it can be exported to, by name
     report: Reporter | None = None
+    importer: Importer | None = None
     check_poses: Callable[[Drive, pa.Table, pa.Table], PoseCheck] | None = None  # by a drive's rows and its index
     options: "Callable[[], Mapping[str, Sequence[click.Option]]]" = _no_options  # of its own, by verb of `VERBS`
     commands: "Callable[[], tuple[click.Command, ...]]" = _no_commands  # that `vsrd-ray` offers beside its own

@@ -36,9 +36,10 @@ from vsrd_ray.runs.exports import (
     read_note,
 )
 from vsrd_ray.runs.folder import RunFolder, digest_of_inputs
-from vsrd_ray.runs.manifest import recorded_manifest
+from vsrd_ray.runs.manifest import read_inputs, recorded_manifest
+from vsrd_ray.runs.paths import RunPaths
 from vsrd_ray.runs.tables import LabelTable
-from vsrd_ray.storage import names_in, read_table, remove
+from vsrd_ray.storage import Location, names_in, read_table, remove
 from vsrd_ray.storage.atomic import write_parquet
 
 
@@ -79,13 +80,14 @@ def import_points(run: RunFolder, source: Path, progress: Callable[[int, int], N
     return Imported(sum(len(sweeps) for sweeps in found.values()), points)
 
 
-def undo_imports(run: RunFolder) -> int:
+def undo_imports(output: Location) -> int:
     """Take all corrections back; the number of files that are gone."""
+    inputs, paths = read_inputs(output), RunPaths(output)
     files = [
-        run.paths.table(table.folder, name) / file
+        paths.table(table.folder, name) / file
         for table in (TABLE, CLUSTERS.table)
-        for name in run.inputs.sequences
-        for file in names_in(run.paths.table(table.folder, name))
+        for name in inputs.sequences
+        for file in names_in(paths.table(table.folder, name))
         if file.startswith(f"{HUMAN}-")
     ]
     remove(files)

@@ -1,9 +1,10 @@
 """What the house knows of the labeler of points: what it needs, and how it plans."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,9 +16,10 @@ from vsrd_ray.datasets.base import dataset_named
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.base import Labeler, LabelerSpec, Needs, Resources, Wanted
 from vsrd_ray.labelers.points.config import PointsConfig
-
-if TYPE_CHECKING:
-    import click
+from vsrd_ray.labels.base import Importer
+from vsrd_ray.runs.folder import RunFolder
+from vsrd_ray.runs.lock import locked
+from vsrd_ray.storage import Location
 
 logger = logging.getLogger(__name__)
 
@@ -146,10 +148,22 @@ def _resources(config: PointsConfig) -> Resources:
     return Resources(payload_bytes=_PAYLOAD_BYTES)
 
 
-def _commands() -> "tuple[click.Command, ...]":
-    from vsrd_ray.labelers.points.commands import import_points  # noqa: PLC0415 - with click
+def _read_corrections(run: RunFolder, source: Location, options: Mapping[str, Any]) -> list[str]:
+    from vsrd_ray.labelers.points.corrections import import_points  # noqa: PLC0415 - scipy
+    from vsrd_ray.options import progress_bar  # noqa: PLC0415 - click
 
-    return (import_points,)
+    if not isinstance(source, Path):
+        raise InputError(f"{source}: give a local folder")
+    with locked(run.output):
+        found = import_points(run, source, progress_bar("drive"))
+    return [f"{found.sweeps} sweeps imported, {found.points} points changed"]
+
+
+def _undo_corrections(output: Location) -> str:
+    from vsrd_ray.labelers.points.corrections import undo_imports  # noqa: PLC0415 - scipy
+
+    with locked(output):
+        return f"{undo_imports(output)} files of corrected labels removed"
 
 
 SPEC = LabelerSpec(
@@ -163,5 +177,5 @@ SPEC = LabelerSpec(
     check=_check,
     why_no_group=_why_no_group,
     resources=_resources,
-    commands=_commands,
+    importer=Importer(_read_corrections, _undo_corrections),
 )

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from vsrd_ray.labels.boxes.criteria import MAX_RANGE, MIN_CONFIDENCE, check_range
-from vsrd_ray.labels.commands import other_root_option, run_root_options
+from vsrd_ray.labels.commands import run_root_options
 from vsrd_ray.options import (
     PATH,
     camera_option,
@@ -25,7 +25,10 @@ from vsrd_ray.options import (
 )
 
 if TYPE_CHECKING:
+    from vsrd_ray.runs.folder import RunFolder
     from vsrd_ray.storage import Location
+
+_READ_BACK = ("kitti", "cvat", "report")  # formats
 
 
 def _parts(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -109,6 +112,20 @@ def options() -> Mapping[str, Sequence[click.Option]]:
                 help="Into train, val and test; FILE has a line `SEQUENCE train|val|test` for each.",
             ),
             _prefer(),
+        ),
+        "import": (
+            click.Option(
+                ["--format"],
+                type=click.Choice(_READ_BACK),
+                help="Of boxes, which must be given; see docs/formats.md.",
+            ),
+            click.Option(
+                ["--confirm-unchanged"], is_flag=True, help="Take frames without a change for reviewed as well."
+            ),
+            click.Option(
+                ["--confirm-changes"], is_flag=True, help="Import even if most boxes go, or none stays where it is."
+            ),
+            click.Option(["--dry-run"], is_flag=True, help="Say what would change in which frame, and write nothing."),
         ),
         "report": (
             some_sequences("Which sequences; may be repeated.  [default: all]"),
@@ -196,68 +213,33 @@ def convert(
     click.echo(f"{count} label files written to {destination}")
 
 
-@click.command(
-    "import",
-    short_help="Take corrected labels back into their run.",
-    epilog=example("import labels exports/kitti --root street --format kitti"),
-)
-@click.argument("output", type=PATH)
-@click.argument("source", type=PATH, required=False)
-@click.option("--root", type=PATH, envvar="KITTI360_DATASET", show_envvar=True, help="Dataset: its root folder.")
-@other_root_option
-@click.option("--format", "format", type=click.Choice(["kitti", "cvat", "report"]), help="See docs/formats.md.")
-@click.option("--confirm-unchanged", is_flag=True, help="Take frames without a change for reviewed as well.")
-@click.option("--confirm-changes", is_flag=True, help="Import even if most boxes go, or none stays where it is.")
-@click.option("--dry-run", is_flag=True, help="Say what would change in which frame, and write nothing.")
-@click.option("--undo", is_flag=True, help="Take the last import into OUTPUT back, in place of SOURCE.")
-def import_(
-    *,
-    output: Location,
-    source: Location | None,
-    root: Location | None,
-    format: str | None,
-    confirm_unchanged: bool,
-    confirm_changes: bool,
-    dry_run: bool,
-    undo: bool,
-) -> None:
-    """Read boxes that a human corrected in SOURCE back into the run in OUTPUT, as rows with source=human.
-
-    Of KITTI text and CVAT a frame counts as a whole: a box that is not in SOURCE any more is taken away. Importing a
-    frame again replaces what was imported for it before. What a report saved counts instance by instance, and is all
-    that was decided there.
-    """
+def read_corrections(run: RunFolder, source: Location, options: Mapping[str, Any]) -> Iterable[str]:
+    """Read boxes that a human corrected back into their run; see `vsrd_ray.labels.base.Importer`."""
     from vsrd_ray.labels.boxes.corrections import import_labels
+    from vsrd_ray.runs.lock import locked
+
+    is_dry = options["dry_run"]
+    if options["format"] is None:
+        raise click.UsageError(f"give --format: {', '.join(_READ_BACK)}")
+    with nullcontext() if is_dry else locked(run.output):
+        summary = import_labels(run.output, run.root, source, **options, progress=progress_bar("frame"))
+    changes = [
+        f"{change.sequence}, frame {change.frame}: {change.moved} changed, {change.added} added, "
+        f"{change.removed} taken away"
+        for change in summary.changes
+    ]
+    return [
+        *(changes if is_dry else []),
+        f"{summary.frames} frames {'to be ' if is_dry else ''}imported, {summary.unchanged} without a change left "
+        f"as they are: {summary.boxes} boxes, {summary.moved} changed, {summary.added} added, "
+        f"{summary.removed} taken away",
+    ]
+
+
+def undo_corrections(output: Location) -> str:
+    """Take the last import of boxes back."""
     from vsrd_ray.labels.boxes.human_rows import undo_import
     from vsrd_ray.runs.lock import locked
-    from vsrd_ray.runs.manifest import read_inputs
 
-    if undo:
-        if source is not None or dry_run:
-            raise click.UsageError("--undo is for OUTPUT alone: leave SOURCE and --dry-run out")
-        read_inputs(output)  # says what is wrong with a folder that is no run, before it is locked
-        with locked(output):
-            click.echo(f"{undo_import(output)} frames are again as they were before the last import")
-        return
-    if source is None or root is None or format is None:
-        raise click.UsageError("give OUTPUT, SOURCE, --root and --format, or OUTPUT and --undo")
-    read_inputs(output)
-    with nullcontext() if dry_run else locked(output):
-        summary = import_labels(
-            output,
-            root,
-            source,
-            format=format,
-            confirm_unchanged=confirm_unchanged,
-            confirm_changes=confirm_changes,
-            dry_run=dry_run,
-            progress=progress_bar("frame"),
-        )
-    if dry_run:
-        for change in summary.changes:
-            place = f"{change.sequence}, frame {change.frame}"
-            click.echo(f"{place}: {change.moved} changed, {change.added} added, {change.removed} taken away")
-    click.echo(
-        f"{summary.frames} frames {'to be ' if dry_run else ''}imported, {summary.unchanged} without a change left as "
-        f"they are: {summary.boxes} boxes, {summary.moved} changed, {summary.added} added, {summary.removed} taken away"
-    )
+    with locked(output):
+        return f"{undo_import(output)} frames are again as they were before the last import"

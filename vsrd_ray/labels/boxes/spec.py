@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsrd_ray.data.drive import Drive
-from vsrd_ray.labels.base import REPORT, Evaluation, Kind, Progress
+from vsrd_ray.labels.base import REPORT, Evaluation, Importer, Kind, Progress
 from vsrd_ray.labels.boxes import kitti
 from vsrd_ray.labels.boxes.parquet import FOLDER
 from vsrd_ray.labels.boxes.schema import LABEL_SCHEMA
@@ -119,9 +119,21 @@ def _options() -> "Mapping[str, Sequence[click.Option]]":
 
 
 def _commands() -> "tuple[click.Command, ...]":
-    from vsrd_ray.labels.boxes.commands import convert, import_, visualize
+    from vsrd_ray.labels.boxes.commands import convert, visualize
 
-    return convert, import_, visualize
+    return convert, visualize
+
+
+def _read_corrections(run: RunFolder, source: Location, options: Mapping[str, Any]) -> Iterable[str]:
+    from vsrd_ray.labels.boxes.commands import read_corrections
+
+    return read_corrections(run, source, options)
+
+
+def _undo_corrections(output: Location) -> str:
+    from vsrd_ray.labels.boxes.commands import undo_corrections
+
+    return undo_corrections(output)
 
 
 SPEC = Kind(
@@ -141,6 +153,7 @@ SPEC = Kind(
     compare=_compare,
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
+    importer=Importer(_read_corrections, _undo_corrections),
     check_poses=_check_poses,
     options=_options,
     commands=_commands,

@@ -57,28 +57,3 @@ def visualize_voxels(
     place = destination or RunPaths(output).pictures
     count = draw(run, name, place, frames=[int(frame) for frame in frames], frames_per_second=fps)
     click.echo(f"{count} frames of {name} drawn to {place}")
-
-
-@click.command(
-    "import-voxels",
-    short_help="Take corrected grids back into their run.",
-    epilog=example("import-voxels labels exports/npz --root street"),
-)
-@click.argument("output", type=PATH)
-@click.argument("source", type=PATH)
-@run_root_options
-def import_voxels(output: Location, source: Location, root: Location) -> None:
-    """Take corrected grids into the run in OUTPUT: npz files of an export in SOURCE, with other semantics.
-
-    From then on they come before the run's own. Another import replaces them.
-    """
-    from vsrd_ray.labels.voxels.corrections import import_grids
-    from vsrd_ray.runs.exports import digests_of, mark_imported
-    from vsrd_ray.runs.folder import RunFolder
-    from vsrd_ray.runs.lock import locked
-
-    with locked(output):
-        digests = digests_of(source)
-        count = import_grids(RunFolder(output, root), source)
-        mark_imported(source, digests)
-    click.echo(f"{count} corrected grids imported into {output}")

@@ -13,8 +13,9 @@ from vsrd_ray.labels.voxels.classes import UNKNOWN, table_named
 from vsrd_ray.labels.voxels.labelled import LabelledGrid, grids_of
 from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, SCHEMA, TABLE, UNSEEN, encoded
 from vsrd_ray.runs.folder import RunFolder
+from vsrd_ray.runs.manifest import read_inputs
 from vsrd_ray.runs.paths import RunPaths
-from vsrd_ray.storage import Location, is_folder, names_in, read_bytes
+from vsrd_ray.storage import Location, is_folder, names_in, read_bytes, remove
 from vsrd_ray.storage.atomic import atomic_write
 
 _SURE = 255  # confidence of what a human says
@@ -49,6 +50,15 @@ def import_grids(run: RunFolder, folder: Location) -> int:
     if not count:
         raise InputError(f"{folder}: no grid there differs from the run's: give the folder of an export as npz, edited")
     return count
+
+
+def undo_imports(output: Location) -> int:
+    """Take all corrected grids of a run back; the number of files that are gone."""
+    inputs, paths = read_inputs(output), RunPaths(output)
+    files = [paths.brought_in(TABLE.folder, name, inputs.camera) for name in inputs.sequences]
+    there = [file for file in files if file.exists()]
+    remove(there)
+    return len(there)
 
 
 def _row(path: Location, labelled: LabelledGrid) -> dict[str, object] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vsrd_ray.labels.base import REPORT, Evaluation, Kind, Progress
+from vsrd_ray.labels.base import REPORT, Evaluation, Importer, Kind, Progress
 from vsrd_ray.labels.voxels.schema import TABLE
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
@@ -41,9 +41,29 @@ def _report(
 
 
 def _commands() -> tuple[click.Command, ...]:
-    from vsrd_ray.labels.voxels.commands import import_voxels, visualize
+    from vsrd_ray.labels.voxels.commands import visualize
 
-    return visualize, import_voxels
+    return (visualize,)
+
+
+def _read_corrections(run: RunFolder, source: Location, options: Mapping[str, Any]) -> Sequence[str]:
+    from vsrd_ray.labels.voxels.corrections import import_grids
+    from vsrd_ray.runs.exports import digests_of, mark_imported
+    from vsrd_ray.runs.lock import locked
+
+    with locked(run.output):
+        digests = digests_of(source)
+        count = import_grids(run, source)
+        mark_imported(source, digests)
+    return [f"{count} corrected grids imported into {run.output}"]
+
+
+def _undo_corrections(output: Location) -> str:
+    from vsrd_ray.labels.voxels.corrections import undo_imports
+    from vsrd_ray.runs.lock import locked
+
+    with locked(output):
+        return f"{undo_imports(output)} files of corrected grids removed"
 
 
 SPEC = Kind(
@@ -53,6 +73,7 @@ SPEC = Kind(
     evaluate=_evaluate,
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
+    importer=Importer(_read_corrections, _undo_corrections),
     commands=_commands,
     looks=("visualize voxels {output} --root {root}{sequence}", REPORT),
 )

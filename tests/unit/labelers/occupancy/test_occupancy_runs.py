@@ -172,20 +172,27 @@ def test_exports_and_corrections(written, labelled, tmp_path):
     assert refused.exit_code == 2 and "classes=sscbench" in refused.output
 
     file = tmp_path / "npz" / SEQUENCE / "0000000001.npz"
-    unchanged = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    unchanged = run("import", output, tmp_path / "npz", "--root", written)
     assert unchanged.exit_code == 2 and "no grid there differs" in unchanged.output
     with np.load(file) as arrays:
         values = dict(arrays)
     values["semantics"][100, 100, 8] = 4
     np.savez_compressed(file, **values)
-    imported = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    imported = run("import", output, tmp_path / "npz", "--root", written)
     assert imported.exit_code == 0, imported.output
     assert run("export", output, "--root", written, "--format", "npz", "--output", tmp_path / "npz2").exit_code == 0
     with np.load(tmp_path / "npz2" / SEQUENCE / "0000000001.npz") as arrays:
         assert arrays["semantics"][100, 100, 8] == 4 and arrays["state"][100, 100, 8] == OCCUPIED
+    undone = run("import", output, "--undo")
+    assert (undone.exit_code, undone.output) == (0, "1 files of corrected grids removed\n")
+    assert (
+        "--format is not for voxels"
+        in run("import", output, tmp_path / "npz", "--root", written, "--format", "kitti").output
+    )
+    assert run("import", output, tmp_path / "npz", "--root", written).exit_code == 0
     values["semantics"][0, 0, 0] = 99
     np.savez_compressed(file, **values)
-    odd = run("import-voxels", output, tmp_path / "npz", "--root", written)
+    odd = run("import", output, tmp_path / "npz", "--root", written)
     assert odd.exit_code == 2 and "class 99 is none of occ3d's" in odd.output
 
 
@@ -335,7 +342,7 @@ def test_the_page_works(written, tmp_path, monkeypatch):
     first, *lines = re.findall(r"^vsrd-ray (.*)$", PAGE.read_text(), re.M)
     assert first.startswith("synthesize street ")
     for line in lines:
-        if line.startswith("import-voxels"):
+        if line.startswith("import"):
             (file,) = (tmp_path / "grids").rglob("*.npz")
             with np.load(file) as arrays:
                 values = dict(arrays)

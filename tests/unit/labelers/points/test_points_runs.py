@@ -176,7 +176,7 @@ def test_corrected_points_come_back(written, labelled, tmp_path, format):
     again, export = tmp_path / "again", tmp_path / "export"
     arguments = ("--root", written, "--format", format, "--output")
     assert run("export", output, *arguments, export).exit_code == 0
-    untouched = run("import-points", output, export, "--root", written)
+    untouched = run("import", output, export, "--root", written)
     assert untouched.output == "0 sweeps imported, 0 points changed\n"
     file = sorted(one for one in export.rglob("*") if one.suffix in (".label", ".npz"))[0]
     step = 1 << 16 if format == "semantickitti" else 1
@@ -189,7 +189,7 @@ def test_corrected_points_come_back(written, labelled, tmp_path, format):
         words.astype("<u4").tofile(file)
     else:
         np.savez_compressed(file, data=words.astype(np.uint16))
-    result = run("import-points", output, export, "--root", written)
+    result = run("import", output, export, "--root", written)
     assert result.output.startswith("1 sweeps imported"), result.output
     assert f"{counts.max() + np.sort(counts)[-2]} points changed" in result.output
     assert run("export", output, *arguments, again).exit_code == 0
@@ -203,7 +203,7 @@ def test_corrected_points_come_back(written, labelled, tmp_path, format):
     assert {row["source"] for row in clusters} == {"human"}
     assert label(written, output).exit_code == 0  # a run that goes on leaves them
     assert run("evaluate", output, "--root", written).exit_code == 0
-    undone = run("import-points", output, "--undo", "--root", written)
+    undone = run("import", output, "--undo", "--root", written)
     assert undone.exception is None, undone.exception
     assert undone.output == "2 files of corrected labels removed\n"
     assert rows_of(output) == rows_of(labelled[0])
@@ -215,7 +215,7 @@ def test_corrections_of_other_labels_are_refused(written, labelled, tmp_path):
     for format, told in (("mixsup", "mixsup is not read back"), ("semantickitti", "")):
         assert run("export", output, "--root", written, "--format", format, "--output", export).exit_code == 0
         if told:
-            assert told in run("import-points", output, export, "--root", written).output
+            assert told in run("import", output, export, "--root", written).output
     file = sorted(export.rglob("*.label"))[0]
     words = np.fromfile(file, "<u4")
     for changed, told in (
@@ -224,13 +224,13 @@ def test_corrections_of_other_labels_are_refused(written, labelled, tmp_path):
         (words & np.uint32(0xFFFF), "has a class and no object"),
     ):
         changed.astype("<u4").tofile(file)
-        result = run("import-points", output, export, "--root", written)
+        result = run("import", output, export, "--root", written)
         assert result.exit_code != 0
         assert told in result.output
         assert rows_of(output) == rows_of(labelled[0])
     assert label(written, tmp_path / "other", config="pointsam_published").exit_code == 0
-    assert "another configuration" in run("import-points", tmp_path / "other", export, "--root", written).output
-    assert "no export" in run("import-points", output, written, "--root", written).output
+    assert "another configuration" in run("import", tmp_path / "other", export, "--root", written).output
+    assert "no export" in run("import", output, written, "--root", written).output
 
 
 def test_an_export_replaces_an_export_and_nothing_else(written, labelled, tmp_path):
