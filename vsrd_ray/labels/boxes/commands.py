@@ -117,7 +117,7 @@ def options() -> Mapping[str, Sequence[click.Option]]:
             click.Option(
                 ["--format"],
                 type=click.Choice(_READ_BACK),
-                help="Of boxes, which must be given; see docs/formats.md.",
+                help="Of boxes in SOURCE; needed for them alone. See docs/formats.md.",
             ),
             click.Option(
                 ["--confirm-unchanged"], is_flag=True, help="Take frames without a change for reviewed as well."
