@@ -35,6 +35,7 @@ class Truths:
     instance_ids: np.ndarray  # [T]
     is_moving: np.ndarray  # [T] bool
     boxes: UprightBoxes  # [T], in the world
+    ways: np.ndarray  # [T] m, the diagonal of the ground that all true boxes of the object cover
 
 
 def truths_of(truth: TruthBoxes, index: pa.Table, drive: Drive) -> Truths:
@@ -50,14 +51,24 @@ def truths_of(truth: TruthBoxes, index: pa.Table, drive: Drive) -> Truths:
         official=False,
     )
     boxes = truth.boxes[truth.find(found.instance_ids, found.frames)]
-    return Truths(found.frames, found.instance_ids, found.is_moving, boxes)
+    return Truths(found.frames, found.instance_ids, found.is_moving, boxes, ways_of(truth, found.instance_ids))
+
+
+def ways_of(truth: TruthBoxes, instance_ids: np.ndarray) -> np.ndarray:
+    """The diagonals [T] m of the ground that the centres of all true boxes of some objects [T] cover."""
+    ways: dict[int, float] = {}
+    for instance_id in np.unique(instance_ids).tolist():
+        places = truth.boxes.centers[truth.instance_ids == instance_id][:, :2]
+        ways[instance_id] = float(np.hypot(*np.ptp(places, axis=0)))
+    return np.array([ways[instance_id] for instance_id in instance_ids.tolist()])
 
 
 @dataclass(frozen=True)
 class Scores:
     """What the labels of truths are worth. Without one, overlaps are 0, the confidence is NaN, and all else False."""
 
-    is_moving: np.ndarray  # [T] bool, the truth
+    is_moving: np.ndarray  # [T] bool, as the truth says
+    ways: np.ndarray  # [T] m, that its boxes cover
     by_id: np.ndarray  # [T] IoU3D of the label in the truth's own track
     by_place: np.ndarray  # [T] of the best label
     by_mask: np.ndarray  # [T] of the label of the object's mask: its box, and what follows
@@ -118,6 +129,7 @@ def score(truths: Truths, labels: pa.Table, spans: Sequence[Mapping[str, Any]] =
     turns = boxes.yaws[rows] - truths.boxes.yaws[hits]
     return Scores(
         is_moving=truths.is_moving,
+        ways=truths.ways,
         by_id=overlaps(truths, boxes, own),
         by_place=best_overlaps(truths, PlacedBoxes(frames, boxes)),
         by_mask=overlaps(truths, boxes, of_mask),

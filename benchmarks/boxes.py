@@ -52,6 +52,7 @@ DRIVES = Path("../shared/data/kitti_real_masks")
 STREETS = tuple(StreetSettings(seed=seed, frames=60, cars=12, moving=6) for seed in (201, 202, 203))
 MEASURED_STREETS = tuple(street.model_copy(update={"shapes": "measured"}) for street in STREETS)
 KEPT, DOUBTFUL = 0.9, 0.2  # confidences
+GONE = 2.0  # m; people's boxes of a car that stands lie up to so far apart, whatever the truth says of it
 MASKS: dict[str, dict[str, Any]] = {
     "as drawn": {},
     **{f"eroded {px} px": {"erode": px} for px in (1, 2, 3)},
@@ -191,7 +192,7 @@ def true_boxes(dataset: Dataset) -> TruthBoxes:
 
 
 def show_boxes(names: Sequence[str], results: Iterator[tuple[Scores, Cost]], *, together: str) -> None:
-    """A table of parked cars, those that move, and all, of each drive and of all together."""
+    """A table of parked cars, those that move, those of these that leave their place, and all; and of all drives."""
     print_row(BOX_COLUMNS, is_header=True)
     scores, costs = [], []
     for name, (one, cost) in zip(names, results, strict=True):
@@ -204,7 +205,14 @@ def show_boxes(names: Sequence[str], results: Iterator[tuple[Scores, Cost]], *, 
 
 def print_boxes(name: str, scores: Scores, cost: Cost) -> None:
     every = np.ones_like(scores.is_moving)
-    for kind, chosen in (("parked", ~scores.is_moving), ("moving", scores.is_moving), ("all", every)):
+    has_gone = scores.is_moving & (scores.ways > GONE)
+    kinds = {
+        "parked": ~scores.is_moving,
+        "moving": scores.is_moving,
+        f"moving, over {GONE:g} m": has_gone,
+        "all": every,
+    }
+    for kind, chosen in kinds.items():
         one = scores.where(chosen)
         cells = dict.fromkeys(BOX_COLUMNS, "") | {
             "cars": f"{name}: {kind}",
@@ -223,7 +231,7 @@ def print_boxes(name: str, scores: Scores, cost: Cost) -> None:
             cells["said to move"] = share(one.said_to_move)
         if kind == "parked":
             cells["with a motion"] = share(one.has_motion[one.is_labelled])
-        if kind == "moving":
+        if kind.startswith("moving"):
             cells["standing, confident"] = share(~one.says_moving & (one.confidences > SURE))
         print_row(list(cells.values()))
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.box_scores import Truths, concatenate, score
+from benchmarks.box_scores import Truths, concatenate, score, ways_of
+from vsrd_ray.data.truth import STATIC, TruthBoxes
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import VELOCITY_WORLD, box_columns
 
@@ -23,7 +24,7 @@ def cars(objects: Sequence[int]) -> UprightBoxes:
 def truths(*, is_moving: bool = False) -> Truths:
     """Two cars in two frames."""
     ids = np.array([A, B, A, B])
-    return Truths(np.array([0, 0, 1, 1]), ids, np.full(4, is_moving), cars(ids.tolist()))
+    return Truths(np.array([0, 0, 1, 1]), ids, np.full(4, is_moving), cars(ids.tolist()), np.zeros(4))
 
 
 def labels(
@@ -94,6 +95,14 @@ def test_wrong_labels_count_if_they_are_confident() -> None:
 def test_an_unlabelled_mover_is_not_said_to_move() -> None:
     assert score(truths(is_moving=True), labels((0, A, A), moves=True)).said_to_move.tolist() == [True] + 3 * [False]
     assert score(truths(), labels((0, A, A), moves=True)).said_to_move.tolist() == [True]
+
+
+def test_ways_are_of_all_boxes_of_an_object() -> None:
+    """A car that is said to move may stand: its boxes tell."""
+    boxes = cars([A, A, B])
+    boxes.centers[:2, :2] = [[1.0, 2.0], [4.0, 6.0]]
+    truth = TruthBoxes(np.array([A, A, B], dtype=np.int32), ("car",) * 3, boxes, np.array([0, 9, STATIC], np.int32))
+    np.testing.assert_allclose(ways_of(truth, np.array([B, A, A])), [0, 5, 5])
 
 
 def test_headings_are_across_from_45_degrees_on_front_and_rear_alike() -> None:

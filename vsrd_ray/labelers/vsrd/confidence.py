@@ -6,6 +6,7 @@ built-in streets alone, driven in part and as a whole, with cars that drive: `py
 them again.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,8 @@ WEIGHTS = (-0.10, -0.91, 0.60, -3.85)
 MOVING_WEIGHTS = (0.69, -0.85, 0.00, -0.44)
 # Beyond these a rival's cost and a misfit say no more.
 _MAX_RIVAL, _MAX_MISFIT = 50.0, 2.0
+# Nearer than this, m, a body is not placed any better.
+_NEAREST = 1.0
 
 
 def confidence_features(fit: BodyFit) -> Tensor:
@@ -39,3 +42,19 @@ def body_confidences(fit: BodyFit, *, moves: bool = False) -> Tensor:
     bias, *weights = MOVING_WEIGHTS if moves else WEIGHTS
     features = confidence_features(fit)
     return torch.sigmoid(bias + features @ features.new_tensor(weights))
+
+
+def confidences_by_range(
+    confidence: float,
+    ranges: np.ndarray,  # [F] metres
+    shown: np.ndarray,  # [F] bool
+) -> np.ndarray:
+    """Confidences [F] of one body that moves in frames that see it at some ranges, by that over those that show it.
+
+    How far away it is, is known to a share of its range. So the standard deviation of its place grows with that, and
+    counts as it does over the whole motion.
+    """
+    logs = np.log(np.maximum(ranges, _NEAREST))
+    chance = float(np.clip(confidence, 1e-6, 1 - 1e-6))
+    odds = np.log(chance / (1 - chance)) + MOVING_WEIGHTS[1] * (logs - logs[shown].mean())
+    return 1 / (1 + np.exp(-odds))

@@ -33,7 +33,7 @@ from vsrd_ray.labelers.vsrd.residual import FieldStart, body_start, random_start
 from vsrd_ray.labelers.vsrd.sizes import are_too_small
 from vsrd_ray.labelers.vsrd.targets import Targets, build_targets, draw_rays
 from vsrd_ray.labelers.vsrd.unseen import look, ought_to_show
-from vsrd_ray.labelers.vsrd.way import Way
+from vsrd_ray.labelers.vsrd.way import Way, with_confidences
 from vsrd_ray.labels.boxes.fits import BoxFit, Motion
 from vsrd_ray.labels.boxes.rows import label_rows
 
@@ -296,15 +296,16 @@ class VSRDLabeler:
             views = np.stack([cameras[frame] for frame in bodies.views.frames[row]])
             motion = motions.get(row)
             is_unclear = motion is None and bool(bodies.fit.misfits[row] > limit)
+            is_doubtful = is_unclear or bool(too_small[row])
+            if motion is not None and not is_doubtful:
+                motion = with_confidences(motion, float(moving[row]), group, [part.row for part in track])
             fits.append(
                 BoxFit(
                     instance_id=group.plan.instance_ids[piece.row],
                     class_name=group.class_names[piece.row],
                     box=boxes[box] if motion is None else motion.at(plan.best_frames[piece.row])[0],
                     confidence=self._confidence(
-                        iou,
-                        standing[row] if motion is None else moving[row],
-                        is_doubtful=is_unclear or bool(too_small[row]),
+                        iou, standing[row] if motion is None else moving[row], is_doubtful=is_doubtful
                     ),
                     mean_iou_2d=float(iou),
                     num_views=int(bodies.fit.num_views[row]),

@@ -1,12 +1,14 @@
 """The way of a group's camera, and motions along it in the world."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vsrd_ray.data.groups import FrameGroup
+from vsrd_ray.data.groups import FrameGroup, GroupFrames
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes, wrap_angle
+from vsrd_ray.labelers.vsrd.confidence import confidences_by_range
 from vsrd_ray.labelers.vsrd.movers import Motions
 from vsrd_ray.labelers.vsrd.observations import SECONDS_A_FRAME, has_times, seconds_of
 from vsrd_ray.labels.boxes.fits import Motion
@@ -45,6 +47,21 @@ class Way:
             boxes=in_world(T_world_ref, centers, np.repeat(half_extents[None], len(yaws), axis=0), ahead),
             velocities=(velocities @ T_world_ref[:3, :3].T)[:, :2] * self.seconds,
         )
+
+
+def with_confidences(motion: Motion, confidence: float, group: GroupFrames, rows: Sequence[int]) -> Motion:
+    """A motion over a group's labelled frames with a confidence in each, by that over those that show its masks.
+
+    Args:
+        motion: of one object.
+        confidence: over the frames that show it.
+        group: where it was fitted.
+        rows: its instances in the group.
+    """
+    cameras = np.stack([frame.view.T_world_cam[:3, 3] for frame in group.label_frames])
+    ranges = np.linalg.norm((motion.boxes.centers - cameras)[:, :2], axis=-1)
+    shown = np.array([frame.mask_areas[list(rows)].any() for frame in group.label_frames])
+    return replace(motion, confidences=confidences_by_range(confidence, ranges, shown))
 
 
 def in_world(

@@ -14,6 +14,7 @@ class Motion:
     frames: np.ndarray  # [F] int, ascending: every frame that the group labels the object in
     boxes: UprightBoxes  # [F], in the world; their yaws are in [-pi, pi)
     velocities: np.ndarray  # [F, 2] of the centre along the world's x and y, m/s (per frame in drives without times)
+    confidences: np.ndarray | None = None  # [F] 0..1, of the boxes; None: that of the fit in all frames
 
     def at(self, frame: int) -> tuple[UprightBoxes, np.ndarray]:
         """The box in a frame, without batch axes, and the velocity [2] of its centre.
@@ -21,10 +22,19 @@ class Motion:
         Raises:
             ValueError: the motion has no such frame.
         """
+        place = self.place(frame)
+        return self.boxes[place], self.velocities[place]
+
+    def place(self, frame: int) -> int:
+        """Where a frame is among its own.
+
+        Raises:
+            ValueError: the motion has no such frame.
+        """
         place = int(np.searchsorted(self.frames, frame))
         if not np.array_equal(self.frames[place : place + 1], [frame]):
             raise ValueError(f"the motion has no frame {frame}, only {self.frames.tolist()}")
-        return self.boxes[place], self.velocities[place]
+        return place
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class BoxFit:
     box: (
         UprightBoxes  # one, without batch axes, in the world; its yaw is in [-pi, pi). With a motion: of the best frame
     )
-    confidence: float  # 0..1
+    confidence: float  # 0..1, over all frames
     mean_iou_2d: float  # mean over the labelled frames of the IoU of projected box and mask box
     num_views: int  # views of the group that show the instance
     bearing_spread_deg: float  # largest angle at the box between two of those views
@@ -72,3 +82,13 @@ class BoxFit:
             return self.box, (None, None) if self.is_moving else (0.0, 0.0)
         box, (x, y) = self.motion.at(frame)
         return box, (float(x), float(y))
+
+    def confidence_at(self, frame: int) -> float:
+        """The confidence of its box in a frame.
+
+        Raises:
+            ValueError: the motion has no such frame.
+        """
+        if self.motion is None or self.motion.confidences is None:
+            return self.confidence
+        return float(self.motion.confidences[self.motion.place(frame)])

@@ -29,7 +29,7 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
     """Label rows in `LABEL_SCHEMA`, sorted by frame and instance: a row for each frame in which a fit's mask is seen.
 
     And for those in which it is not, but ought to be: these are not `observed`, and have a lower confidence. A fit with
-    a motion has a box and a velocity of its own in each frame.
+    a motion has a box and a velocity of its own in each frame, and may have a confidence.
 
     Args:
         fits: boxes of instances of the group; an instance without a fit has no rows.
@@ -73,7 +73,8 @@ def label_rows(fits: Sequence[BoxFit], group: GroupFrames, *, labeler: str, conf
             columns["time_s"] = [label_frame.view.time_s] * len(seen)
             columns["target_frame"] = best_frames[shown]
             columns["observed"] = observed
-            columns["confidence"] = np.where(observed, 1.0, UNSEEN_SHARE) * columns["confidence"]
+            confidences = np.array([fit.confidence_at(frame) for fit in seen])
+            columns["confidence"] = np.where(observed, 1.0, UNSEEN_SHARE) * confidences
             tables.append(pa.table(columns, schema=LABEL_SCHEMA))
     return pa.concat_tables(tables).combine_chunks()
 
@@ -129,9 +130,9 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
 
 
 def _fit_columns(fits: Sequence[BoxFit]) -> dict[str, Any]:
-    """The columns that are the same in every frame, but those of the box and its velocity."""
+    """The columns that are the same in every frame."""
     copied = (
-        *("instance_id", "class_name", "confidence", "mean_iou_2d", "num_views", "bearing_spread_deg"),
+        *("instance_id", "class_name", "mean_iou_2d", "num_views", "bearing_spread_deg"),
         *("silhouette_loss", "is_moving", "shape"),
     )
     ids = [fit.instance_id if fit.track_id is None else fit.track_id for fit in fits]

@@ -67,6 +67,19 @@ def test_what_has_a_motion_is_believed_as_its_fit_says(driving, driving_labels):
     assert moving.motion is not None and moving.confidence == driving_labels[0].confidence
 
 
+def test_what_drives_is_believed_more_where_it_is_near(driving, driving_labels):
+    """And over all frames as its fit says."""
+    moving, still = driving_labels
+    cameras = np.stack([frame.view.T_world_cam[:3, 3] for frame in driving.label_frames])
+    ranges = np.linalg.norm((moving.motion.boxes.centers - cameras)[:, :2], axis=-1)
+    told = np.array([moving.confidence_at(frame) for frame in driving.plan.label_frames])
+    np.testing.assert_array_equal(np.argsort(-told), np.argsort(ranges))
+    assert told.min() < moving.confidence < told.max()
+    odds = np.log(told / (1 - told))
+    assert odds.mean() == pytest.approx(np.log(moving.confidence / (1 - moving.confidence)), abs=1e-5)
+    assert still.confidence_at(0) == still.confidence
+
+
 def test_without_times_velocities_are_by_frame(labeler):
     """As if ten frames were a second, though what drives does so at any rate."""
     (without, _), (tenths, _) = (

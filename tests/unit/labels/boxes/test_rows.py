@@ -137,6 +137,14 @@ def test_an_object_that_moves_has_a_box_and_a_velocity_in_each_frame():
     assert [(row["x_world"], row["velocity_x_world"], row["velocity_y_world"]) for row in standing] == [(12, 0, 0)]
 
 
+def test_an_object_that_moves_may_have_a_confidence_in_each_frame():
+    its = replace(motion((5, 6), [(13.0, 0, 0), (15.0, 0, 0)], [(20.0, 0)] * 2), confidences=np.array([0.8, 0.6]))
+    fits = [replace(fit(26001), is_moving=True, motion=its), fit(26002)]
+    rows = label_rows(fits, group(), labeler="vsrd", config_hash="abc", seed=3)
+    told = [(row["instance_id"], row["frame"], row["confidence"]) for row in rows.to_pylist()]
+    assert told == [(26001, 5, 0.8), (26002, 5, 0.9), (26001, 6, 0.6)]
+
+
 def test_the_velocity_of_what_moves_without_a_motion_is_not_known():
     rows = label_rows([replace(fit(26001), is_moving=True)], group(), labeler="vsrd", config_hash="abc", seed=3)
     assert rows["x_world"].to_pylist() == [12, 12]
