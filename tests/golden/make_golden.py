@@ -3,8 +3,8 @@
 The recorded files are those of the commit after which `fast` fits what moves. Until then they were those of 65ecb1a.
 Record them again only where bytes are meant to change, and say in the commit why. The half-finished folders stand for
 runs that were begun by an older version. To record them again is to give up that such runs go on, so they are left
-alone unless --halves asks for them, all or those that are named. They fit the recorded street alone. All but
-`compacting` are of a version whose rows had no times, and whose columns did not say what they hold.
+alone unless --halves asks for them, all or those that are named. They fit the recorded street alone. `killed` and
+`failed` are of a version whose rows had no times, and whose columns did not say what they hold.
 
 A half-finished folder comes from a process that ends itself, as if it were killed, before a certain file gets its name.
 """
