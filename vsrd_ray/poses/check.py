@@ -82,7 +82,7 @@ class PoseCheck:
         said = [
             None if self.step_jitter is None else f"steps jitter by {self.step_jitter:.1%}",
             None if self.scale_ratio is None else f"the metric path is {self.scale_ratio:.3f} of the file's",
-            "too few parked objects tell more"
+            "too few parked objects to tell more"
             if self.parked_scatter_m is None
             else f"fits of {self.parked_objects} parked objects from different stretches lie "
             f"{self.parked_scatter_m:.2f} m apart",

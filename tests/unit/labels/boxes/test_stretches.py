@@ -105,9 +105,8 @@ def test_nothing_is_said_where_nothing_tells(street):
     found = scatter(rows.slice(0, 0), index, camera)
     check = PoseCheck.of(camera.T_world_cam, 0.97, found.metres, found.num_objects)
     assert check == PoseCheck(0.0, 0.97, None, 0)
-    assert (
-        str(check) == "steps jitter by 0.0%; the metric path is 0.970 of the file's; too few parked objects tell more"
-    )
+    told = "steps jitter by 0.0%; the metric path is 0.970 of the file's; too few parked objects to tell more"
+    assert str(check) == told
 
 
 def test_what_a_manifest_holds_comes_into_the_report():

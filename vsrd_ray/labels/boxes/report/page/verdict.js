@@ -23,10 +23,10 @@ function verdictSection() {
   const isBad = (verdict) => verdict === "doubtful" || verdict === "without a label";
   const parts = counted.map(([verdict, count]) =>
     element("span", { class: count && isBad(verdict) ? "bad" : null }, `${count} ${verdict}`));
-  const measure = hasTruth ? `an IoU3D with the truth (where there is none, a confidence) of ${GOOD}` : `a confidence of ${GOOD}`;
+  const measure = hasTruth ? `an IoU3D with the truth (or, without truth, a confidence) of at least ${GOOD}` : `a confidence of at least ${GOOD}`;
   return [
     element("p", { class: "verdict" }, parts.flatMap((part, k) => (k ? [", ", part] : [part]))),
-    element("p", { class: "muted" }, `Good and moving have ${measure} or more in all their frames, or a human’s word; doubtful have less.`),
+    element("p", { class: "muted" }, `Good and moving instances have ${measure} in all frames, or were accepted or corrected by hand. The others are doubtful.`),
   ];
 }
 
