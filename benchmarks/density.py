@@ -77,7 +77,7 @@ NAMES = ("method", "all free", "1 m shell", "4 m shell", "all behind", "true sol
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one short street and a coarse field")
+    parser.add_argument("--quick", action="store_true", help="one short street, a coarse field, and tiny networks")
     parser.add_argument("--real", nargs=2, metavar=("ROOT", "SEQUENCE"), help="a drive of KITTI-360 with sweeps")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

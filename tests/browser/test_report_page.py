@@ -411,9 +411,9 @@ def test_instances_that_were_left_out_are_told_of_wherever_they_are_missed(page,
 @pytest.mark.parametrize(("prefer", "words"), [("human", "the human’s boxes in them"), ("auto", "the labeler’s boxes")])
 def test_whose_boxes_are_shown_is_said_where_a_human_corrected_some(page, prefer, words):
     browser = page("#summary")
-    assert not any("corrected" in text for text in texts(browser, "main > p"))
+    assert not any("--prefer" in text for text in texts(browser, "main > p"))
     browser.execute_script("content.corrections = { frames: 1, prefer: arguments[0] }; show()", prefer)
-    (said,) = [text for text in texts(browser, "main > p") if "corrected" in text]
+    (said,) = [text for text in texts(browser, "main > p") if "--prefer" in text]
     assert "corrected 1 frame:" in said and words in said and f"--prefer {prefer}" in said
 
 

@@ -29,7 +29,7 @@ def test_datasets(command):
     }
     assert len(found["nuscenes"]["cameras"]) == 6
     assert found["nuscenes"]["layers"] == ["images", "masks", "points", "depth", "semantics"]
-    assert found["nuscenes"]["truth"] == ["boxes", "points"]
+    assert found["nuscenes"]["truth"] == ["boxes", "points", "voxels"]
 
 
 def test_labelers(command):
