@@ -169,7 +169,7 @@ def _kitti_table(report: QualityReport) -> str:
     rows.append(["KITTI AP R11, %", *heads])
     for title, ap in report.kitti_ap_r11.items():
         rows += [[f"{title}: IoU > {iou}", *_kitti_cells(ap, iou)] for iou in ap.ap_3d]
-    note = "\nWho misses one object never reaches recall 1, the last of 40 recalls: then 97.5 is the most."
+    note = "\nWho misses one object never reaches recall 1: of 40 recalls 97.5 is then the most, of 11 recalls 90.9."
     values = [
         value
         for ap in aps.values()
