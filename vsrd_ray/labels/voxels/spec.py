@@ -15,7 +15,7 @@ from vsrd_ray.storage import Location
 if TYPE_CHECKING:
     import click
 
-_FORMATS = ("npz", "occ3d", "sscbench", "ply")
+_FORMATS = ("npz", "occ3d", "sscbench", "ply", "rerun")
 
 
 def _evaluate(run: RunFolder, options: Mapping[str, Any]) -> Evaluation:

@@ -196,6 +196,25 @@ def test_exports_and_corrections(written, labelled, tmp_path):
     assert odd.exit_code == 2 and "class 99 is none of occ3d's" in odd.output
 
 
+def test_recording_for_rerun(written, labelled, tmp_path):
+    pytest.importorskip("rerun", reason="no rerun-sdk: pip install 'vsrd-ray[rerun]'")
+    from rerun.chunk import RrdReader
+
+    result = run("export", labelled, "--root", written, "--format", "rerun", "--output", tmp_path / "rerun")
+    assert result.exit_code == 0, result.output
+    found = {}
+    for chunk in RrdReader(tmp_path / "rerun" / f"{SEQUENCE}.rrd").stream():
+        found.setdefault(str(chunk.entity_path), {}).update(chunk.to_record_batch().to_pydict())
+    assert {"/world/voxels", "/world/image_00", "/world/image_00/image"} <= set(found)
+    count = int((decoded(row_of(labelled)).state == OCCUPIED).sum())
+    ((frame,), (centers,), (colors,)) = (
+        found["/world/voxels"][name] for name in ("frame", "Boxes3D:centers", "Boxes3D:colors")
+    )
+    assert frame == 1
+    assert len(centers) == len(colors) == count > 0
+    assert len(set(colors)) > 2
+
+
 def test_pictures(written, labelled, tmp_path):
     for place in (tmp_path / "pictures", tmp_path / "drive.mp4"):
         result = run("visualize", "voxels", labelled, "--root", written, "--to", place)

@@ -23,6 +23,7 @@ from vsrd_ray.labels.points.schema import TABLE
 from vsrd_ray.runs.exports import check_free, export_folder, note_of
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
+from vsrd_ray.visualization.recording import check_installed
 
 _WITHOUT = np.iinfo(np.uint16).max  # instance in MixSup's files
 # SemanticKITTI's numbers of the ten classes, and of none.
@@ -39,7 +40,7 @@ def export(
     """Write all sweeps of a run in a format; see `vsrd_ray.labels.base.Exporter`."""
     check_free(destination)
     if format == "rerun":
-        rerun.check_installed()
+        check_installed()
     drives = [run.drive(name) for name in run.inputs.sequences]
     count = 0
     with export_folder(destination, note_of(run, format)) as folder:

@@ -4,32 +4,20 @@ Shapes: N points of a sweep.
 """
 
 import importlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from vsrd_ray.data.drive import IMAGES, Drive
-from vsrd_ray.errors import InputError
+from vsrd_ray.data.drive import Drive
 from vsrd_ray.geometry import rigid
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.points.classes import NO_INSTANCE
 from vsrd_ray.labels.points.labelled import LabelledSweep
 from vsrd_ray.labels.points.shown import images_of, points_of
-from vsrd_ray.storage import read_bytes
 from vsrd_ray.visualization.drawing import GREY, instance_color
-
-
-def check_installed() -> None:
-    """Refuse to begin without the viewer's library.
-
-    Raises:
-        InputError: rerun-sdk is not installed.
-    """
-    if find_spec("rerun") is None:
-        raise InputError("the format rerun needs rerun-sdk: pip install 'vsrd-ray[rerun]'")
+from vsrd_ray.visualization.recording import log_image
 
 
 class Recording:
@@ -61,17 +49,7 @@ class Recording:
         self._log_boxes(rows, boxes)
         for found in images_of(drive, sweep, points):
             name, camera = found.camera.name, found.camera
-            T_world_cam = camera.T_world_cam[sweep.frame]
-            pose = rr.Transform3D(translation=T_world_cam[:3, 3] - self._origin, mat3x3=T_world_cam[:3, :3])
-            width, height = camera.image_size
-            pinhole = rr.Pinhole(
-                image_from_camera=camera.K, width=width, height=height, camera_xyz=rr.ViewCoordinates.RDF
-            )
-            file = drive.file(IMAGES, name, sweep.frame)
-            kind = "image/jpeg" if file.suffix.lower() in (".jpg", ".jpeg") else "image/png"
-            self._recording.log(f"world/{name}", pose)
-            self._recording.log(f"world/{name}/image", pinhole)
-            self._recording.log(f"world/{name}/image", rr.EncodedImage(contents=read_bytes(file), media_type=kind))
+            log_image(self._recording, drive, camera, sweep.frame, self._origin)
             dots = rr.Points2D(found.uv, colors=_colors(sweep.tracks[found.index]), radii=1.5)
             self._recording.log(f"world/{name}/image/points", dots)
 

@@ -1,6 +1,8 @@
-"""Voxels as npz, as Occ3D's and SSCBench's folders, and as point clouds (PLY)."""
+"""Voxels as npz, as Occ3D's and SSCBench's folders, as point clouds (PLY), and as recordings."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,15 @@ import numpy as np
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.errors import InputError
 from vsrd_ray.labels.base import Progress
-from vsrd_ray.labels.voxels.classes import OCC3D, SSCBENCH, UNKNOWN, table_named
+from vsrd_ray.labels.voxels.classes import OCC3D, SSCBENCH, UNKNOWN
+from vsrd_ray.labels.voxels.formats.colors import occupied_colors
+from vsrd_ray.labels.voxels.formats.rerun import recorded
 from vsrd_ray.labels.voxels.labelled import LabelledGrid, grids_of
-from vsrd_ray.labels.voxels.schema import GRID_COLUMNS, OCCUPIED
+from vsrd_ray.labels.voxels.schema import GRID_COLUMNS
 from vsrd_ray.runs.exports import export_folder, note_of
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
+from vsrd_ray.visualization.recording import check_installed
 
 # SSCBench's raw id of each class; empty is 0.
 _SSC_RAW = np.array([0, 10, 11, 15, 18, 20, 30, 40, 44, 48, 49, 50, 51, 70, 72, 80, 81, 52, 99], dtype=np.uint16)
@@ -26,15 +31,24 @@ def export(
 ) -> str:
     """Write all grids of a run in a format; see `vsrd_ray.labels.base.Exporter`."""
     count = 0
+    if format == "rerun":
+        check_installed()
     with export_folder(destination, note_of(run, format)) as folder:
         for name in run.inputs.sequences:
-            drive = run.drive(name)
-            for labelled in grids_of(run, name):
-                _WRITERS[format](folder, drive, labelled)
-                count += 1
-                if progress is not None:
-                    progress(count, count)
+            with _written(format, folder, run.drive(name)) as write:
+                for labelled in grids_of(run, name):
+                    write(labelled)
+                    count += 1
+                    if progress is not None:
+                        progress(count, count)
     return f"{count} grids written to {destination}"
+
+
+def _written(format: str, folder: Path, drive: Drive) -> AbstractContextManager[Callable[[LabelledGrid], None]]:
+    """A block with a function that writes one grid after another."""
+    if format == "rerun":
+        return recorded(drive, folder / f"{drive.name}.rrd")
+    return nullcontext(partial(_WRITERS[format], folder, drive))
 
 
 def _write_npz(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
@@ -78,14 +92,8 @@ def _write_sscbench(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
 def _write_ply(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
     """The centres of occupied voxels in the world, with the published colours of their classes."""
     voxels = labelled.voxels
-    index = np.argwhere(occupied_of(labelled))
+    index, colors = occupied_colors(labelled)
     centers = voxels.grid.centers(index) @ voxels.T_world_grid[:3, :3].T + voxels.T_world_grid[:3, 3]
-    colors = np.full((len(index), 3), 128, np.uint8)
-    if voxels.semantics is not None and voxels.classes is not None:
-        table = table_named(voxels.classes)
-        numbers = voxels.semantics[tuple(index.T)]
-        named = numbers < len(table.names)
-        colors[named] = table.colors[numbers[named]]
     vertices = np.empty(len(index), dtype=[("xyz", "<f8", 3), ("rgb", "u1", 3)])
     vertices["xyz"], vertices["rgb"] = centers, colors
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(index)}"]
@@ -94,15 +102,6 @@ def _write_ply(folder: Path, drive: Drive, labelled: LabelledGrid) -> None:
     path = folder / drive.name / f"{labelled.frame:010d}.ply"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("\n".join([*lines, "end_header\n"]).encode() + vertices.tobytes())
-
-
-def occupied_of(labelled: LabelledGrid) -> np.ndarray:
-    """Which voxels [X, Y, Z] bool are occupied."""
-    voxels = labelled.voxels
-    if voxels.state is not None:
-        return voxels.state == OCCUPIED
-    assert voxels.semantics is not None and voxels.classes is not None
-    return (voxels.semantics != UNKNOWN) & (voxels.semantics != table_named(voxels.classes).free)
 
 
 def _of_table(labelled: LabelledGrid, name: str) -> np.ndarray:
@@ -126,4 +125,3 @@ _WRITERS: dict[str, _Writer] = {
     "sscbench": _write_sscbench,
     "ply": _write_ply,
 }
-FORMATS = tuple(_WRITERS)
