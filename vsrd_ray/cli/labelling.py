@@ -155,10 +155,10 @@ def label(
 
     if grouping is not None:
         overrides = (*overrides, f"grouping.kind={grouping}")
-    if boxes is not None:
-        overrides = (*overrides, f"boxes={json.dumps(boxes)}")
-    if depth is not None:
-        overrides = (*overrides, f"depth_run={json.dumps(depth)}")
+    for option, name, given in (("--boxes", "boxes", boxes), ("--depth", "depth_run", depth)):
+        if given is not None:
+            _check_takes(config, overrides, name, said=f"{option} {given}")
+            overrides = (*overrides, f"{name}={json.dumps(given)}")
     if masks_format is not None and masks is None:
         raise InputError(f"--masks-format {masks_format}: there are no --masks: give both, or neither")
     posed, overrides = _poses_given(poses, overrides)
@@ -194,6 +194,15 @@ def label(
     click.echo(format_summary(summary))
     if summary.has_failures:
         ctx.exit(EXIT_FAILED_GROUPS)
+
+
+def _check_takes(config: str, overrides: tuple[str, ...], name: str, *, said: str) -> None:
+    """Refuse a run of labels where the labeler of a configuration has no setting for it."""
+    from vsrd_ray.labelers.configs import load_config
+
+    settings = load_config(config, overrides)
+    if name not in type(settings).model_fields:
+        raise InputError(f"{said}: the labeler {settings.labeler} takes none: leave it out, or give --config occupancy")
 
 
 def _poses_given(poses: str | None, overrides: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:

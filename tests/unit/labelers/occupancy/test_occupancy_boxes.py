@@ -183,3 +183,10 @@ def test_runs_of_boxes_that_cannot_be_used(street, tmp_path):
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"any")
     refused(rewritten(), "leave boxes out", "--set", "source=network", "--set", f"checkpoint={weights}")
+
+
+@pytest.mark.parametrize("option", ["--boxes", "--depth"])
+def test_a_labeler_that_takes_no_other_runs_says_so(tmp_path, option):
+    result = run("label", "--root", tmp_path, "--sequence", "all", option, "other", "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    assert f"{option} other: the labeler vsrd takes none: leave it out, or give --config occupancy" in result.output
