@@ -357,7 +357,7 @@ def test_an_instances_page_shows_its_numbers_and_views(page):
     for paths, (picture, *_) in figures:
         assert len(paths) == 2 and all(len(path) > 20 for path in paths)
         assert picture.startswith("data:image/webp")
-    assert "body covers" in texts(browser, ".views figcaption")[0]
+    wait_for(browser, lambda: any("body covers" in text for text in texts(browser, ".views figcaption")))
     press(browser, "j")
     wait_for(browser, lambda: int(route(browser).rsplit("/", 1)[1]) != identity)
 
