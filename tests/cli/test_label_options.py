@@ -259,3 +259,22 @@ def test_what_ends_a_run_is_logged_as_json_too(command, street, quick, tmp_path)
     (message,) = json_lines(result.stderr)
     assert message["level"] == "ERROR"
     assert "no sequence 'no_such_drive'" in message["message"]
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        ("fast", ("--boxes", "other")),
+        ("fast", ("--depth", "other")),
+        ("density", ("--grouping", "scene")),
+    ],
+)
+def test_an_option_of_another_labeler_is_refused_by_its_name(command, street, tmp_path, config, options):
+    arguments = ("--root", street, "--sequence", SEQUENCE, "--config", config, "--output", tmp_path / "out")
+    result = command("label", *arguments, *options)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: {' '.join(options)}: the labeler {'vsrd' if config == 'fast' else config} takes none: leave it out, "
+        "or give a --config of one that does\n"
+    )
+    assert not (tmp_path / "out").exists()

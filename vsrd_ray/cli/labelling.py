@@ -153,9 +153,11 @@ def label(
     from vsrd_ray.pipeline.pool import PoolRequest, parse_num_actors
     from vsrd_ray.pipeline.request import LabelRequest, default_output, format_summary
 
-    if grouping is not None:
-        overrides = (*overrides, f"grouping.kind={grouping}")
-    for option, name, given in (("--boxes", "boxes", boxes), ("--depth", "depth_run", depth)):
+    for option, name, given in (
+        ("--grouping", "grouping.kind", grouping),
+        ("--boxes", "boxes", boxes),
+        ("--depth", "depth_run", depth),
+    ):
         if given is not None:
             _check_takes(config, overrides, name, said=f"{option} {given}")
             overrides = (*overrides, f"{name}={json.dumps(given)}")
@@ -197,12 +199,14 @@ def label(
 
 
 def _check_takes(config: str, overrides: tuple[str, ...], name: str, *, said: str) -> None:
-    """Refuse a run of labels where the labeler of a configuration has no setting for it."""
+    """Refuse an option that is short for a setting which the labeler of a configuration does not have."""
     from vsrd_ray.labelers.configs import load_config
 
     settings = load_config(config, overrides)
-    if name not in type(settings).model_fields:
-        raise InputError(f"{said}: the labeler {settings.labeler} takes none: leave it out, or give --config occupancy")
+    if name.partition(".")[0] not in type(settings).model_fields:
+        raise InputError(
+            f"{said}: the labeler {settings.labeler} takes none: leave it out, or give a --config of one that does"
+        )
 
 
 def _poses_given(poses: str | None, overrides: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -3,13 +3,14 @@
 Shapes: N boxes, R rows, X x Y x Z voxels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vsrd_ray.data.lookup import instance_keys, positions
 from vsrd_ray.geometry.boxes import UprightBoxes
+from vsrd_ray.storage import Location
 
 BOXES = "boxes"  # the kind of label that true boxes are of
 STATIC = -1  # timestamp of a box that holds for every frame
@@ -57,3 +58,25 @@ class TrueVoxels:
     voxel_size: float  # m
     T_world_grid: np.ndarray | None = None  # [4, 4]; None where the dataset does not say where its grid lies
     classes: str | None = None  # class table, 255 unknown; None: class numbers of the dataset, 0 free
+
+
+@dataclass(frozen=True)
+class TruthVoxels:
+    """True voxels of some frames, each in a file that is read when it is asked for."""
+
+    files: Mapping[int, Location]  # frame -> file
+    read: Callable[[Location], TrueVoxels]  # raises UnreadableFrameError or InputError
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Frames, ascending, that have voxels."""
+        return tuple(sorted(self.files))
+
+    def voxels(self, frame: int) -> TrueVoxels:
+        """The voxels of a frame.
+
+        Raises:
+            UnreadableFrameError: a file is truncated or corrupt.
+            InputError: it holds something else.
+        """
+        return self.read(self.files[frame])

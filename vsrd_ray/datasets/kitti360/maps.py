@@ -3,8 +3,6 @@
 Shapes: H x W pixels, X x Y x Z voxels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from zipfile import BadZipFile
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.png import GRAYSCALE, check_gray16, decode_gray16, parse_header
-from vsrd_ray.data.truth import TrueVoxels
+from vsrd_ray.data.truth import TrueVoxels, TruthVoxels
 from vsrd_ray.datasets.kitti360 import paths, sscbench
 from vsrd_ray.errors import InputError, UnreadableFrameError, one_line
 from vsrd_ray.storage import Location, names_in, read_bytes
@@ -57,48 +55,36 @@ def read_semantics(drive: Drive, camera: str, frame: int) -> np.ndarray:
     return values
 
 
-@dataclass(frozen=True)
-class TruthVoxels:
-    """True voxels of some frames, read when they are asked for."""
-
-    files: Mapping[int, Location]  # frame -> file
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """Frames, ascending, that have voxels."""
-        return tuple(sorted(self.files))
-
-    def voxels(self, frame: int) -> TrueVoxels:
-        """The voxels of a frame.
-
-        Raises:
-            UnreadableFrameError: the file is truncated or corrupt.
-            InputError: it holds no voxels.
-        """
-        path = self.files[frame]
-        try:
-            with np.load(BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
-                return TrueVoxels(
-                    semantics=arrays["semantics"],
-                    mask_camera=arrays["mask_camera"] > 0,
-                    mask_lidar=arrays["mask_lidar"] > 0,
-                    range=arrays["range"],
-                    voxel_size=float(arrays["voxel_size"]),
-                    T_world_grid=arrays["T_world_grid"],
-                )
-        except (BadZipFile, ValueError, EOFError) as error:
-            raise UnreadableFrameError(f"{path}: no .npz of arrays ({one_line(error)}): restore the file") from error
-        except KeyError as error:
-            raise InputError(f"{path}: no array {error}: expected voxels of the built-in street") from None
-
-
-def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | sscbench.TruthVoxels | None:
+def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | None:
     """What truly fills the voxels of a drive; None where nothing tells, as in KITTI-360 without SSCBench's files."""
     folder = paths.occupancy_folder(root, sequence)
     frames = paths.frames_among(names_in(folder), suffix=".npz")
     if frames:
-        return TruthVoxels({frame: folder / f"{frame:010d}.npz" for frame in frames})
+        return TruthVoxels({frame: folder / f"{frame:010d}.npz" for frame in frames}, read_voxels)
     return sscbench.truth_of_voxels(root, sequence)
+
+
+def read_voxels(path: Location) -> TrueVoxels:
+    """True voxels of the built-in street, of one frame.
+
+    Raises:
+        UnreadableFrameError: the file is truncated or corrupt.
+        InputError: it holds no voxels.
+    """
+    try:
+        with np.load(BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
+            return TrueVoxels(
+                semantics=arrays["semantics"],
+                mask_camera=arrays["mask_camera"] > 0,
+                mask_lidar=arrays["mask_lidar"] > 0,
+                range=arrays["range"],
+                voxel_size=float(arrays["voxel_size"]),
+                T_world_grid=arrays["T_world_grid"],
+            )
+    except (BadZipFile, ValueError, EOFError) as error:
+        raise UnreadableFrameError(f"{path}: no .npz of arrays ({one_line(error)}): restore the file") from error
+    except KeyError as error:
+        raise InputError(f"{path}: no array {error}: expected voxels of the built-in street") from None
 
 
 def _bytes(path: Location, what: str) -> bytes:

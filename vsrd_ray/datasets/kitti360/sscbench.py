@@ -5,13 +5,11 @@
 LiDAR. Shapes: X x Y x Z voxels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 
-from vsrd_ray.data.truth import TrueVoxels
+from vsrd_ray.data.truth import TrueVoxels, TruthVoxels
 from vsrd_ray.errors import InputError, UnreadableFrameError, one_line
 from vsrd_ray.storage import Location, names_in, read_bytes
 
@@ -45,30 +43,6 @@ for _class, _ids in _CLASSES.items():
     _OF_RAW[list(_ids)] = _class
 
 
-@dataclass(frozen=True)
-class TruthVoxels:
-    """True voxels of some frames, read when they are asked for."""
-
-    files: Mapping[int, Location]  # frame -> file
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """Frames, ascending, that have voxels."""
-        return tuple(sorted(self.files))
-
-    def voxels(self, frame: int) -> TrueVoxels:
-        """The voxels of a frame.
-
-        Raises:
-            UnreadableFrameError: a file is truncated or corrupt.
-            InputError: a `.label` without its `.invalid`.
-        """
-        path = self.files[frame]
-        semantics = _of_array(path) if path.suffix == ".npy" else _of_label(path)
-        known = semantics != _UNKNOWN
-        return TrueVoxels(semantics, known, known, np.array(_RANGE), _VOXEL_SIZE, classes="sscbench")
-
-
 def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | None:
     """SSCBench's voxels of a drive; None where there are none."""
     for folder, suffix in (
@@ -77,8 +51,20 @@ def truth_of_voxels(root: Location, sequence: str) -> TruthVoxels | None:
     ):
         stems = {name.removesuffix(suffix): name for name in names_in(folder) if name.endswith(suffix)}
         if files := {int(stem): folder / name for stem, name in stems.items() if stem.isdecimal()}:
-            return TruthVoxels(files)
+            return TruthVoxels(files, read_voxels)
     return None
+
+
+def read_voxels(path: Location) -> TrueVoxels:
+    """True voxels of a file.
+
+    Raises:
+        UnreadableFrameError: a file is truncated or corrupt.
+        InputError: a `.label` without its `.invalid`.
+    """
+    semantics = _of_array(path) if path.suffix == ".npy" else _of_label(path)
+    known = semantics != _UNKNOWN
+    return TrueVoxels(semantics, known, known, np.array(_RANGE), _VOXEL_SIZE, classes="sscbench")
 
 
 def _of_label(path: Location) -> np.ndarray:

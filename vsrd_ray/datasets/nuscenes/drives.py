@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -18,19 +18,28 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial.transform import Rotation
 
-from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Camera, Drive, Lidar
+from vsrd_ray.data.drive import IMAGES, MASKS, POINTS, Camera, Drive, Lidar
 from vsrd_ray.data.index import INDEX_VERSION
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.nuscenes.cache import SceneBatches, cached
 from vsrd_ray.datasets.nuscenes.frames import number_frames
+from vsrd_ray.datasets.nuscenes.present import (
+    SPARSE_FOLDERS,
+    files_there,
+    frames_there,
+    frames_with_masks,
+    frames_with_sparse,
+    mask_names,
+    sparse_layers,
+    when_changed,
+)
 from vsrd_ray.datasets.nuscenes.readings import MODALITIES, READINGS
 from vsrd_ray.datasets.nuscenes.tables import check_root, compute, table_file, versions
 from vsrd_ray.errors import InputError, nearest_name
-from vsrd_ray.storage import Location, absolute, is_folder, names_in, plain_name, size_and_stamp
+from vsrd_ray.storage import Location, absolute, plain_name, size_and_stamp
 
 logger = logging.getLogger(__name__)
 
-_MAPS, _NPZ = ("semantic_", "instance_"), ".npz"
 _ROUNDING = 1e-3  # by which the length of a quaternion may be off 1
 
 
@@ -119,7 +128,7 @@ def open_scene(root: Location, name: str, cameras: tuple[str, ...], *, rig: tupl
     """
     version = version_of(root, name)
     batches = cached(root, version, READINGS)
-    changed = tuple(_changed(root, folder) for folder in _folders(batches, name))
+    changed = tuple(when_changed(root, folder) for folder in _folders(batches, name))
     return _opened(root, name, (cameras, rig), (batches, version), changed)
 
 
@@ -149,10 +158,10 @@ def _opened(
         cameras={channel: sensors[channel].camera for channel in cameras},
         lidars={channel: Lidar(channel, sensor.poses, sensor.times_s) for channel, sensor in present["lidar"].items()},
         layers={
-            IMAGES: {channel: _present(root, sensors[channel]) for channel in cameras},
-            MASKS: {channel: _with_masks(root, channel, files[channel]) for channel in cameras},
-            POINTS: {channel: _present(root, sensors[channel]) for channel in lidars},
-            **_sparse_layers(root, {channel: files[channel] for channel in cameras}),
+            IMAGES: {channel: frames_there(root, sensors[channel].files) for channel in cameras},
+            MASKS: {channel: frames_with_masks(root, channel, files[channel]) for channel in cameras},
+            POINTS: {channel: frames_there(root, sensors[channel].files) for channel in lidars},
+            **sparse_layers(root, {channel: files[channel] for channel in cameras}),
         },
         is_geographic=True,  # the world is that of a map, which begins in its south-west corner
         version=version,
@@ -172,13 +181,10 @@ def has_any(root: Location, name: str, layer: str, sensor: str) -> bool:
     column, wanted = ("modality", "lidar") if layer == POINTS else ("channel", sensor)
     files = rows.filter(compute.equal(rows[column], wanted))["filename"].to_pylist()
     if layer == MASKS:
-        stems = _masked(root, f"masks/{sensor}")
-        return any(_stem(file) in stems for file in files)
+        return bool(frames_with_masks(root, sensor, dict(enumerate(files))))
     if layer in SPARSE_FOLDERS:
-        folder = root / SPARSE_FOLDERS[layer]
-        names = set(names_in(folder)) if is_folder(folder) else set[str]()
-        return any(f"{file.rpartition('/')[2]}.bin" in names for file in files)
-    return bool(_there(root, files))
+        return bool(frames_with_sparse(root, layer, dict(enumerate(files))))
+    return bool(files_there(root, files))
 
 
 def fingerprint(scene: Scene) -> str:
@@ -202,29 +208,13 @@ def fingerprint(scene: Scene) -> str:
     return digest.hexdigest()
 
 
-def mask_files(root: Location, camera: str, image: str) -> tuple[Location, Location]:
-    """The semantic and the instance map of an image, in the published form of PointSAM's: masks/<camera>/…npz."""
-    semantic, instance = _mask_names(image)
-    folder = root / "masks" / camera
-    return folder / semantic, folder / instance
-
-
-def _mask_names(image: str) -> tuple[str, str]:
-    semantic, instance = (f"{kind}{_stem(image)}{_NPZ}" for kind in _MAPS)
-    return semantic, instance
-
-
-def _stem(file: str) -> str:
-    return file[file.rfind("/") + 1 : file.rfind(".")]
-
-
 def _stamps(scene: Scene, layer: str, sensor: str, frames: Iterable[int]) -> list[tuple[int, int | str]]:
     """Sizes and times of files; of hundred thousands of local ones by name, since a path costs more than a look."""
     if not isinstance(scene.root, Path):
         return [size_and_stamp(scene.file(layer, sensor, frame)) for frame in frames]
     files, root = scene.files[sensor], str(scene.root)
     if layer == MASKS and MASKS not in scene.sources:
-        names = [f"{root}/masks/{sensor}/{_MAPS[1]}{_stem(files[frame])}{_NPZ}" for frame in frames]
+        names = [f"{root}/masks/{sensor}/{mask_names(files[frame])[1]}" for frame in frames]
     else:
         names = [f"{root}/{files[frame]}" for frame in frames]
     found = map(os.stat, names)
@@ -238,24 +228,6 @@ def _folders(batches: SceneBatches, name: str) -> tuple[str, ...]:
     folders = compute.replace_substring_regex(rows["filename"], "/[^/]*$", "")
     masks = [f"masks/{channel}" for channel in compute.unique(rows["channel"]).to_pylist()]
     return tuple(sorted([*compute.unique(folders).to_pylist(), *masks]))
-
-
-def sparse_file(root: Location, layer: str, image: str) -> Location:
-    """The file with a layer of the pixels that LiDAR points fall on, of an image."""
-    return root / SPARSE_FOLDERS[layer] / f"{image.rpartition('/')[2]}.bin"
-
-
-def _sparse_layers(root: Location, files: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Frames by layer and camera of the layers of which there is a folder."""
-    found = {}
-    for layer, folder in SPARSE_FOLDERS.items():
-        if is_folder(root / folder):
-            names = set(names_in(root / folder))
-            found[layer] = {
-                channel: tuple(frame for frame, image in images.items() if f"{image.rpartition('/')[2]}.bin" in names)
-                for channel, images in files.items()
-            }
-    return found
 
 
 def _some(values: Mapping[int, Any], wanted: set[int]) -> dict[int, Any]:
@@ -306,7 +278,6 @@ def _sensor(rows: pa.RecordBatch, channel: str, poses: np.ndarray, *, where: Loc
     )
 
 
-SPARSE_FOLDERS = {DEPTH: "depth_gt", SEMANTICS: "seg_gt_lidarseg"}  # of what LiDAR points say of pixels
 _NUMBERED = ("sample", "is_key_frame", "timestamp")
 
 
@@ -346,57 +317,3 @@ def _camera(sensor: _Sensor) -> Camera:
         raise InputError(f"{where}: {channel} has images without a width and a height: download the metadata again")
     width, height = sizes[0].astype(int).tolist()
     return Camera(channel, K[0].copy(), (width, height), sensor.poses, sensor.times_s)
-
-
-def _present(root: Location, sensor: _Sensor) -> tuple[int, ...]:
-    """Frames, ascending, whose files are there."""
-    files = sensor.files
-    there = _there(root, files.values())
-    return tuple(sorted(files if len(there) == len(files) else (one for one, file in files.items() if file in there)))
-
-
-def _there(root: Location, files: Collection[str]) -> set[str]:
-    """Those of some files that are in their folders."""
-    wanted = set(files)
-    folders = {file[: file.rfind("/")] for file in wanted}
-    return set().union(*(wanted & _listed(root, folder, _changed(root, folder), f"{folder}/") for folder in folders))
-
-
-def _with_masks(root: Location, camera: str, files: Mapping[int, str]) -> tuple[int, ...]:
-    stems = _masked(root, f"masks/{camera}")
-    if not stems:
-        return ()
-    # `_stem`, without a call for each of hundred thousands
-    found = [one for one, file in files.items() if file[file.rfind("/") + 1 : file.rfind(".")] in stems]
-    return tuple(sorted(found))
-
-
-def _changed(root: Location, folder: str) -> int | None:
-    """When a local folder changed, ns; None where it is not there, and 0 in an object store."""
-    if not isinstance(root, Path):
-        return 0
-    try:
-        return os.stat(f"{root}/{folder}").st_mtime_ns  # noqa: PTH116 - a path costs more than a look
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=32)
-def _listed(root: Location, folder: str, changed: int | None, prefix: str = "") -> frozenset[str]:
-    """Names of the files in a folder, of which a release has hundred thousands: it is listed again once it changes."""
-    return frozenset(prefix + name for name in names_in(root / folder)) if changed is not None else frozenset()
-
-
-def _masked(root: Location, folder: str) -> frozenset[str]:
-    """Stems of images of which a folder has both maps."""
-    return _masked_as_it_was(root, folder, _changed(root, folder))
-
-
-@lru_cache(maxsize=32)
-def _masked_as_it_was(root: Location, folder: str, changed: int | None) -> frozenset[str]:
-    names = _listed(root, folder, changed)
-    semantic, instance = (
-        {name[len(kind) : -len(_NPZ)] for name in names if name.startswith(kind) and name.endswith(_NPZ)}
-        for kind in _MAPS
-    )
-    return frozenset(semantic & instance)

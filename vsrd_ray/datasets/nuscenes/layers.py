@@ -12,7 +12,8 @@ import numpy as np
 
 from vsrd_ray.data.classes import IDS_PER_CLASS
 from vsrd_ray.datasets.nuscenes.classes import CLASS_OF_DETECTOR, NO_DETECTOR_CLASS
-from vsrd_ray.datasets.nuscenes.drives import Scene, mask_files
+from vsrd_ray.datasets.nuscenes.drives import Scene
+from vsrd_ray.datasets.nuscenes.present import mask_files
 from vsrd_ray.errors import InputError, UnreadableFrameError, one_line
 from vsrd_ray.storage import Location, read_bytes
 

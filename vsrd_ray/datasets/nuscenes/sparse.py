@@ -7,7 +7,8 @@ depth along the optical axis in metres or the class 0-16. Shapes: H x W pixels, 
 import numpy as np
 
 from vsrd_ray.data.drive import DEPTH, SEMANTICS
-from vsrd_ray.datasets.nuscenes.drives import SPARSE_FOLDERS, Scene, sparse_file
+from vsrd_ray.datasets.nuscenes.drives import Scene
+from vsrd_ray.datasets.nuscenes.present import SPARSE_FOLDERS, sparse_file
 from vsrd_ray.errors import InputError, UnreadableFrameError
 from vsrd_ray.storage import read_bytes
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vsrd_ray.data.drive import DEPTH, IMAGES, MASKS, POINTS, SEMANTICS, Drive
 from vsrd_ray.data.truth import BOXES
-from vsrd_ray.datasets.nuscenes import boxes, drives, layers, occ3d, panoptic, sparse
+from vsrd_ray.datasets.nuscenes import boxes, drives, layers, occ3d, panoptic, present, sparse
 from vsrd_ray.datasets.nuscenes.classes import CLASSES
 from vsrd_ray.datasets.nuscenes.tables import table_file, versions
 from vsrd_ray.errors import InputError
@@ -56,7 +56,7 @@ class NuScenes:
                 files = "instance_<image>.npz and semantic_<image>.npz"
                 return f"no masks{of} in {folder}: give --masks, or put {files} there"
             case "depth" | "semantics":
-                folder = root / drives.SPARSE_FOLDERS[layer]
+                folder = root / present.SPARSE_FOLDERS[layer]
                 return f"no {layer}{of} in {folder}: put <image file name>.bin there, as RenderOcc makes them of LiDAR"
             case _:
                 return f"nuScenes has no {layer} here: choose a labeler that needs none, or another dataset"
@@ -82,13 +82,13 @@ class NuScenes:
 
     def file(self, drive: Drive, layer: str, sensor: str, frame: int) -> Location:
         """See `Drive.file`; of masks, the instance map."""
-        if layer in drives.SPARSE_FOLDERS:
-            return drives.sparse_file(drive.root, layer, _scene(drive).files[sensor][frame])
+        if layer in present.SPARSE_FOLDERS:
+            return present.sparse_file(drive.root, layer, _scene(drive).files[sensor][frame])
         find = layers.mask_file if layer == MASKS else layers.image_file
         return find(_scene(drive), sensor, frame)
 
     def truth(self, root: Location, name: str, kind: str) -> Any:
-        """`TruthBoxes` of sample_annotation, `panoptic.TruthPoints`, or `occ3d.TruthVoxels`."""
+        """`TruthBoxes` of sample_annotation, `panoptic.TruthPoints`, or `TruthVoxels`."""
         if kind == BOXES:
             return boxes.read_boxes(root, name)
         if kind not in self.truths:

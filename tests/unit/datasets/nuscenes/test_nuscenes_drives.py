@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from vsrd_ray.data.drive import IMAGES, MASKS, POINTS
 from vsrd_ray.datasets.base import dataset_of, open_drive
-from vsrd_ray.datasets.nuscenes import cache, drives, tables
+from vsrd_ray.datasets.nuscenes import cache, present, tables
 from vsrd_ray.datasets.nuscenes.readings import READINGS
 from vsrd_ray.datasets.nuscenes.spec import SPEC
 from vsrd_ray.errors import InputError
@@ -294,5 +294,5 @@ def test_a_root_without_tables(tmp_path: Path) -> None:
 
 def test_names_of_folders_are_listed_once(written_street: Path, monkeypatch) -> None:
     open_drive(written_street, SCENE)
-    monkeypatch.setattr(drives, "names_in", lambda folder: pytest.fail(f"{folder} is listed again"))
+    monkeypatch.setattr(present, "names_in", lambda folder: pytest.fail(f"{folder} is listed again"))
     open_drive(written_street, SCENE)

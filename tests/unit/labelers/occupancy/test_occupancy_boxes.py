@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from toy_runs import MIDDLE, SEQUENCE, STREET, label
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
-from vsrd_ray.cli import main
 from vsrd_ray.labelers.occupancy.bodies import TrackedBox, bodies_of, owners
 from vsrd_ray.labelers.occupancy.images import DepthImage
 from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
@@ -19,7 +18,7 @@ from vsrd_ray.labelers.occupancy.labelling import Settings, label_voxels
 from vsrd_ray.labels.voxels.classes import NO_LABEL, OCC3D
 from vsrd_ray.labels.voxels.grid import Grid
 from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
-from vsrd_ray.synthetic import StreetSettings, synthesize
+from vsrd_ray.synthetic import synthesize
 
 K = np.array([[80.0, 0, 39.5], [0, 80.0, 29.5], [0, 0, 1]])
 CAR, WALL = 4, 15
@@ -30,17 +29,8 @@ GRID = Grid.of((-2.0, -8.0, -0.4, 22.0, 8.0, 3.6), 0.4)
 SEEN = TrackedBox(1, 7, True, (10.0, 0.0, 0.8), (4.0, 1.8, 1.6), 0.0)
 LATER = replace(SEEN, frame=0, center=(14.0, 2.4, 0.8))
 
-SETTINGS = StreetSettings(
-    frames=3,
-    cars=3,
-    moving=2,
-    seed=4,
-    image_size=(352, 96),
-    mask_noise=0.0,
-    layers=("depth", "lidar", "semantics"),
-    lidar_rings=16,
-    lidar_columns=512,
-)
+DRIVEN = STREET.model_copy(update={"cars": 3, "moving": 2, "layers": ("depth", "lidar", "semantics")})
+QUICK = ("--set", "error=0", *MIDDLE)
 
 
 def image_of(distance):
@@ -113,25 +103,12 @@ def test_points_belong_to_the_nearest_box_but_not_below_it():
     assert owners(points, bodies, np.full(4, 2.0)).tolist() == [0, 1, -1, 1]
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def label(root, output, *options):
-    return run("label", "--root", root, "--sequence", SETTINGS.sequence, "--output", output, "--serial", *options)
-
-
-def voxels_by(root, output, *options):
-    quick = ("--set", "error=0", "--set", "apart=1", "--frames", "1")
-    return label(root, output, "--config", "occupancy", *quick, *options)
-
-
 @pytest.fixture(scope="module")
 def street(tmp_path_factory):
     """A street and the boxes of its cars."""
     folder = tmp_path_factory.mktemp("boxed")
-    synthesize(folder / "street", SETTINGS)
-    result = label(folder / "street", folder / "boxes", "--set", "grouping.kind=scene")
+    synthesize(folder / "street", DRIVEN)
+    result = label(folder / "street", folder / "boxes", "--set", "grouping.kind=scene", config="fast")
     assert result.exit_code == 0, result.output
     return folder
 
@@ -141,7 +118,7 @@ def test_a_run_of_boxes(street, tmp_path):
     shutil.copytree(street / "boxes", boxes)
     rows = []
     for output, options in (("without", ()), ("with", ("--boxes", boxes)), ("again", ("--boxes", boxes))):
-        result = voxels_by(root, tmp_path / output, *options)
+        result = label(root, tmp_path / output, *QUICK, *options)
         assert result.exit_code == 0, result.output
         (file,) = (tmp_path / output / "voxels").rglob("*.parquet")
         rows.append((file.read_bytes(), decoded(pq.read_table(file).to_pylist()[0])))
@@ -150,7 +127,7 @@ def test_a_run_of_boxes(street, tmp_path):
     assert cars_seen[1] > cars_seen[0] > 0  # parked ones are seen from other frames too
     (file,) = (boxes / "labels").rglob("*.parquet")
     pq.write_table(pq.read_table(file).slice(1), file)
-    changed = voxels_by(root, tmp_path / "with", "--boxes", boxes)
+    changed = label(root, tmp_path / "with", *QUICK, "--boxes", boxes)
     assert changed.exit_code == 2 and "other settings (boxes_labels" in " ".join(changed.output.split())
 
 
@@ -158,12 +135,12 @@ def test_runs_of_boxes_that_cannot_be_used(street, tmp_path):
     root = street / "street"
 
     def refused(boxes, said, *options):
-        result = voxels_by(root, tmp_path / "voxels", "--boxes", boxes, *options)
+        result = label(root, tmp_path / "voxels", *QUICK, "--boxes", boxes, *options)
         assert result.exit_code == 2 and said in " ".join(result.output.split()), result.output
         assert not (tmp_path / "voxels" / "voxels").exists()
 
     refused(tmp_path / "nowhere", "no run in")
-    assert voxels_by(root, tmp_path / "other").exit_code == 0
+    assert label(root, tmp_path / "other", *QUICK).exit_code == 0
     refused(tmp_path / "other", "a run of voxels, which has no boxes")
     boxes = tmp_path / "boxes"
     shutil.copytree(street / "boxes", boxes)
@@ -174,7 +151,7 @@ def test_runs_of_boxes_that_cannot_be_used(street, tmp_path):
         manifest.write_text(json.dumps(whole | changes))
         return boxes
 
-    name = SETTINGS.sequence
+    name = SEQUENCE
     refused(rewritten(status="running"), "that run is running")
     refused(rewritten(inputs=whole["inputs"] | {"sequences": ["2013_05_28_drive_0009_sync"]}), f"and not {name}")
     refused(rewritten(inputs=whole["inputs"] | {"dataset": "nuscenes"}), "a run of the dataset nuscenes")
@@ -183,10 +160,3 @@ def test_runs_of_boxes_that_cannot_be_used(street, tmp_path):
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"any")
     refused(rewritten(), "leave boxes out", "--set", "source=network", "--set", f"checkpoint={weights}")
-
-
-@pytest.mark.parametrize("option", ["--boxes", "--depth"])
-def test_a_labeler_that_takes_no_other_runs_says_so(tmp_path, option):
-    result = run("label", "--root", tmp_path, "--sequence", "all", option, "other", "--output", tmp_path / "out")
-    assert result.exit_code == 2
-    assert f"{option} other: the labeler vsrd takes none: leave it out, or give --config occupancy" in result.output

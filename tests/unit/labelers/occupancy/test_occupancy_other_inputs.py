@@ -3,15 +3,13 @@
 import shutil
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import tiny_models
-from click.testing import CliRunner
 from scipy import ndimage
+from toy_runs import MIDDLE, SEQUENCE, STREET, label, row_of
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
-from vsrd_ray.cli import main
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.errors import InputError
 from vsrd_ray.labelers.occupancy.config import OccupancyConfig
@@ -21,44 +19,16 @@ from vsrd_ray.labels.depth.schema import DepthMap
 from vsrd_ray.labels.voxels.classes import NO_LABEL, OCC3D
 from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
 from vsrd_ray.perception.base import Detections
-from vsrd_ray.synthetic import StreetSettings, synthesize
-
-SETTINGS = StreetSettings(
-    frames=3,
-    cars=3,
-    seed=4,
-    image_size=(352, 96),
-    mask_noise=0.0,
-    layers=("depth", "lidar", "semantics", "occupancy"),
-    lidar_rings=16,
-    lidar_columns=512,
-)
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def label(root, output, *options):
-    return run("label", "--root", root, "--sequence", SETTINGS.sequence, "--output", output, "--serial", *options)
-
-
-def voxels_by(root, output, *options):
-    return label(root, output, "--config", "occupancy", "--set", "apart=1", "--frames", "1", *options)
-
-
-def voxels_of(output):
-    (file,) = (output / "voxels").rglob("*.parquet")
-    return decoded(pq.read_table(file).to_pylist()[0])
+from vsrd_ray.synthetic import synthesize
 
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory):
     """A street, and the density and depth of its front camera, by its depth maps, at half the size."""
     folder = tmp_path_factory.mktemp("inputs")
-    synthesize(folder / "street", SETTINGS)
+    synthesize(folder / "street", STREET)
     quick = ("--set", "depth=given", "--set", "steps=0", "--set", "image_width=176", "--set", "voxel_size=0.4")
-    result = label(folder / "street", folder / "density", "--config", "density", *quick)
+    result = label(folder / "street", folder / "density", *quick, config="density")
     assert result.exit_code == 0, result.output
     return folder
 
@@ -67,11 +37,11 @@ def test_depth_of_a_run(street, tmp_path):
     root = tmp_path / "street"
     shutil.copytree(street / "street", root)
     own = ("--set", "depth=maps", "--set", "error=0")
-    assert voxels_by(root, tmp_path / "own", *own).exit_code == 0
+    assert label(root, tmp_path / "own", *MIDDLE, *own).exit_code == 0
     shutil.rmtree(root / "data_2d_depth")
-    given = voxels_by(root, tmp_path / "given", *own, "--depth", street / "density")
+    given = label(root, tmp_path / "given", *MIDDLE, *own, "--depth", street / "density")
     assert given.exit_code == 0, given.output
-    mine, theirs = (voxels_of(tmp_path / name).semantics for name in ("own", "given"))
+    mine, theirs = (decoded(row_of(tmp_path / name)).semantics for name in ("own", "given"))
     for name, least in (("driveable_surface", 0.9), ("manmade", 0.6)):  # the field's voxels are as large as these
         one, other = mine == OCC3D.names.index(name), theirs == OCC3D.names.index(name)
         assert other.sum() > 300 and (ndimage.binary_dilation(one) & other).sum() > least * other.sum()
@@ -92,13 +62,13 @@ def test_maps_of_another_size_keep_their_places():
 
 def test_runs_of_depth_that_cannot_be_used(street, tmp_path):
     root = street / "street"
-    assert voxels_by(root, tmp_path / "voxels").exit_code == 0
+    assert label(root, tmp_path / "voxels", *MIDDLE).exit_code == 0
     for options, said in (
         (("--depth", tmp_path / "voxels"), "--depth"),
         (("--depth", tmp_path / "none"), "no run in"),
         (("--depth", street / "density", "--set", "depth=lidar"), "leaves all maps out"),
     ):
-        result = voxels_by(root, tmp_path / "labels", *options)
+        result = label(root, tmp_path / "labels", *MIDDLE, *options)
         assert result.exit_code == 2 and said in result.output, result.output
         assert not (tmp_path / "labels").exists()
 
@@ -107,14 +77,14 @@ def test_a_tiny_segmenter_runs_whole(street, tmp_path):
     folder = tiny_models.mask2former(tmp_path / "model")
     root = tmp_path / "street"
     shutil.copytree(street / "street", root)
-    shutil.rmtree(paths.semantic_folder(root, SETTINGS.sequence, "image_00"))
+    shutil.rmtree(paths.semantic_folder(root, SEQUENCE, "image_00"))
     options = ("--set", f"segmenter={folder}", "--set", "depth=maps", "--set", "names={person: sidewalk}")
     for output in ("once", "again"):
-        result = voxels_by(root, tmp_path / output, *options)
+        result = label(root, tmp_path / output, *MIDDLE, *options)
         assert result.exit_code == 0, result.output
     files = [next((tmp_path / output / "voxels").rglob("*.parquet")).read_bytes() for output in ("once", "again")]
     assert files[0] == files[1]
-    voxels = voxels_of(tmp_path / "once")
+    voxels = decoded(row_of(tmp_path / "once"))
     assert (voxels.state == OCCUPIED).sum() > 100  # depth alone tells that
     assert not set(np.unique(voxels.semantics)) - {2, 3, 4, 10, 13, 17, NO_LABEL}
     for more, said in (
@@ -122,7 +92,7 @@ def test_a_tiny_segmenter_runs_whole(street, tmp_path):
         (("--set", "names={person: pavement}"), "pavement is no class of Cityscapes"),
         (("--set", "segmenter=/nowhere"), "no such folder"),
     ):
-        refused = voxels_by(root, tmp_path / "refused", *options[:4], *more)
+        refused = label(root, tmp_path / "refused", *MIDDLE, *options[:4], *more)
         assert refused.exit_code == 2 and said in " ".join(refused.output.split()), refused.output
 
 

@@ -8,64 +8,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from toy_runs import MIDDLE, SEQUENCE, STREET, label, row_of, run
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
-from vsrd_ray.cli import main
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.sscbench import truth_of_voxels
 from vsrd_ray.labels.voxels.classes import OCC3D
 from vsrd_ray.labels.voxels.schema import OCCUPIED, decoded
 from vsrd_ray.synthetic import StreetSettings, synthesize
 
-SETTINGS = StreetSettings(
-    frames=3,
-    cars=4,
-    seed=4,
-    image_size=(352, 96),
-    mask_noise=0.0,
-    layers=("depth", "lidar", "semantics", "occupancy"),
-    lidar_rings=16,
-    lidar_columns=512,
-)
-SEQUENCE = SETTINGS.sequence
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "occupancy.md"
-QUICK = ("--set", "error=0", "--set", "apart=1", "--frames", "1")
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def label(root, output, *options):
-    return run(
-        "label",
-        "--config",
-        "occupancy",
-        "--root",
-        root,
-        "--sequence",
-        SEQUENCE,
-        "--output",
-        output,
-        "--serial",
-        *options,
-    )
-
-
-def row_of(output):
-    (file,) = (output / "voxels").rglob("*.parquet")
-    (row,) = pq.read_table(file).to_pylist()
-    return row
+QUICK = ("--set", "error=0", *MIDDLE)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("occupancy") / "street"
-    synthesize(root, SETTINGS)
+    synthesize(root, STREET)
     return root
 
 
