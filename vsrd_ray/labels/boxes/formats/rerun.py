@@ -6,7 +6,6 @@ Shapes: N boxes of one frame.
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from scipy.spatial import KDTree
 from vsrd_ray.data.classes import IS_INSTANCE
 from vsrd_ray.data.drive import IMAGES, MASKS, Drive, View
 from vsrd_ray.data.truth import BOXES, TruthBoxes
-from vsrd_ray.errors import InputError, UnreadableFrameError
+from vsrd_ray.errors import UnreadableFrameError
 from vsrd_ray.geometry.boxes import UprightBoxes
 from vsrd_ray.labels.boxes.columns import boxes_of, track_ids
 from vsrd_ray.labels.boxes.selection import LabelledSequence
 from vsrd_ray.storage import read_bytes
+from vsrd_ray.visualization.recording import check_installed
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,7 @@ def write(sequences: Sequence[LabelledSequence], folder: Path, done: Callable[[]
     Raises:
         InputError: rerun-sdk is not installed.
     """
-    if find_spec("rerun") is None:
-        raise InputError("the format rerun needs rerun-sdk: pip install 'vsrd-ray[rerun]'")
+    check_installed()
     rr = importlib.import_module("rerun")
     blueprint = _blueprint()
     for labelled in sequences:
