@@ -6,7 +6,8 @@ SEED ?= 1
 DEMO := demo/seed$(SEED)
 # Tests that start a Ray wait about as long as they compute: one more at a time than there are cores, on most machines.
 TESTS_AT_ONCE ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+# What tests start, hundreds of processes, reads compiled modules instead of compiling each again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast docs wheel lint style imports types format clean
 

@@ -39,20 +39,6 @@ class PointTruth:
     T_world_lidar: np.ndarray  # [4, 4] at that time
 
 
-@dataclass(frozen=True)
-class OccupancyTruth:
-    """What fills the voxels around the car in one frame."""
-
-    semantics: np.ndarray  # [X, Y, Z] uint8, ids as in the masks; 0 is free
-    instances: np.ndarray  # [X, Y, Z] uint16, semantic id * 1000 + instance id; 0 is free
-    fill: np.ndarray  # [X, Y, Z] uint8, 255ths of the voxel that lie in bodies of that id, rounded up; 0 for ground
-    mask_camera: np.ndarray  # [X, Y, Z] uint8, 1 where image_00 sees into the voxel
-    mask_lidar: np.ndarray  # [X, Y, Z] uint8, 1 where the LiDAR does
-    range: np.ndarray  # [6] float64 metres, lowest and highest x, y, z, grid's frame
-    voxel_size: float  # m
-    T_world_grid: np.ndarray  # [4, 4]
-
-
 def rgb_folder(root: Location, sequence: str, camera: str) -> Location:
     """Images of a fisheye camera."""
     return root / "data_2d_raw" / sequence / camera / "data_rgb"
@@ -126,12 +112,6 @@ def read_point_truth(root: Location, sequence: str, frame: int) -> PointTruth:
     """Labels of a sweep's points: the `panoptic` layer."""
     values = _read_npz(label_folder(root, sequence) / f"{frame:010d}.npz")
     return PointTruth(**{**values, "time": float(values["time"])})
-
-
-def read_occupancy(root: Location, sequence: str, frame: int) -> OccupancyTruth:
-    """Voxels of the `occupancy` layer."""
-    values = _read_npz(occupancy_folder(root, sequence) / f"{frame:010d}.npz")
-    return OccupancyTruth(**{**values, "voxel_size": float(values["voxel_size"])})
 
 
 def _read_png(path: Location) -> np.ndarray:

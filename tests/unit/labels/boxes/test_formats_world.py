@@ -159,7 +159,7 @@ def test_what_a_frame_lacks_in_a_recording_is_not_that_of_the_frame_before(run, 
 
 
 def test_rerun_without_its_package_says_what_to_install(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("vsrd_ray.labels.boxes.formats.rerun.find_spec", lambda name: None)
+    monkeypatch.setattr("vsrd_ray.visualization.recording.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'vsrd-ray\[rerun\]'"):
         export(run.output, run.root, tmp_path / "rr", format="rerun")
     assert not (tmp_path / "rr").exists()
