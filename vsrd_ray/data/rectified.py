@@ -12,7 +12,7 @@ from vsrd_ray.storage import Location
 
 @dataclass(frozen=True)
 class RectifiedCamera:
-    """One rectified camera. Its axes are parallel to those of rectified camera 0 (x right, y down, z ahead)."""
+    """One camera of a rig, x right, y down, z ahead. Axes of rectified ones are parallel to those of camera 0."""
 
     K: np.ndarray  # [3, 3] float64, pixels
     image_size: tuple[int, int]  # (width, height), pixels

@@ -155,6 +155,20 @@ class TakesPoses(Protocol):
 
 
 @runtime_checkable
+class SideCameras(Protocol):
+    """What a dataset has beside `Dataset` if it has cameras that only training looks through, such as fisheyes.
+
+    `Dataset.open` and `fingerprint` take their names after others; those without an image are left out. They are
+    opened as pinhole cameras, and their images are read as such cameras see.
+    """
+
+    @property
+    def side_cameras(self) -> tuple[str, ...]:
+        """Their names, in the order of `cameras` that they stand beside."""
+        ...
+
+
+@runtime_checkable
 class TruthInCameras(Protocol):
     """What a dataset has beside `Dataset` if its truth is in cameras' axes, and depends on the poses in the world."""
 
@@ -183,6 +197,11 @@ def dataset_of(root: Location) -> Dataset:
         names = " and ".join(one.name for one in found)
         raise InputError(f"{root} is laid out as {names}: say which with --dataset")
     return found[0] if found else dataset_named(DEFAULT_DATASET)
+
+
+def side_cameras(dataset: Dataset) -> tuple[str, ...]:
+    """Names of the cameras that only training looks through; see `SideCameras`."""
+    return dataset.side_cameras if isinstance(dataset, SideCameras) else ()
 
 
 def open_drive(

@@ -17,7 +17,15 @@ from tqdm import tqdm
 
 from vsrd_ray.data.drive import Drive
 from vsrd_ray.data.given import NOTHING_GIVEN
-from vsrd_ray.datasets.base import Dataset, check_camera, check_known, dataset_named, dataset_of, open_with
+from vsrd_ray.datasets.base import (
+    Dataset,
+    check_camera,
+    check_known,
+    dataset_named,
+    dataset_of,
+    open_with,
+    side_cameras,
+)
 from vsrd_ray.errors import InputError, OutputError, VSRDRayError, explained, one_line
 from vsrd_ray.labelers.trainables import trainable_named
 from vsrd_ray.pipeline.request import ALL_SEQUENCES, format_seconds
@@ -153,6 +161,7 @@ def _inputs(
     check_camera(camera, dataset.cameras)
     needs = spec.needs(request.settings)
     cameras = dataset.cameras if needs.all_cameras else (camera,)
+    cameras += side_cameras(dataset) if needs.side_cameras else ()
     names = _names(request, dataset, needs, camera)
     if both := set(names) & set(request.val_sequences):
         raise InputError(f"--val-sequence {min(both)} is trained on as well: give another")
@@ -203,6 +212,9 @@ def _open(dataset: Dataset, root: Location, name: str, cameras: tuple[str, ...],
     for layer in needs.layers:
         if not any(drive.layers.get(layer, {}).values()):
             raise InputError(dataset.missing(root, name, layer, cameras[0]))
+    if needs.side_cameras and not (sides := set(side_cameras(dataset))) & drive.cameras.keys():
+        lacking = f"{dataset.title} has none" if not sides else f"no image of {' or '.join(sorted(sides))}"
+        logger.warning("%s is trained on without cameras that look to the sides: %s", name, lacking)
     return drive
 
 

@@ -80,8 +80,7 @@ def write_frame(root: Path, studio: Studio, frame: int) -> FrameFacts:
 def _write_view(root: Path, settings: StreetSettings, view: View, frame: int) -> None:
     """Image, mask, semantic map and depth of a camera in KITTI-360's layout."""
     sequence, name, file = settings.sequence, view.camera, f"{frame:010d}"
-    folder = layers.rgb_folder if name in FISHEYES else paths.image_folder
-    write_png(Path(str(folder(root, sequence, name))) / f"{file}.png", cv2.cvtColor(view.image, cv2.COLOR_RGB2BGR))
+    write_png(Path(str(paths.image_file(root, sequence, name, frame))), cv2.cvtColor(view.image, cv2.COLOR_RGB2BGR))
     write_png(Path(str(paths.mask_file(root, sequence, name, frame))), view.mask)
     if settings.has("semantics"):
         write_png(Path(str(layers.semantic_folder(root, sequence, name))) / f"{file}.png", view.semantic_map)

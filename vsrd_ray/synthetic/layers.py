@@ -39,11 +39,6 @@ class PointTruth:
     T_world_lidar: np.ndarray  # [4, 4] at that time
 
 
-def rgb_folder(root: Location, sequence: str, camera: str) -> Location:
-    """Images of a fisheye camera."""
-    return root / "data_2d_raw" / sequence / camera / "data_rgb"
-
-
 def semantic_folder(root: Location, sequence: str, camera: str) -> Location:
     """8-bit semantic maps of a camera."""
     return paths.masks_root(root) / sequence / camera / "semantic"

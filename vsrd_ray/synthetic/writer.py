@@ -198,7 +198,6 @@ def _places(settings: StreetSettings) -> list[_Place]:
 
 def _camera_places(settings: StreetSettings, camera: str) -> list[_Place]:
     sequence = settings.sequence
-    images = layers.rgb_folder if camera in rig.FISHEYES else paths.image_folder
     places = []
     if settings.has("depth"):
         places.append(_Place(f"depth of {camera}", lambda root: layers.depth_folder(root, sequence, camera)))
@@ -207,7 +206,7 @@ def _camera_places(settings: StreetSettings, camera: str) -> list[_Place]:
     if settings.layers:
         places.append(_Place(f"times of {camera}", lambda root: paths.timestamps_file(root, sequence, camera)))
     places.append(_Place(f"masks of {camera}", lambda root: paths.mask_folder(root, sequence, camera)))
-    places.append(_Place(f"images of {camera}", lambda root: images(root, sequence, camera)))
+    places.append(_Place(f"images of {camera}", lambda root: paths.image_folder(root, sequence, camera)))
     return places
 
 

@@ -173,6 +173,7 @@ class TrainingNeeds:
 
     layers: tuple[str, ...] = (IMAGES,)
     all_cameras: bool = False  # of the dataset, and not the one that the user names or the first
+    side_cameras: bool = False  # with those that only training looks through, such as fisheyes, where there are any
 
 
 def _images_alone(settings: Any) -> TrainingNeeds:

@@ -13,6 +13,7 @@ from vsrd_ray.data.timestamps import read_timestamps
 from vsrd_ray.datasets.base import check_camera, check_known
 from vsrd_ray.datasets.kitti360 import paths
 from vsrd_ray.datasets.kitti360.calibration import read_calibration
+from vsrd_ray.datasets.kitti360.fisheyes import read_pinhole
 from vsrd_ray.datasets.kitti360.poses import read_poses
 from vsrd_ray.datasets.kitti360.sweeps import LIDAR, open_lidar
 from vsrd_ray.datasets.kitti360.times import read_times
@@ -68,7 +69,10 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
     if not any(is_folder(folder / name) for folder in _folders(root)):
         check_known(name, list_drives(root), root=root)
     for camera in cameras:
-        check_camera(camera, paths.IMAGE_CAMERAS)
+        check_camera(camera, (*paths.IMAGE_CAMERAS, *paths.FISHEYES))
+    images = {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras}
+    cameras = tuple(camera for camera in cameras if camera not in paths.FISHEYES or images[camera])
+    straight = [camera for camera in cameras if camera not in paths.FISHEYES]  # maps of fisheyes are not looked up
     opened, posed = _cameras(root, name, cameras, poses)
     sweeps = _frames(paths.sweep_folder(root, name), suffix=".bin")
     lidar = open_lidar(root, name, opened[cameras[0]], has_own_poses=poses.file is None) if sweeps else None
@@ -78,10 +82,10 @@ def open_drive(root: Location, name: str, cameras: tuple[str, ...], poses: PoseS
         name=name,
         cameras=opened,
         layers={
-            MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in cameras},
-            IMAGES: {camera: _frames(paths.image_folder(root, name, camera)) for camera in cameras},
-            SEMANTICS: {camera: _frames(paths.semantic_folder(root, name, camera)) for camera in cameras},
-            DEPTH: {camera: _frames(paths.depth_folder(root, name, camera)) for camera in cameras},
+            MASKS: {camera: _frames(paths.mask_folder(root, name, camera)) for camera in straight},
+            IMAGES: {camera: images[camera] for camera in cameras},
+            SEMANTICS: {camera: _frames(paths.semantic_folder(root, name, camera)) for camera in straight},
+            DEPTH: {camera: _frames(paths.depth_folder(root, name, camera)) for camera in straight},
             **({POINTS: {LIDAR: sweeps}} if lidar is not None else {}),
         },
         lidars={} if lidar is None else {LIDAR: lidar},
@@ -94,7 +98,9 @@ def _cameras(
     root: Location, name: str, cameras: tuple[str, ...], source: PoseSource
 ) -> tuple[dict[str, Camera], Posed]:
     """The cameras with their poses, and what these are made of."""
-    calibrations = {camera: read_calibration(root, camera) for camera in cameras}
+    calibrations = {
+        camera: (read_pinhole if camera in paths.FISHEYES else read_calibration)(root, camera) for camera in cameras
+    }
     posed = _posed(root, name, cameras[0], source, calibrations[cameras[0]])
     T_world_cam0 = posed.poses
     opened: dict[str, Camera] = {}
@@ -143,6 +149,15 @@ def fingerprint(root: Location, name: str, camera: str) -> str:
     others = [(path.name, *size_and_stamp(path)) for path in files]
     content = json.dumps([INDEX_VERSION, name, camera, others, masks, images])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def fingerprint_of_fisheye(root: Location, name: str, camera: str) -> str:
+    """Hexadecimal digest of what a fisheye adds: its images and its calibration; empty where it has no image."""
+    if not (images := listing(paths.image_folder(root, name, camera))):
+        return ""
+    files = (paths.fisheye_calibration_file(root, camera), paths.camera_poses_file(root))
+    others = [(path.name, *size_and_stamp(path)) for path in files if path.exists()]
+    return hashlib.sha256(json.dumps([others, images]).encode()).hexdigest()
 
 
 def fingerprint_of_sweeps(root: Location, name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from vsrd_ray.storage import Location, files_below, folders_in, is_folder
 
 IMAGE_CAMERAS = ("image_00", "image_01")
+FISHEYES = ("image_02", "image_03")  # to the left and to the right
 _MASKS = "instance"  # the folder of a camera's masks
 _FRAME = re.compile("[0-9]{10}")
 
@@ -49,8 +50,8 @@ def images_root(root: Location) -> Location:
 
 
 def image_folder(root: Location, sequence: str, camera: str) -> Location:
-    """RGB images of one camera."""
-    return images_root(root) / sequence / camera / "data_rect"
+    """RGB images of one camera; of a fisheye, as it sees."""
+    return images_root(root) / sequence / camera / ("data_rgb" if camera in FISHEYES else "data_rect")
 
 
 def image_file(root: Location, sequence: str, camera: str, frame: int) -> Location:

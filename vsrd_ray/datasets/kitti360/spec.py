@@ -31,6 +31,7 @@ class KITTI360:
     summary = "KITTI-360: rectified cameras, 2D instance masks, LiDAR sweeps, poses; boxes as truth"
     classes = CLASSES
     cameras = paths.IMAGE_CAMERAS
+    side_cameras = paths.FISHEYES
     layers = (IMAGES, MASKS, POINTS, DEPTH, SEMANTICS)
     truths = ("boxes", "points", "depth", "voxels")
     pose_names = (OWN,)
@@ -95,11 +96,13 @@ class KITTI360:
 
     def fingerprint(self, root: Location, name: str, cameras: tuple[str, ...]) -> str:
         """Of one camera, the digest that runs have kept since the first version; of several, with the sweeps."""
+        fisheyes = [drives.fingerprint_of_fisheye(root, name, one) for one in cameras if one in paths.FISHEYES]
+        cameras = tuple(camera for camera in cameras if camera not in paths.FISHEYES)
         digests = [drives.fingerprint(root, name, camera) for camera in cameras]
         sweeps = drives.fingerprint_of_sweeps(root, name)
         maps = [drives.fingerprint_of_maps(root, name, camera) for camera in cameras]
-        others = [digest for digest in (sweeps, *maps) if digest]
-        return digests[0] if len(digests) == 1 else "+".join([*digests, *others])
+        others = [digest for digest in (sweeps, *maps, *fisheyes) if digest]
+        return digests[0] if len(digests) == 1 and not any(fisheyes) else "+".join([*digests, *others])
 
     def read(self, drive: Drive, layer: str, sensor: str, frame: int) -> np.ndarray:
         """See `Drive.read`."""

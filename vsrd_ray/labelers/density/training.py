@@ -18,6 +18,8 @@ class GroupSettings(Settings):
     image_size: tuple[PositiveCount, PositiveCount] = (640, 192)  # (width, height), px
     # Frames beside the key frame, counted among those that have an image and a pose, of each camera.
     offsets: tuple[int, ...] = (0, 1)
+    # The same of cameras that look to the sides, such as KITTI-360's fisheyes; none leaves these out.
+    side_offsets: tuple[int, ...] = ()
     key_frames: str = ""  # file of lines '<drive> <position> <l or r>'; every frame of every camera without one
     validation_key_frames: str = ""  # the same for validation; held-out blocks of frames without one
     held_out: Share = 0.1
@@ -33,6 +35,8 @@ class GroupSettings(Settings):
     def _begins_with_the_key_frame(self) -> "GroupSettings":
         if self.offsets[:1] != (0,) or len(set(self.offsets)) < len(self.offsets):
             raise ValueError("offsets begin with 0, the key frame's own, and name each frame once")
+        if self.side_offsets and not len(set(self.side_offsets)) == len(self.side_offsets) == len(self.offsets):
+            raise ValueError("side_offsets name as many frames as offsets, each once, or none")
         return self
 
 
@@ -41,9 +45,10 @@ class RenderSettings(Settings):
 
     encoded_views: PositiveCount = 3  # by the teacher: the key view and so many less one others
     encoded_from: Literal["stereo", "all"] = "stereo"  # the others are drawn from the next three views, or from all
-    # Views of a group whose pixels are compared, and views that give the colours; which is which is drawn. Without
-    # them a random half of the views gives colours.
-    view_sets: tuple[tuple[Count, ...], tuple[Count, ...]] | None = None
+    # Views of a group whose pixels are compared, and views that give the colours; which is which is drawn. "crossed":
+    # frames of a camera, and cameras of a frame, alternate, as published for KITTI-360. Without them a random half of
+    # the views gives colours.
+    view_sets: tuple[tuple[Count, ...], tuple[Count, ...]] | Literal["crossed"] | None = None
     patches: PositiveCount = 32  # of a group
     patch_size: PositiveCount = 8  # px
     samples: PositiveCount = 64  # of a ray
@@ -109,8 +114,8 @@ def _build_student(settings: StudentTraining) -> Trainable[Any]:
     return StudentTrainable(settings)
 
 
-def _needs(settings: Any) -> TrainingNeeds:
-    return TrainingNeeds(all_cameras=True)
+def _needs(settings: DensityTraining) -> TrainingNeeds:
+    return TrainingNeeds(all_cameras=True, side_cameras=bool(settings.groups.side_offsets))
 
 
 TRAINABLES = (

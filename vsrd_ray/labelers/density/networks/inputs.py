@@ -1,6 +1,7 @@
 """Groups of posed images around key frames, as density networks are trained on.
 
 Shapes: V views, H x W pixels. A group is [key camera t, t + offset …, next camera t, …]; view 0 is the key view.
+Cameras that look to the sides follow, at frames of their own: what the others see now, these see later.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from vsrd_ray.data.drive import IMAGES, Camera, Drive
+from vsrd_ray.datasets.base import dataset_named, side_cameras
 from vsrd_ray.errors import InputError
 from vsrd_ray.geometry.rigid import inverse
 from vsrd_ray.labelers.density.networks.splits import KeyFrame, read_split
@@ -103,8 +105,8 @@ def groups_of(drives: Sequence[Drive], part: Part, settings: DensityTraining) ->
                 found.append(_listed(by_name[key.drive], key, listed, settings))
     else:
         for drive in drives:
-            for name, camera in drive.cameras.items():
-                places = range(len(_frames(drive, camera)))
+            for name in _cameras(drive)[0]:
+                places = range(len(_frames(drive, drive.cameras[name])))
                 some = held_out(len(places), part, share=settings.groups.held_out, block=settings.groups.held_out_block)
                 found += [_group(drive, name, place, settings) for place in some]
     if len({len(group.views) for group in found}) > 1:
@@ -113,7 +115,7 @@ def groups_of(drives: Sequence[Drive], part: Part, settings: DensityTraining) ->
 
 
 def _listed(drive: Drive, key: KeyFrame, listed: str, settings: DensityTraining) -> Group:
-    cameras = list(drive.cameras)
+    cameras, _ = _cameras(drive)
     if key.side == "r" and len(cameras) < 2:
         raise InputError(f"{listed}: {drive.name} has no right camera: remove its lines that end with r")
     name = cameras[key.side == "r"]
@@ -126,14 +128,25 @@ def _listed(drive: Drive, key: KeyFrame, listed: str, settings: DensityTraining)
 def _group(drive: Drive, key: str, place: int, settings: DensityTraining) -> Group:
     views: list[GroupView] = []
     target = _frames(drive, drive.cameras[key])[place]
-    for name in (key, *(other for other in drive.cameras if other != key)):
+    straight, sides = _cameras(drive)
+    if key != straight[0]:
+        sides = sides[::-1]  # the key camera's own side comes first
+    names = (key, *(other for other in straight if other != key))
+    offsets = [(name, settings.groups.offsets) for name in names]
+    for name, some in [*offsets, *((name, settings.groups.side_offsets) for name in sides)]:
         camera = drive.cameras[name]
         frames = _frames(drive, camera)
         at = int(np.searchsorted(frames, target))
-        for offset in settings.groups.offsets:
+        for offset in some:
             frame = frames[min(max(at + offset, 0), len(frames) - 1)]
             views.append(_view(drive, camera, frame, settings))
     return Group(drive.name, tuple(views))
+
+
+def _cameras(drive: Drive) -> tuple[list[str], list[str]]:
+    """Names of the cameras that key frames are of, and of those that look to the sides."""
+    sides = side_cameras(dataset_named(drive.dataset))
+    return [name for name in drive.cameras if name not in sides], [name for name in sides if name in drive.cameras]
 
 
 def _view(drive: Drive, camera: Camera, frame: int, settings: DensityTraining) -> GroupView:

@@ -146,12 +146,13 @@ class _DensityTrainable(Trainable[S], Generic[S]):
 
     def _roles(self, num_views: int, draws: Draws) -> tuple[Tensor, Tensor]:
         """Numbers of the views that are compared, [B, C], and of those that give colours, [B, C']."""
-        sets = self.settings.rendering.view_sets
-        if sets is None:
+        wanted = self.settings.rendering.view_sets
+        if wanted is None:
             shuffled = draws.randperm(num_views)
             return shuffled[:, num_views // 2 :], shuffled[:, : num_views // 2]
-        if max(map(max, sets)) >= num_views or len(sets[0]) != len(sets[1]):
-            raise InputError(f"rendering.view_sets {sets}: expected two equal sets of the {num_views} views of a group")
+        sets = _crossed(num_views, len(self.settings.groups.offsets)) if wanted == "crossed" else wanted
+        if len(sets[0]) != len(sets[1]) or max(map(max, sets)) >= num_views:
+            raise InputError(f"rendering.view_sets {wanted}: expected two equal sets of a group's {num_views} views")
         pair = torch.tensor(sets, device=draws.device)
         swapped = draws.randint(2, 1)[:, 0]
         return pair[swapped], pair[1 - swapped]
@@ -312,6 +313,13 @@ class StudentTrainable(_DensityTrainable[StudentTraining]):
             return {"distillation": Term(student.logit.sum() * 0, 0.0, self.settings.losses.distillation)}
         mean = distillation(student.logit[visible], teacher.logit[visible])
         return {"distillation": Term(mean * count, count, self.settings.losses.distillation)}
+
+
+def _crossed(num_views: int, num_frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Views of cameras, each in so many frames, as two sets, like the fields of a chessboard."""
+    odd = [(view // num_frames + view % num_frames) % 2 for view in range(num_views)]
+    one, other = (tuple(view for view in range(num_views) if odd[view] == color) for color in (0, 1))
+    return one, other
 
 
 def _colors(batch: Batch) -> Tensor:
