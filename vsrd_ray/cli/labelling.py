@@ -241,7 +241,8 @@ def _check_serial(ctx: click.Context) -> None:
 def status(output: Location, as_json: bool) -> None:
     """Say how far the run in OUTPUT is, or how it ended; from any machine that can read OUTPUT."""
     from vsrd_ray.pipeline.status import format_status, read_status
-    from vsrd_ray.pipeline.training import format_training_status, is_training, read_training_status
+    from vsrd_ray.pipeline.training import format_training_status, read_training_status
+    from vsrd_ray.runs.paths import is_training
 
     trains = is_training(output)
     state = read_training_status(output) if trains else read_status(output)

@@ -22,12 +22,14 @@ def other_root_option(command: Command) -> Command:
     @wraps(command)
     def checked(*arguments: Any, other_root: bool, **options: Any) -> Any:
         from vsrd_ray.runs.folder import check_root
+        from vsrd_ray.runs.paths import is_training
 
         outputs = [options["output"]] if options["output"] is not None else []
         compared = options.get("compare") or ()
         if not other_root and options["root"] is not None and not (outputs and compared):  # who gives both is told so
             for output in (*outputs, *compared):
-                check_root(output, options["root"])
+                if not is_training(output):  # what a network says may be asked of any dataset
+                    check_root(output, options["root"])
         return command(*arguments, **options)
 
     return click.option("--other-root", is_flag=True, help="Take ROOT though it is not the dataset that was labelled.")(

@@ -361,11 +361,6 @@ def format_train_summary(summary: TrainSummary) -> str:
     return "\n".join(f"{name:10}{text}" for name, text in rows)
 
 
-def is_training(run: Location) -> bool:
-    """Whether a folder holds a run of training."""
-    return TrainingPaths(run).record.exists()
-
-
 def read_training_status(run: Location) -> dict[str, Any]:
     """The state of the training in a folder: the record's values, `progress`, and its `age` in seconds.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from vsrd_ray import storage
 from vsrd_ray.errors import InputError, OutputError, VSRDRayError, one_line
-from vsrd_ray.runs.paths import TRAINING, RunPaths
+from vsrd_ray.runs.paths import RunPaths, is_training
 from vsrd_ray.runs.plan import DrivePlan
 from vsrd_ray.runs.records import Counts, Failure, Progress
 from vsrd_ray.runs.wellformed import check_manifest
@@ -96,7 +96,7 @@ def recorded_manifest(output: Location) -> dict[str, Any]:
         InputError: there is none, or it is none of a labelling run.
     """
     manifest = _read(output, kind=InputError, fix="run `vsrd-ray label` again")
-    if manifest is None and (output / TRAINING).exists():
+    if manifest is None and is_training(output):
         raise InputError(
             f"{output} is a run of training: label a drive with it (`vsrd-ray label`, its network as "
             f"`--set checkpoint={output}`), and give that output"

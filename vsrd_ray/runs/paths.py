@@ -130,6 +130,11 @@ class RunPaths:
         return relative(path, self.output)
 
 
+def is_training(output: Location) -> bool:
+    """Whether a folder is that of `vsrd-ray train`, and of no labelling."""
+    return (output / TRAINING).exists()
+
+
 def is_brought_in(name: str, sequence: str = "") -> bool:
     """Whether a file of labels, of a drive if it is given, is what a human gave, and not what a run wrote."""
     is_of_run = bool(sequence) and name.startswith(f"{sequence}-")

@@ -25,7 +25,7 @@ from vsrd_ray.labelers.density.measurements import (
     sweep_ranges,
 )
 from vsrd_ray.labelers.density.networks.infer import PosedImage, Trained, load_network
-from vsrd_ray.labelers.density.networks.labels import KeyView, network_labels
+from vsrd_ray.labelers.density.networks.labels import KeyView, network_labels, seen_beside
 from vsrd_ray.labelers.density.refinement import Posed, refine
 from vsrd_ray.labelers.density.spec import stereo_pair
 from vsrd_ray.labels.depth.evaluation.occupancy import OCCUPIED_DENSITY
@@ -231,13 +231,11 @@ class DensityLabeler:
 def _key_views(shots: Sequence[Shot], plan: GroupPlan, role: str) -> list[KeyView]:
     """The labelled frames; beside each, for the teacher, the next frame and both of the other camera."""
     frames = sorted({shot.frame for shot in shots})
-    after = dict(zip(frames, [*frames[1:], frames[-1]], strict=True))
     by_frame = {(shot.frame, shot.camera): shot for shot in shots}
     cameras = [plan.camera, *sorted({shot.camera for shot in shots} - {plan.camera})]
     found: list[KeyView] = []
     for frame in plan.label_frames:
-        wanted = dict.fromkeys((number, camera) for camera in cameras for number in (frame, after[frame]))
-        seen = [by_frame[one] for one in wanted if one in by_frame]
+        seen = [by_frame[one] for one in seen_beside(frame, frames, cameras) if one in by_frame]
         key, *others = (PosedImage(one.image, one.K, one.T_world_cam) for one in seen)
         found.append(KeyView(frame, plan.camera, key, tuple(others) if role == "teacher" else ()))
     return found

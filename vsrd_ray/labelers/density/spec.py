@@ -114,9 +114,9 @@ def _resources(config: DensityConfig) -> Resources:
 
 
 def _commands() -> "tuple[click.Command, ...]":
-    from vsrd_ray.labelers.density.networks.commands import density  # noqa: PLC0415 - when commands are asked for
+    from vsrd_ray.labelers.density.commands import density, render  # noqa: PLC0415 - when commands are asked for
 
-    return (density,)
+    return (density, render)
 
 
 SPEC = LabelerSpec(

@@ -3,15 +3,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vsrd_ray.labels.base import Evaluation, Kind, Progress
 from vsrd_ray.labels.depth.schema import TABLE
 from vsrd_ray.runs.folder import RunFolder
 from vsrd_ray.storage import Location
-
-if TYPE_CHECKING:
-    import click
 
 _FORMATS = ("depth-png", "npz", "ply", "mesh", "rerun")
 
@@ -38,12 +35,6 @@ def _report(
     return report(run, destination, options, progress)
 
 
-def _commands() -> "tuple[click.Command, ...]":
-    from vsrd_ray.labels.depth.commands import render
-
-    return (render,)
-
-
 SPEC = Kind(
     name="depth",
     summary="depth of each frame with its spread, and free space seen from above",
@@ -51,5 +42,4 @@ SPEC = Kind(
     evaluate=_evaluate,
     formats={name: partial(_export, format=name) for name in _FORMATS},
     report=_report,
-    commands=_commands,
 )

@@ -18,6 +18,7 @@ from vsrd_ray.labels.depth.schema import TABLE as DEPTH
 from vsrd_ray.labels.voxels.schema import TABLE as VOXELS
 from vsrd_ray.labels.voxels.schema import UNSEEN, decoded
 from vsrd_ray.runs.folder import RunFolder
+from vsrd_ray.training.record import Record, write_record
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def runs(root, tmp_path_factory):
     for name in ("teacher", "student"):
         changes = {"optimisation": {"steps": 2}, "watching": {"checkpoint_every": 2, "validation_samples": 0}}
         run_job(job_of(f"density_{name}", open_wall(root), folder / name, changes=changes))
-        record = folder / name / "training.json"
-        record.write_text(json.dumps({}))
+        inputs = {"dataset": "kitti360", "camera": "image_00", "sequences": [DRIVE], "val_sequences": []}
+        write_record(Record(f"density_{name}", {}, "", {}, inputs), folder / name)
     return folder
 
 
@@ -83,11 +84,12 @@ def test_the_commands_of_the_page(root, fields, tmp_path, monkeypatch):
         for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
         for line in block.splitlines()
     ]
-    assert [shlex.split(line)[1] for line in lines] == ["train", "label", "density"]
-    (train, guess, own) = (shlex.split(line)[1:] for line in lines)
+    assert [shlex.split(line)[1] for line in lines] == ["train", "label", "render", "density"]
+    (train, guess, film, own) = (shlex.split(line)[1:] for line in lines)
     tiny = ["--set", "optimisation.steps=2", "--set", "optimisation.schedule=constant"]
     assert "student" in call(*(word.replace("density_student", "tiny.yaml") for word in train), *tiny)
     call(*guess, "--serial", "--set", "voxel_size=1.0", "--set", "ahead=12")
+    assert "2 pictures written to profile.mp4" in call(*film)
     call(*(word.replace("552.6,552.6,682.0,238.8", "kitti360") for word in own))
     assert {path.name for path in (tmp_path / "seen").iterdir()} == {"road-depth.png", "road-seen.png", "road.ply"}
 
@@ -106,9 +108,62 @@ def test_a_source_without_a_checkpoint_is_told(root, tmp_path):
     assert "no checkpoint" in call(*words, "--set", "source=student", "--set", "checkpoint=nowhere.pt", code=2)
 
 
-def test_a_run_of_training_is_not_filmed_but_what_it_labels(root, runs):
+def test_a_network_is_filmed_as_what_it_labels_is(root, runs, fields, tmp_path):
+    """The same depth, whether it is asked of the network or of the labels that it has made."""
+    for what, number in (("depth", 2), ("profile", 2)):
+        for run, name in ((runs / "teacher", "network"), (fields, "labels")):
+            made = call("render", run, "--root", root, "--what", what, "--to", tmp_path / name / what)
+            assert f"{number} pictures written" in made
+        pairs = [sorted((tmp_path / name / what).glob("*.png")) for name in ("network", "labels")]
+        for one, other in zip(*pairs, strict=True):
+            assert one.name == other.name
+            # in tables depth is in steps of 1/256 m
+            difference = cv2.absdiff(*(cv2.imread(str(path)) for path in (one, other)))
+            assert difference.max() <= 8 and cv2.imread(str(one)).std() > 10
+
+
+def test_a_student_in_training_is_seen_from_elsewhere(root, runs, tmp_path):
+    where = tmp_path / "rising"
+    made = call(
+        "render",
+        runs / "student",
+        "--root",
+        root,
+        "--what",
+        "transition",
+        "--frame",
+        2,
+        "--to",
+        where,
+        "--sequence",
+        DRIVE,
+    )
+    assert "35 pictures written" in made
+    first, *_, last = (cv2.imread(str(path)) for path in sorted(where.glob("*.png")))
+    assert first.shape == (2 * HEIGHT, WIDTH, 3) and (first != last).any()
+    # where the camera stands the wall has the image's own colours, wherever a surface is taken to be
+    image = cv2.imread(str(root / "data_2d_raw" / DRIVE / "image_00" / "data_rect" / "0000000002.png"))
+    shown = (first[:HEIGHT] > 0).any(axis=-1)
+    assert shown.any() and np.abs(first[:HEIGHT][shown].astype(float) - image[shown]).mean() < 2
+    call("render", runs / "student", "--root", root, "--to", tmp_path / "one.mp4")
+    assert (tmp_path / "one.mp4").stat().st_size > 1000
+
+
+def test_what_a_network_cannot_be_filmed_of_is_told(root, runs, tmp_path):
+    words = ["render", runs / "student", "--root", root, "--to", tmp_path / "film"]
+    assert "no depth of frame 99 in" in call(*words, "--what", "novel-view", "--frame", 99, code=2)
+    assert f"give one of {DRIVE}" in call(*words, "--sequence", DRIVE.replace("0000", "0001"), code=2)
+    other = tmp_path / "voxels"
+    inputs = {"dataset": "kitti360", "camera": "image_00", "sequences": [DRIVE], "val_sequences": []}
+    write_record(Record("occupancy_network", {}, "", {}, inputs), other)
+    told = call("render", other, "--root", root, code=2)
+    assert "trained as occupancy_network: give a run of density_teacher or _student" in told
+    assert not list(tmp_path.glob("film*"))
+
+
+def test_a_run_of_training_is_not_evaluated_but_what_it_labels(root, runs):
     assert "run of training: label a drive with it (`vsrd-ray label`" in call(
-        "render", runs / "student", "--root", root, code=2
+        "evaluate", runs / "student", "--root", root, code=2
     )
 
 

@@ -3,6 +3,7 @@
 Shapes: X x Y x Z voxels, H x W pixels. Metres.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,19 @@ class KeyView:
     camera: str
     image: PosedImage
     others: tuple[PosedImage, ...] = ()
+
+
+def seen_beside(frame: int, frames: Sequence[int], cameras: Sequence[str]) -> list[tuple[int, str]]:
+    """(frame, camera) of what the teacher looks at: the key view first, the next frame, and both of other cameras.
+
+    Args:
+        frame: that is labelled.
+        frames: of the drive, ascending, this one among them.
+        cameras: the frame's own first.
+    """
+    place = bisect_right(frames, frame)
+    after = frames[min(place, len(frames) - 1)]
+    return list(dict.fromkeys((number, camera) for camera in cameras for number in (frame, after)))
 
 
 def network_labels(
