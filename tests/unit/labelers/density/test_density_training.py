@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from together import train_on_two
 from walls import DRIVE, TINY, WALL_Z, job_of, open_wall, pose_at, run_job, settings_of, write_wall
 
 from vsrd_ray.errors import InputError
@@ -15,7 +16,7 @@ from vsrd_ray.labelers.density.networks.inputs import groups_of
 from vsrd_ray.labelers.density.networks.trainable import StudentTrainable
 from vsrd_ray.labels.voxels.grid import Grid
 from vsrd_ray.labels.voxels.schema import FREE, OCCUPIED, UNSEEN
-from vsrd_ray.training.checkpoints import load_trained
+from vsrd_ray.training.checkpoints import load_trained, newest_checkpoint
 from vsrd_ray.training.draws import Draws
 
 
@@ -66,6 +67,17 @@ def test_the_teachers_loss_falls_and_a_killed_run_ends_with_equal_losses(wall, t
     assert losses(tmp_path / "half")[-12:] == found[-12:]
     assert all(torch.equal(rest.model[name], value) for name, value in whole.model.items())
     assert {path.name.partition("-")[0] for path in (tmp_path / "whole" / "pictures").rglob("*.png")} >= {"depth"}
+
+
+def test_two_workers_learn_what_one_learns(wall, tmp_path):
+    one, two = (job_of("density_student", wall, tmp_path / name) for name in ("one", "two"))
+    alone = run_job(one)
+    train_on_two(two)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-6)
+    together = newest_checkpoint(tmp_path / "two")
+    assert together is not None and together.step == alone.step == 6
+    for name, value in alone.model.items():
+        assert torch.allclose(together.model[name], value, rtol=0, atol=1e-5), name
 
 
 def test_a_batch_is_the_sum_of_its_samples(wall, tmp_path):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
+from together import train_on_two
 
 pytest.importorskip("numba", reason="walks through voxels are compiled by numba")
 
@@ -105,6 +106,17 @@ def test_losses_fall_and_a_run_that_stopped_ends_with_equal_weights(drive, train
     rest = run_job(job_of(drive, tmp_path / "half"))
     assert all(torch.equal(rest.model[name], value) for name, value in whole.model.items())
     assert [path.name.partition("-")[0] for path in (run / "pictures").rglob("*.png")] == ["above"]
+
+
+def test_two_workers_learn_what_one_learns(drive, trained, tmp_path):
+    run, whole = trained
+    train_on_two(job_of(drive, tmp_path / "two"))
+    for one, other in zip(losses(run), losses(tmp_path / "two"), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    both = newest_checkpoint(tmp_path / "two")
+    assert both is not None and both.step == whole.step
+    for name, value in whole.model.items():
+        assert torch.allclose(both.model[name], value, rtol=0, atol=1e-5), name
 
 
 def test_a_network_learns_labelled_voxels(drive, tmp_path):
