@@ -4,6 +4,7 @@ import errno
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -12,9 +13,10 @@ import toy_package
 from click.testing import CliRunner, Result
 from learning import ENDLESS, Train, arguments, history, kill, newest, start, wait_for
 
-from vsrd_ray.cli import EXIT_TERMINATED, main
+from vsrd_ray.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, main
 from vsrd_ray.storage import names_in, open_location
 from vsrd_ray.synthetic import StreetSettings, synthesize
+from vsrd_ray.training import loop
 from vsrd_ray.training.checkpoints import Checkpoint, load_trained, read_checkpoint, write_checkpoint
 
 OTHER = "2013_05_28_drive_0009_sync"
@@ -107,6 +109,46 @@ def test_a_killed_run_goes_on_to_equal_losses(train: Train, street: Path, cache:
     for name, tensor in ends[0].model.items():
         assert torch.equal(tensor, ends[1].model[name])
     assert ends[0].best == ends[1].best
+
+
+SELDOM = ("--set", "watching.checkpoint_every=100")
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, place: object, name: str, *, call: int) -> None:
+    """Ctrl-C as a function is called for the so manieth time."""
+    calls, function = iter(range(1, 1000)), getattr(place, name)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(place, name, interrupted)
+
+
+def test_an_interrupted_run_keeps_what_it_has_made(
+    whole: Path, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    with monkeypatch.context() as patch:
+        interrupt(patch, loop, "total", call=8)  # in the eighth step, before anything has changed
+        assert train(tmp_path / "run", *SELDOM).exit_code == EXIT_INTERRUPTED
+    assert newest(tmp_path / "run") == 7
+    assert "Kept what the 7 steps so far have made" in caplog.text
+    assert "Progress  7/12 steps" in command("status", tmp_path / "run").output
+    assert train(tmp_path / "run", *SELDOM).exit_code == 0
+    assert history(tmp_path / "run") == history(whole)
+    assert history(tmp_path / "run", "validation") == history(whole, "validation")
+    ends = [read_checkpoint(run / "checkpoints" / "step-0000000012.pt") for run in (tmp_path / "run", whole)]
+    for name, tensor in ends[0].model.items():
+        assert torch.equal(tensor, ends[1].model[name])
+
+
+def test_a_step_that_is_half_made_is_not_kept(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for number, (place, name) in enumerate([(torch.optim.Adam, "step"), (loop._Training, "after_step")]):
+        with monkeypatch.context() as patch:
+            interrupt(patch, place, name, call=3)
+            assert train(tmp_path / str(number), *SELDOM).exit_code == EXIT_INTERRUPTED
+        assert newest(tmp_path / str(number)) == 0
 
 
 def test_averages_clipping_one_cycle_and_low_precision_resume_too(train: Train, tmp_path: Path):

@@ -131,6 +131,7 @@ class _Training:
             self.trainable.compile(self.model)
         self.sums: dict[str, Tensor] = {}  # of values since the last note
         self.num_summed = 0
+        self.is_settled = True  # the last step is made and noted, and the next has changed no weight yet
         self.watch: Watch | None = None
         if workers.rank == 0:
             self.watch = Watch(job.run, step=self.step, steps=self.how.steps, best=self.best, listener=listener)
@@ -140,8 +141,12 @@ class _Training:
             for batch, ids in self.feed():
                 self.make_step(on_device(batch, self.device), ids)
                 self.after_step()
+                self.is_settled = True
             if self.watch is not None:
                 self.watch.progress(self.step, memory_bytes=self.memory(), is_last=True)
+        except KeyboardInterrupt:
+            self.save_what_is_made()
+            raise
         finally:
             if self.watch is not None:
                 self.watch.close()
@@ -168,6 +173,7 @@ class _Training:
         add_gradients(parameters, self.workers)
         if self.how.clip:
             nn.utils.clip_grad_norm_(parameters, self.how.clip)
+        self.is_settled = False
         self.optimiser.step()
         self.scheduler.step()
         if self.averaged is not None:
@@ -185,12 +191,28 @@ class _Training:
             self.note()
         if is_validated and self.when.validation_samples and len(self.held.ids):
             self.validate()
-        if is_kept and self.watch is not None:
+        if is_kept:
+            self.save()
+        if self.watch is not None:
+            self.watch.progress(self.step, memory_bytes=self.memory())
+
+    def save(self) -> None:
+        """The first worker writes a checkpoint."""
+        if self.watch is not None:
             self.watch.write()
             write_checkpoint(self.checkpoint(), TrainingPaths(self.job.run).checkpoint(self.step))
             drop_old(self.job.run, keep=self.when.keep)
-        if self.watch is not None:
-            self.watch.progress(self.step, memory_bytes=self.memory())
+
+    def save_what_is_made(self) -> None:
+        """A checkpoint on the way, of one process; a step that was interrupted half way is made again."""
+        path = TrainingPaths(self.job.run).checkpoint(self.step)
+        if self.is_settled and self.step and self.workers.world_size == 1 and not path.exists():
+            if self.num_summed:
+                self.note()
+            self.save()
+            if self.watch is not None:
+                self.watch.progress(self.step, memory_bytes=self.memory(), is_last=True)
+            logger.info("Kept what the %d steps so far have made: %s", self.step, path)
 
     def note(self) -> None:
         values = {name: float(value) / self.num_summed for name, value in self.sums.items()}
