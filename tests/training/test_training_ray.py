@@ -33,6 +33,11 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
+def raylet_of(worker: int) -> int:
+    """The process that started a worker: one on each node."""
+    return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 @pytest.fixture
 def marking(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment of processes that end with the test, whatever becomes of it."""
@@ -56,17 +61,19 @@ def test_workers_agree_with_one_process_whatever_is_killed(
     run = tmp_path / "run"
     # A cache of their own: Ray Data prepares the samples.
     words = arguments(street, tmp_path / "cache", run, "colours", "--workers", 2)
-    process = start(tmp_path, marking, [*words, *ENDLESS], script=SCRIPT)
+    process = start(tmp_path, marking, [2, *words, *ENDLESS], script=SCRIPT)
     wait_for(lambda: newest(run), process, what="a checkpoint")
 
-    url = next(word for word in (tmp_path / "log.txt").read_text().split() if word.startswith("http://"))
+    urls = [word for word in (tmp_path / "log.txt").read_text().split() if word.startswith("http://")]
+    assert len(urls) == 2
 
-    def has_metrics() -> bool:
-        text = urllib.request.urlopen(url, timeout=60).read().decode()
+    def has_metrics() -> bool:  # those of the node of the first worker
+        text = "".join(urllib.request.urlopen(url, timeout=60).read().decode() for url in urls)
         return "ray_vsrd_training_step{" in text and "ray_vsrd_training_loss{" in text
 
     wait_for(has_metrics, process, what="metrics")
-    worker = next(pid for pid, line in marked(mark).items() if "RayTrainWorker" in line)
+    worker, other = (pid for pid, line in marked(mark).items() if "RayTrainWorker" in line)
+    assert raylet_of(worker) != raylet_of(other)
     os.kill(worker, signal.SIGKILL)
     before = newest(run)
     wait_for(lambda: newest(run) > before + 8, process, what="steps after a worker was killed")
@@ -76,7 +83,7 @@ def test_workers_agree_with_one_process_whatever_is_killed(
 
     steps = newest(run) + 4
     more = ("--set", f"optimisation.steps={steps}", "--set", f"watching.checkpoint_every={steps}")
-    done = subprocess.run([sys.executable, SCRIPT, *map(str, [*words, *more])], env=marking, check=False)
+    done = subprocess.run([sys.executable, SCRIPT, *map(str, [1, *words, *more])], env=marking, check=False)
     assert done.returncode == 0
     assert train(tmp_path / "one", *more).exit_code == 0
     for kind, name in (("train", "loss"), ("train", "colour"), ("validation", "loss")):
