@@ -36,6 +36,7 @@ class OccupancyConfig(LabelerSettings):
     uncurl: bool = False  # whether sweeps, which turn while the vehicle moves, are set right: true of KITTI-360's
     error: NonNegative | None = None  # of depth maps, as a share; None: as LiDAR tells, or 0.05 without
     ends: Literal["counted", "expected"] = "counted"  # of rays with uncertain depth: smoothed and counted, or by EM
+    closed: bool = True  # whether vehicles get the roofs and floors that rays graze
     rays_a_view: PositiveCount = 50_000
     depth_run: str = ""  # output folder of a run of depth maps, as by density, in place of the dataset's maps
     depth_run_labels: str = ""  # digest of its labels; found out, and checked where it is given

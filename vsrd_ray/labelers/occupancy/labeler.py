@@ -47,7 +47,7 @@ class OccupancyLabeler:
 
     def label(self, prepared: PreparedGroup, *, seed: int, trace: TraceSink | None = None) -> Voxels:
         """The voxels; nothing is left to chance."""
-        settings = Settings(error=self.config.error, expects=self.config.ends == "expected")
+        settings = Settings.of(self.config)
         return label_voxels(self._grid, self._classes, self._inputs(prepared.payload), settings)
 
     def _inputs(self, payload: GroupInputs | RawGroup) -> GroupInputs:

@@ -3,7 +3,7 @@
 Depth that is known is counted: a voxel is occupied if rays end in it, or surfaces between rays do, often enough. Depth
 that is uncertain is freed of the noise of single pixels first, and of what views disagree by; then it is counted, or
 ends are expected, by EM. LiDAR counts for itself, and completed in images. With boxes, things that moved are carried on
-to the grid's time. Shapes: X x Y x Z voxels, H x W pixels.
+to the grid's time. Vehicles that are seen from the side are closed. Shapes: X x Y x Z voxels, H x W pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,9 @@ from vsrd_ray.errors import InputError
 from vsrd_ray.geometry import rigid
 from vsrd_ray.labelers.occupancy.agreement import agreed
 from vsrd_ray.labelers.occupancy.bodies import Body, owners
+from vsrd_ray.labelers.occupancy.closing import closed
 from vsrd_ray.labelers.occupancy.completion import aligned, completed, grounded, in_view, raised
+from vsrd_ray.labelers.occupancy.config import OccupancyConfig
 from vsrd_ray.labelers.occupancy.fusion import Tally, expect, named
 from vsrd_ray.labelers.occupancy.images import DepthImage, Ends, PixelRays, parted, pixel_rays
 from vsrd_ray.labelers.occupancy.inputs import GroupInputs, Sweep
@@ -36,6 +38,12 @@ class Settings:
 
     error: float | None = None  # of depth maps, as a share of depth; None: as LiDAR tells
     expects: bool = False  # uncertain ends by EM
+    closes: bool = True  # vehicles' roofs and floors
+
+    @classmethod
+    def of(cls, config: OccupancyConfig) -> "Settings":
+        """Those of a configuration."""
+        return cls(error=config.error, expects=config.ends == "expected", closes=config.closed)
 
 
 def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, settings: Settings) -> Voxels:
@@ -60,7 +68,7 @@ def label_voxels(grid: Grid, classes: VoxelClasses, inputs: GroupInputs, setting
     for sweep in inputs.sweeps:
         _add_sweep(lidar, sweep, inputs, blocked)
     occupied |= lidar.hits > 0
-    return _voxels(classes, inputs.T_world_grid, camera, lidar, occupied)
+    return _voxels(classes, inputs.T_world_grid, camera, lidar, occupied, closes=settings.closes)
 
 
 def with_depth(
@@ -172,7 +180,13 @@ def _add_sweep(lidar: Tally, sweep: Sweep, inputs: GroupInputs, blocked: np.ndar
 
 
 def _voxels(
-    classes: VoxelClasses, T_world_grid: np.ndarray, camera: Tally, lidar: Tally, occupied: np.ndarray
+    classes: VoxelClasses,
+    T_world_grid: np.ndarray,
+    camera: Tally,
+    lidar: Tally,
+    occupied: np.ndarray,
+    *,
+    closes: bool,
 ) -> Voxels:
     grid = camera.grid
     masks = [(one.hits > 0) | (one.passed > 0) for one in (camera, lidar)]
@@ -183,6 +197,9 @@ def _voxels(
     share = np.divide(hits, hits + passed, out=np.zeros(grid.shape), where=hits + passed > 0)
     semantics = named(camera.votes + lidar.votes, occupied, classes)
     semantics[observed & ~occupied] = classes.free
+    if closes:
+        semantics = closed(semantics, observed, classes, voxel_size=grid.voxel_size)
+        occupied = occupied | (observed & (semantics != classes.free))
     return Voxels(
         grid=grid,
         T_world_grid=T_world_grid,

@@ -21,6 +21,7 @@ class VoxelClasses:
     free: int  # number of a voxel that is empty
     colors: np.ndarray  # [len(names), 3] uint8 RGB, as published; white where free
     moving: tuple[int, ...]  # numbers of classes that can drive, ride or walk
+    vehicles: tuple[int, ...]  # numbers of those that are closed bodies, with a roof and a floor
     flat: tuple[int, ...]  # numbers of surfaces that one drives or walks on
     upright: tuple[int, ...]  # numbers of what is built, and rises straight from where it stands
     of_city: np.ndarray  # [256] uint8, number of each Cityscapes or KITTI-360 id; `SKY`, or `NO_LABEL`
@@ -98,6 +99,7 @@ OCC3D = VoxelClasses(
     free=17,
     colors=_colors(_OCC3D_COLORS),
     moving=(2, 3, 4, 5, 6, 7, 9, 10),
+    vehicles=(3, 4, 5, 9, 10),
     flat=(11, 12, 13, 14),
     upright=(15,),
     of_city=_lookup(
@@ -125,6 +127,7 @@ SSCBENCH = VoxelClasses(
     free=0,
     colors=_colors(_SSCBENCH_COLORS),
     moving=(1, 2, 3, 4, 5, 6),
+    vehicles=(1, 4, 5),
     flat=(7, 8, 9, 10, 14),
     upright=(11, 12, 15, 16, 17),
     of_city=_lookup(

@@ -126,7 +126,7 @@ def make_targets(piece: Piece, config: OccupancyConfig) -> np.ndarray:
     classes, group = table_named(config.table), Target(piece.drive, plan).group
     T_world_grid = grid_pose(piece.drive, plan.target_frame, config)
     inputs = read_group(group, config, classes, T_world_grid)
-    settings = Settings(error=config.error, expects=config.ends == "expected")
+    settings = Settings.of(config)
     if kind == "voxels":
         voxels = label_voxels(grid_of(config), classes, inputs, settings)
         assert voxels.semantics is not None and voxels.state is not None
