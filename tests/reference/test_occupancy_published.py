@@ -1,6 +1,8 @@
 """RenderOcc and SplattingOcc: values and gradients of the published implementations, and slow twins."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,6 +199,58 @@ def test_splatting_is_that_of_the_slow_twin_where_light_is_used_up():
         color, passing = slow_pixel(seen, things.opacities, things.features, x, y)
         same(found.image[y, x], color)
         assert float(found.passing[y, x]) == pytest.approx(passing)
+
+
+def rasterization(
+    *, means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane, eps2d, **options
+):
+    """gsplat's, pixel by pixel: covariances by J R S S R' J', centres of pixels at halves, opacities up to 0.999."""
+    assert options == {"packed": False, "render_mode": "RGB+D"}
+    assert quats.tolist() == [[1, 0, 0, 0]] * len(means)  # no turn, the real part first
+    places = means @ viewmats[0, :3, :3].T + viewmats[0, :3, 3]
+    image = torch.zeros(1, height, width, colors.shape[1] + 1)
+    passing = torch.ones(1, height, width, 1)
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    (fx, _, cx), (_, fy, cy), _ = Ks[0].tolist()
+    for number in places[:, 2].argsort().tolist():
+        px, py, pz = places[number].tolist()
+        if pz < near_plane:
+            continue
+        J = torch.tensor([[fx / pz, 0, -fx * px / pz**2], [0, fy / pz, -fy * py / pz**2]])
+        turned = J @ viewmats[0, :3, :3] @ torch.diag(scales[number])
+        conic = torch.inverse(turned @ turned.T + eps2d * torch.eye(2))
+        d = torch.stack([x - (fx * px / pz + cx), y - (fy * py / pz + cy)], dim=-1)
+        alpha = (opacities[number] * torch.exp(-0.5 * torch.einsum("hwi,ij,hwj->hw", d, conic, d))).clamp(max=0.999)
+        alpha = torch.where((alpha >= 1 / 255) & (passing[0, ..., 0] * (1 - alpha) >= 1e-4), alpha, torch.zeros(()))
+        shown = torch.cat([colors[number], torch.tensor([pz])])
+        image[0] += (passing[0, ..., 0] * alpha)[..., None] * shown
+        passing[0, ..., 0] *= 1 - alpha
+    return image, 1 - passing, {}
+
+
+def test_gsplat_is_asked_for_the_same_image(golden, monkeypatch):
+    """It is for CUDA alone: what is asked of it is rendered here as it says that it does."""
+    monkeypatch.setitem(sys.modules, "gsplat", SimpleNamespace(rasterization=rasterization))
+    things, (pose, K, size) = gaussians(golden), camera(golden)
+    found, expected = (
+        render(things, pose, K, size) for render in (splatting.splat_by_gsplat, splatting.splat_in_torch)
+    )
+    assert found.image.dtype == expected.image.dtype
+    # what reaches beyond three standard deviations is cut at tiles by one of them
+    for name in ("image", "depth", "passing"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.shape == other.shape
+        off = (one - other).abs() / other.abs().max()
+        assert off.max() < 0.05 and off.mean() < 0.002 and off.median() < 1e-6, name
+    # half a pixel off would be seen
+    moved = splatting.splat_in_torch(things, pose, K + torch.tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]), size)
+    assert (moved.image - expected.image).abs().mean() > 10 * (found.image - expected.image).abs().mean()
+
+
+def test_gsplat_is_not_asked_on_the_cpu(golden, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gsplat", SimpleNamespace(__spec__=object()))
+    things = gaussians(golden)
+    same(splatting.splat(things, *camera(golden)).image, golden["splat_image"])
 
 
 def test_nothing_ahead_leaves_the_image_empty():

@@ -1,4 +1,4 @@
-"""Splatting of isotropic Gaussians, as the rasteriser of 3D Gaussian splatting does it, in torch on any device.
+"""Splatting of isotropic Gaussians, as the rasteriser of 3D Gaussian splatting does it: in torch, or by gsplat on CUDA.
 
 Kerbl et al., 3D Gaussian Splatting for Real-Time Radiance Field Rendering (SIGGRAPH 2023), with the reach, the limits
 and the order of its published rasteriser: screen-space tiles, Gaussians by depth, opacities up to 0.99, none below
@@ -7,7 +7,10 @@ and the order of its published rasteriser: screen-space tiles, Gaussians by dept
 Shapes: N Gaussians, C features, H x W pixels, T tiles. Frames: world, and camera (x right, y down, z ahead), metres.
 """
 
+import importlib
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,7 +96,43 @@ def splat(
     K: Tensor,  # [3, 3] px
     size: tuple[int, int],  # width and height, px
 ) -> Splatted:
-    """Render Gaussians into an image. The time grows with tiles and with Gaussians per tile."""
+    """Render Gaussians into an image: on CUDA by gsplat where it is installed, else in torch."""
+    by_gsplat = gaussians.means.is_cuda and find_spec("gsplat") is not None
+    return (splat_by_gsplat if by_gsplat else splat_in_torch)(gaussians, T_cam_world, K, size)
+
+
+def splat_by_gsplat(gaussians: Gaussians, T_cam_world: Tensor, K: Tensor, size: tuple[int, int]) -> Splatted:
+    """See `splat`; in single precision. gsplat's limits are its own: opacities up to 0.999, no cut at tiles.
+
+    Ye et al., gsplat: An Open-Source Library for Gaussian Splatting (JMLR 2025). Its pixels' centres are at halves.
+    """
+    gsplat: Any = importlib.import_module("gsplat")
+    means = gaussians.means.float()
+    turns = means.new_tensor([1.0, 0, 0, 0]).expand(len(means), 4)
+    into = K.float().clone()
+    into[:2, 2] += 0.5
+    rendered, opacity, _ = gsplat.rasterization(
+        means=means,
+        quats=turns,
+        scales=gaussians.sigmas.float()[:, None].expand(-1, 3),
+        opacities=gaussians.opacities.float(),
+        colors=gaussians.features.float(),
+        viewmats=T_cam_world.float()[None],
+        Ks=into[None],
+        width=size[0],
+        height=size[1],
+        near_plane=_NEAR,
+        eps2d=_DILATION,
+        packed=False,
+        render_mode="RGB+D",
+    )
+    like = gaussians.features
+    image, passing = rendered[0].to(like), (1 - opacity[0, ..., 0]).to(like)
+    return Splatted(image[..., :-1], image[..., -1], passing)
+
+
+def splat_in_torch(gaussians: Gaussians, T_cam_world: Tensor, K: Tensor, size: tuple[int, int]) -> Splatted:
+    """See `splat`. The time grows with tiles and with Gaussians per tile."""
     width, height = size
     seen = project(gaussians, T_cam_world, K, size)
     order = torch.argsort(seen.depths.detach(), stable=True)

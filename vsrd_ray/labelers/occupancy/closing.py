@@ -4,6 +4,8 @@ Rays that graze a roof pass through its voxels and end in none of them, though t
 Shapes: X x Y x Z voxels.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -31,8 +33,10 @@ def closed(
     result = semantics.copy()
     reach = round(_MOST_WIDTH / voxel_size)  # the corner that is not seen may lie so far beyond those that are
     for number in classes.vehicles:
-        vehicles, _ = ndimage.label(semantics == number, _TOUCHING)
-        for which, (*around, zs) in enumerate(ndimage.find_objects(vehicles), 1):
+        found: Any = ndimage.label(semantics == number, _TOUCHING)
+        vehicles = found[0]
+        places: Any = ndimage.find_objects(vehicles)
+        for which, (*around, zs) in enumerate(places, 1):
             xs, ys = (slice(max(one.start - reach, 0), one.stop + reach) for one in around)
             mine = vehicles[xs, ys, zs] == which
             inside = _within(mine, voxel_size)
