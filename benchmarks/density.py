@@ -6,8 +6,9 @@ and beside the true solids, IoU and accuracy where geometry is known, depth, and
 setting was chosen on these streets; 7, 8 and 9 were watched.
 
 Then networks, which learn on 7, 8 and 9 and label 0 and 1: a student from the fitted scenes; the same student after
-further steps by colours alone; and the published route, a teacher by colours alone from scratch. Each labels one image
-at a time, but the teacher. `--quick` takes one short street each, a coarse field, and tiny networks for a few steps.
+further steps by colours alone, without fisheyes and with them; and the published route, a teacher by colours alone
+from scratch. Each labels one image at a time, but the teacher. `--quick` takes one short street each, a coarse field,
+and tiny networks for a few steps.
 
 With `--real`, a drive of KITTI-360 is carved by every second of its sweeps, and its depth held against the others.
 """
@@ -45,6 +46,7 @@ FURTHER = {
     "optimisation.learning_rate": 1e-4,
     **BY_COLOURS,
 }
+SIDES = FURTHER | {"groups.side_offsets": "[10, 11]", "rendering.view_sets": "crossed"}
 SCRATCH = {
     "network.backbone": "resnet18",
     "network.width": 32,
@@ -93,12 +95,12 @@ def main() -> None:
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
 
 
-def _street(seed: int, root: Path, *, is_quick: bool) -> Path:
+def _street(seed: int, root: Path, *, is_quick: bool, fisheyes: bool = False) -> Path:
     shape = {"frames": 22, "image_size": (192, 64), "lidar_rings": 16, "lidar_columns": 256} if is_quick else {}
     settings = StreetSettings(
         **{"frames": 60, "image_size": (320, 96), "seed": seed, **shape},
         texture="rich",
-        layers=LAYERS,
+        layers=(*LAYERS, "fisheye") if fisheyes else LAYERS,
         occupancy_grid="sscbench",
         sequence=f"2013_05_28_drive_{seed:04d}_sync",
     )
@@ -124,12 +126,13 @@ def _networks(folder: Path, *, is_quick: bool) -> Iterator[str]:
     """Lines of each network: what its training has cost, and its labels of streets that it has not seen."""
     root, fits, tiny = folder / "learnt", folder / "fits", TINY if is_quick else {}
     for seed in LEARNT[:1] if is_quick else LEARNT:
-        _street(seed, root, is_quick=is_quick)
+        _street(seed, root, is_quick=is_quick, fisheyes=True)
     _label(root, "all", fits, *_set(_coarse(is_quick=is_quick)))
-    student, further, scratch = (folder / name for name in ("student", "further", "scratch"))
+    student, further, sides, scratch = (folder / name for name in ("student", "further", "sides", "scratch"))
     for title, source, run, options, settings in (
         ("student of fitted scenes", "student", student, ("density_student", "--teacher", fits), {}),
         ("the student, further by colours", "student", further, ("density_student", "--init", student), FURTHER),
+        ("the same with fisheyes", "student", sides, ("density_student", "--init", student), SIDES),
         ("teacher by colours from scratch", "teacher", scratch, ("density_teacher",), SCRATCH),
     ):
         started = time.process_time()

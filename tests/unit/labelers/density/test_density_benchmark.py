@@ -14,17 +14,18 @@ def test_quick_form_prints_a_table_for_the_fit_and_for_each_network(monkeypatch,
     monkeypatch.setattr(sys, "argv", ["density", "--quick"])
     density.main()
     head, *parts = re.split(r"^(?=.*: trained for \d+ CPU s$)", capsys.readouterr().out, flags=re.MULTILINE)
-    titles = ["student of fitted scenes", "the student, further by colours", "teacher by colours from scratch"]
+    students = ["student of fitted scenes", "the student, further by colours", "the same with fisheyes"]
+    titles = [*students, "teacher by colours from scratch"]
     assert [part.partition(":")[0] for part in parts] == titles
     tables = [_rows(part) for part in (head, *parts)]
     assert all(list(table) == list(density.NAMES) for table in tables)
     fit = tables[0]
     assert fit["method"][1] > fit["1 m shell"][1] > fit["all free"][1]  # strict IE_acc
     assert fit["method"][3] > fit["4 m shell"][3]  # IoU
-    first, second = tables[1]["method"], tables[2]["method"]
-    assert first != second  # colours have taught the student something
+    first, second, third = (table["method"] for table in tables[1:4])
+    assert first != second != third != first  # colours have taught the student something, and fisheyes something else
     aucs = [float(found) for found in re.findall(r"AUC (\S+);", head + "".join(parts))]
-    assert len(aucs) == 4 and aucs[0] > 0.95 and max(aucs) <= 1
+    assert len(aucs) == 5 and aucs[0] > 0.95 and max(aucs) <= 1
 
 
 def _rows(text: str) -> dict[str, list[float]]:
